@@ -1,0 +1,21 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: options that more than one module has, declared once beside their doc fragment."""
+
+from __future__ import annotations
+
+import typing as t
+
+Spec = t.Dict[str, t.Dict[str, t.Any]]
+
+NUXEO_CONF: Spec = {
+    "nuxeo_conf": {"type": "path"},
+    "nuxeo_home": {"type": "path"},
+    "nuxeo_environment": {"type": "dict"},
+    "nuxeo_version": {"type": "str"},
+}
+"""Where a module reads a secret on the node: doc fragment nuxeo.platform.nuxeo_conf."""
+
+PROGRESS: Spec = {"progress": {"type": "path"}}
+"""Doc fragment nuxeo.platform.progress."""

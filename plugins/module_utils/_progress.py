@@ -1,0 +1,81 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what a long step tells while it runs, and how it learns that its run was taken over.
+
+The progress file lies in the run's own partial set. Its modification time is the run's heartbeat: another run that
+finds the lease taken looks at it. When another run takes over, it removes the partial set first, so a step that cannot
+write its progress any more knows that it was taken over and stops.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import types
+import typing as t
+
+from ._errors import PlatformError
+from ._io import now, write_json
+
+INTERVAL = 5.0
+"""Seconds between two writes. The lease is taken over only after many times that (see _backup_set)."""
+
+
+class Progress:
+    """Writes ``{"phase", "done", "total", "unit", "updated"}`` to a file every few seconds, from a thread of its own.
+
+    Use as a context manager around the step; call :meth:`update` as often as you like (it is cheap: no file is
+    touched), and :meth:`check` between units of work. Without a path it only counts.
+    """
+
+    def __init__(self, path: str | None, phase: str, unit: str = "bytes", interval: float = INTERVAL) -> None:
+        self.path = path
+        self.interval = interval
+        self.state: dict[str, t.Any] = {"phase": phase, "done": 0, "total": None, "unit": unit}
+        self.error: OSError | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def update(self, done: int, total: int | None = None, phase: str | None = None) -> None:
+        """Tell how far the step is; written at the next beat."""
+        self.state["done"] = done
+        if total is not None:
+            self.state["total"] = total
+        if phase is not None:
+            self.state["phase"] = phase
+
+    def check(self) -> None:
+        """Raise a PlatformError when the progress could not be written: this run no longer owns its partial set."""
+        if self.error is not None:
+            raise PlatformError(
+                f"Progress of {self.state['phase']} in '{self.path}'",
+                f"{self.error.strerror or self.error}",
+                "If the folder is gone, another run has taken this one's place and this one stops",
+            )
+
+    def _beat(self) -> None:
+        try:
+            write_json(t.cast(str, self.path), {**self.state, "updated": now(), "pid": os.getpid()})
+        except OSError as error:
+            self.error = error
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.interval):
+            self._beat()
+
+    def __enter__(self) -> Progress:
+        if self.path:
+            self._beat()
+            self.check()
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: types.TracebackType | None) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+        if self.path and kind is None:
+            self._beat()
+            self.check()
