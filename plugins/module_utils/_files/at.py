@@ -1,0 +1,102 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: names opened relative to the descriptor of their folder, so that no link is followed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import grp
+import os
+import pwd
+import typing as t
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def opened(name: str, flags: int, folder: int | None = None) -> t.Iterator[int]:
+    """Open for the time of a ``with``; the error of close counts when nothing else went wrong."""
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        yield descriptor
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+        raise
+    os.close(descriptor)  # a network file system tells here that its disk is full
+
+
+def make_folder(name: str, folder: int | None = None) -> None:
+    """Make an owner-only folder, whatever the umask, if it is absent."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=folder)
+        os.chmod(name, 0o700, dir_fd=folder)
+
+
+def exists(name: str, folder: int | None = None) -> bool:
+    """Whether there is anything of that name, a link that leads nowhere too."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether ``path`` is, by its real place, the folder or in it."""
+    real = os.path.realpath(path)
+    return real == folder or real.startswith(folder.rstrip("/") + "/")
+
+
+def why(error: OSError, dest: str) -> tuple[str, str]:
+    """The reason and what to do about an error of the system, as a PlatformError takes them."""
+    where = f" (at '{os.fsdecode(error.filename)}')" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        todo = f"Free space in the file system of '{dest}', then run again"
+        return f"{error.strerror}{where}", todo
+    return f"{error.strerror or error}{where}", ""
+
+
+@functools.lru_cache(maxsize=1024)
+def user_name(number: int) -> str:
+    """The name of a user id, or the number where it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+@functools.lru_cache(maxsize=1024)
+def group_name(number: int) -> str:
+    """The name of a group id, or the number where it has none."""
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+@functools.lru_cache(maxsize=1024)
+def user_id(name: str) -> int:
+    """The reverse of :func:`user_name`; raises LookupError."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        if name.isdigit():
+            return int(name)
+        raise LookupError(f"there is no user '{name}' on this host") from None
+
+
+@functools.lru_cache(maxsize=1024)
+def group_id(name: str) -> int:
+    """The reverse of :func:`group_name`; raises LookupError."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        if name.isdigit():
+            return int(name)
+        raise LookupError(f"there is no group '{name}' on this host") from None
