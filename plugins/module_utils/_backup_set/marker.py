@@ -1,0 +1,101 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the note in a restored data folder that says which set it holds, and how far the restore came.
+
+While it says ``begun`` what lies in the folder is a restore's own unfinished work, and another run may replace it without
+being told to overwrite. When it says ``finished`` it holds what is needed to see that nothing has changed since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import typing as t
+
+from .._errors import PlatformError
+from .._io import fsync_directory, now, write_json
+
+MARKER = ".nuxeo-platform-restore.json"
+Marker = t.Dict[str, t.Any]
+_KEYS = ("status", "set", "instance", "run", "kept_aside", "database")
+
+
+class RestoreError(PlatformError):
+    """A restore's target is not as it has to be."""
+
+
+def read_marker(data_dir: str) -> Marker | None:
+    """The marker of a data folder; None where there is none. One that cannot be read is an error."""
+    path = os.path.join(data_dir, MARKER)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            marker = json.load(stream)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RestoreError(f"Reading of the restore marker '{path}'", str(error), "Look at the folder, then remove that file") from error
+    missing = [key for key in _KEYS if key not in marker]
+    if missing:
+        raise RestoreError(f"Reading of the restore marker '{path}'", f"{', '.join(missing)} missing", "Look at the folder, then remove that file")
+    return t.cast(Marker, marker)
+
+
+def write_marker(data_dir: str, marker: Marker) -> None:
+    """Write the marker; readable by the server's user, since it holds no secret."""
+    write_json(os.path.join(data_dir, MARKER), {**marker, "updated": now()}, 0o644)
+
+
+def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
+    """Move what lies in the data folder aside and mark the folder as being restored.
+
+    What an unfinished restore left is moved aside too, into the same place: nothing is ever deleted here.
+
+    :param marker: ``set``, ``instance``, ``run``
+    :param keep: folders below ``data_dir`` that stay where they are (blob stores, which are healed in place)
+    :returns: the marker as written; ``kept_aside`` is the folder with what was there, or None
+    """
+    made = not os.path.isdir(data_dir)
+    if made:
+        os.makedirs(data_dir, mode=0o750)
+    earlier = read_marker(data_dir) or {}
+    resumed = earlier.get("status") == "begun"
+    started = {"status": "begun", "kept_aside": earlier.get("kept_aside") if resumed else None, "database": earlier.get("database") if resumed else None,
+               **marker}  # fmt: skip
+    stay = {os.path.relpath(os.path.realpath(path), os.path.realpath(data_dir)).split("/")[0] for path in keep}
+    names = [name for name in os.listdir(data_dir) if not name.startswith(".nuxeo-platform-") and name != "lost+found" and name not in stay]
+    if names:
+        folder = f".nuxeo-platform-before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        aside = os.path.join(data_dir, folder)
+        started["kept_aside"] = started["kept_aside"] or aside
+        write_marker(data_dir, started)
+        os.makedirs(aside, mode=0o700, exist_ok=True)
+        for name in names:
+            os.rename(os.path.join(data_dir, name), os.path.join(aside, name))
+        _keep_layouts(data_dir, aside, keep)
+        fsync_directory(aside)
+        fsync_directory(data_dir)
+    else:
+        write_marker(data_dir, started)
+    return started
+
+
+def _keep_layouts(data_dir: str, aside: str, stores: t.Sequence[str]) -> None:
+    """A store that stays where it is gets the set's config.xml; a copy of its own is kept."""
+    for store in stores:
+        layout = os.path.join(store, "config.xml")
+        if os.path.isfile(layout):
+            name = os.path.relpath(os.path.realpath(store), os.path.realpath(data_dir)).replace("/", "_")
+            shutil.copyfile(layout, os.path.join(aside, f"{name}_config.xml"))
+
+
+def note(data_dir: str, values: Marker) -> Marker:
+    """Add values to a marker that is there, e.g. ``{"status": "finished", "database": {...}}``."""
+    marker = read_marker(data_dir)
+    if marker is None:
+        raise RestoreError(f"Restore into '{data_dir}'", "its marker is gone", "Run the restore again")
+    marker = {**marker, **values}
+    write_marker(data_dir, marker)
+    return marker

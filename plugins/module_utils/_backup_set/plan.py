@@ -1,0 +1,176 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what a restore will do to its target, and every problem that stands in its way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+
+from .marker import MARKER, Marker, read_marker
+from .preflight import POOLED_BLOBS, disagreements, node_problems
+
+Facts = t.Dict[str, t.Any]
+Manifest = t.Dict[str, t.Any]
+
+
+def _line(version: str) -> str:
+    """The line within which data can be exchanged: ``10.10-HF45`` is of ``10``, ``2021.48`` of ``2021``."""
+    return version.split(".")[0]
+
+
+def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
+    """A set goes onto a server of its own kind: version, database, blob stores."""
+    source = manifest["nuxeo"]
+    problems = []
+    if _line(str(source["version"])) != _line(str(target["version"])):
+        problems.append(
+            f"Restore onto Nuxeo {target['version']}: the set is of Nuxeo {source['version']}. "
+            "Restore onto a server of the same line, then upgrade that."
+        )
+    kinds = source["database"]["kind"], target["database"]["kind"]
+    if kinds[0] != kinds[1]:
+        problems.append(
+            f"Restore of a {kinds[0]} database: nuxeo.conf of the target says {kinds[1]}. "
+            "Name the template in nuxeo.templates, or by restore_properties."
+        )
+    return problems
+
+
+def store_plan(manifest: Manifest, target: Facts, further: t.Sequence[dict[str, t.Any]]) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Where each blob store of the set goes, as blob_rsync takes it; and what does not fit."""
+    stores, problems = [], []
+    known = {store["provider"]: store for store in [*target["blobs"], *further]}
+    for provider, saved in sorted(manifest["blobs"].items()):
+        store = known.get(provider)
+        if store is None:
+            problems.append(
+                f"Restore of blob store '{provider}': the target has no store of that name. "
+                "Configure it there, or give it in restore_blob_stores."
+            )
+            continue
+        kind = POOLED_BLOBS.get(store["kind"], store["kind"])
+        if kind != saved["kind"] or (kind == "digest" and store.get("digest") and store["digest"] != saved["digest"]):
+            problems.append(
+                f"Restore of blob store '{provider}': the set has {saved['kind']} {saved['digest']}, the target {kind} "
+                f"{store.get('digest')}. Configure the target's store as the source's was."
+            )
+        stores.append(
+            {
+                "provider": provider,
+                "path": store["path"],
+                "kind": saved["kind"],
+                "digest": saved["digest"],
+                "depth": saved["depth"],
+                "bytes": saved["bytes"],
+                "default": bool(saved.get("default_provider")),
+            }
+        )
+    return stores, problems
+
+
+def occupied(folder: str) -> list[str]:
+    """What lies in a data folder beside what this collection left there itself; empty for one that is absent."""
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    return [name for name in names if not name.startswith(".nuxeo-platform-") and name != "lost+found"]
+
+
+def _existing(path: str) -> str:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def space_problems(data_dir: str, needed: int) -> list[str]:
+    """Bytes that the files and blobs need, against what the target's volume has."""
+    free = shutil.disk_usage(_existing(data_dir)).free
+    if free >= needed:
+        return []
+    return [f"Restore into '{data_dir}': it needs {needed} bytes, and its volume has {free}. Make room, or give another restore_data_dir."]
+
+
+def data_problems(data_dir: str, marker: Marker | None, overwrite: bool) -> list[str]:
+    """A data folder that holds anything is refused, unless it is the operator's will or our own unfinished work."""
+    names = occupied(data_dir)
+    if not names or overwrite or marker is not None:
+        return []
+    return [
+        f"Restore into data folder '{data_dir}': it is not empty, it holds {', '.join(names[:5])}. "
+        "Give an empty one by restore_data_dir, or set restore_overwrite to true: what is there is then kept aside."
+    ]
+
+
+def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]) -> list[str]:
+    """A clone never goes into the database that it is a clone of."""
+    saved = (manifest.get("database") or {}).get("server") or {}
+    same = saved.get("system_identifier") and saved.get("system_identifier") == database.get("system_identifier")
+    name = manifest["nuxeo"]["database"].get("name")
+    if manifest["instance"] == instance or not same or name != database.get("name"):
+        return []
+    return [
+        f"Restore of a clone of '{manifest['instance']}' as '{instance}': its target is the source's own database '{name}'. "
+        "Give another by restore_database_name or restore_database_host."
+    ]
+
+
+def plan(
+    instance: str,
+    manifest: Manifest,
+    nodes: dict[str, dict[str, t.Any]],
+    leader: str,
+    target: Facts,
+    database: dict[str, t.Any],
+    further_stores: t.Sequence[dict[str, t.Any]],
+    overwrite: bool,
+) -> dict[str, t.Any]:
+    """Everything that a restore of this set onto this target will do.
+
+    :param nodes: as for :func:`preflight.plan`
+    :param target: the facts that nuxeo.conf will give once the wanted properties are set
+    :param database: what the check of the database said: ``system_identifier``, ``name``, ``unchanged``
+    :returns: ``already`` (this very set is there and untouched), ``stores``, ``data_dir``, ``marker``, ``lines``, ``problems``
+    """
+    marker = read_marker(target["data_dir"])
+    same = marker is not None and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
+    already = bool(same and marker and marker["status"] == "finished" and database.get("unchanged"))
+    ours = marker if marker and (marker["status"] == "begun" or already) else None
+    stores, problems = store_plan(manifest, target, further_stores)
+    problems += node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
+    problems += data_problems(target["data_dir"], ours, overwrite) + clone_problems(manifest, instance, database)
+    if not already:
+        problems += space_problems(target["data_dir"], sum(store["bytes"] for store in stores))
+    return {
+        "already": already,
+        "data_dir": target["data_dir"],
+        "stores": stores,
+        "marker": marker or {},
+        "problems": problems,
+        "lines": _lines(instance, manifest, target, stores, already, overwrite),
+    }
+
+
+def _lines(instance: str, manifest: Manifest, target: Facts, stores: list[dict[str, t.Any]], already: bool, overwrite: bool) -> list[str]:
+    database = target["database"]
+    where = database.get("path") or f"{database['host']}:{database['port']}/{database['name']}"
+    lines = [
+        f"set      {manifest['id']} of '{manifest['instance']}', backup date {manifest['backup_date']}",
+        f"onto     instance '{instance}', Nuxeo {target['version']}, {target['conf']}",
+        f"database {database['kind']} {where} as {database.get('user')}",
+        f"data     {target['data_dir']}",
+    ]
+    lines += [f"blobs    {store['provider']}: {store['bytes']} bytes to {store['path']}" for store in stores]
+    if manifest.get("uncovered"):
+        lines.append(f"NOT in the set: {', '.join(manifest['uncovered'])}")
+    if already:
+        lines.append("this very set is there already and untouched: only missing or wrong blobs are put back")
+    elif overwrite:
+        lines.append("what is there now is kept aside")
+    return lines
+
+
+__all__ = ["MARKER", "plan"]

@@ -1,0 +1,194 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what stands in the way of a backup, and what it will hold.
+
+Everything is read from the facts of the nodes (see nuxeo_conf_facts) and from the leader's own file system.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+Facts = t.Dict[str, t.Any]
+Node = t.Dict[str, t.Any]
+
+COVERED_DATABASES = ("postgresql", "h2")
+POOLED_BLOBS = {"file": "digest", "record": "record", "encrypted": "encrypted"}
+"""Blob stores on a file system, by the facts' word and by blob_rsync's."""
+
+DISPOSABLE = (
+    "binaries_transient_*",
+    "transientstores",
+    "convertcache",
+    "h2/*.trace.db",
+    "h2/*.lock.db",
+    "installAfterRestart.log",
+    ".nuxeo-platform-*",
+)
+"""Parts of a data folder that no restored server misses."""
+
+
+def uncovered(facts: Facts) -> dict[str, str]:
+    """The stores of an instance that this collection cannot save yet: id to sentence."""
+    found: dict[str, str] = {}
+    database = facts["database"]
+    if database["kind"] not in COVERED_DATABASES:
+        found[f"database:{database['kind']}"] = f"the database is {database['kind']}"
+    for store in facts["blobs"]:
+        if store["kind"] not in POOLED_BLOBS:
+            found[f"blobs:{store['provider']}"] = f"blob store '{store['provider']}' is of kind {store['kind']}"
+    for name in ("audit", "sequences"):
+        kept = (facts.get(name) or {}).get("kept")
+        if kept == "elasticsearch" or (kept == "mongodb" and database["kind"] != "mongodb"):
+            found[f"{name}:{kept}"] = f"{name} {'is' if name == 'audit' else 'are'} kept in {kept}"
+    if facts["streams"]["kind"] == "kafka":
+        found["streams:kafka"] = f"streams are in Kafka, prefix '{facts['streams'].get('prefix')}'"
+    if str(facts["properties"].get("nuxeo.redis.enabled", "")).strip().lower() == "true":
+        found["redis"] = "Redis holds works, locks or key/value stores"
+    return found
+
+
+def uncovered_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
+    """One sentence for each store that is neither covered nor accepted."""
+    return [
+        f"Backup of store '{name}': not covered yet, {why}. "
+        f"Save it by other means and list '{name}' in backup_accept_uncovered."
+        for name, why in sorted(uncovered(facts).items())
+        if name not in accepted
+    ]
+
+
+def _identity(facts: Facts) -> dict[str, t.Any]:
+    database = facts["database"]
+    return {
+        "database": [database.get(key) for key in ("kind", "host", "port", "name")],
+        "data folder": facts["data_dir"],
+        "blob stores": sorted([store["provider"], store.get("path"), store["kind"]] for store in facts["blobs"]),
+        "stream prefix": facts["streams"].get("prefix"),
+        "audit": facts.get("audit"),
+        "version": facts["version"],
+    }
+
+
+def disagreements(nodes: dict[str, Node], leader: str) -> list[str]:
+    """Nodes of one instance share a database, a data folder and a prefix; each difference from the leader is named."""
+    expected = _identity(nodes[leader]["facts"])
+    problems = []
+    for name, node in sorted(nodes.items()):
+        found = _identity(node["facts"]) if node.get("facts") else expected
+        problems += [
+            f"Nodes '{leader}' and '{name}': their {what} differs, {expected[what]} against {found[what]}. "
+            "Correct nuxeo.conf, or give nodes of different instances a different nuxeo_instance."
+            for what in expected
+            if expected[what] != found[what]
+        ]
+    return problems
+
+
+def node_problems(nodes: dict[str, Node], cold: bool) -> list[str]:
+    """Nodes whose configuration could not be read; in a cold backup also those that could not be reached."""
+    problems = [f"Node '{name}': {node['error']}" for name, node in sorted(nodes.items()) if node.get("error")]
+    if cold:
+        problems += [
+            f"Node '{name}': it cannot be reached, so nobody knows whether it is stopped. "
+            "Bring it back, or take it out of the inventory."
+            for name, node in sorted(nodes.items())
+            if not node.get("error") and not node.get("facts")
+        ]
+    return problems
+
+
+def blob_stores(facts: Facts, further: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The blob stores to copy, as blob_rsync takes them; the first of the configuration is the default provider."""
+    stores = []
+    for index, store in enumerate([*facts["blobs"], *further]):
+        if store["kind"] in POOLED_BLOBS:
+            stores.append(
+                {
+                    "provider": store["provider"],
+                    "path": store["path"],
+                    "kind": POOLED_BLOBS[store["kind"]],
+                    "digest": store.get("digest"),
+                    "depth": store.get("depth"),
+                    "default": index == 0 and bool(facts["blobs"]),
+                }
+            )
+    return stores
+
+
+def _inside(path: str, folder: str) -> str | None:
+    """The path relative to a folder that holds it, else None."""
+    relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return None if relative == ".." or relative.startswith("../") else relative
+
+
+def file_trees(facts: Facts, stores: list[dict[str, t.Any]], cold: bool, further: t.Sequence[str]) -> list[dict[str, t.Any]]:
+    """What is copied as files: the data folder without blobs and disposable parts, and stores' own files outside it."""
+    data = facts["data_dir"]
+    exclude = [*DISPOSABLE, *further]
+    if not cold:
+        exclude.append("elasticsearch")
+    log = _inside(facts["log_dir"], data)
+    if log and log != ".":
+        exclude.append(log)
+    trees = []
+    for store in stores:
+        relative = _inside(store["path"], data)
+        if relative is None:
+            name = f"store-{store['provider']}"
+            trees.append({"name": name, "src": store["path"], "exclude": ["data", "tmp"]})
+        else:
+            prefix = "" if relative == "." else f"{relative}/"
+            exclude += [f"{prefix}data", f"{prefix}tmp"]
+    return [{"name": "data", "src": data, "exclude": sorted(exclude)}, *trees]
+
+
+def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
+    """A missing or empty data folder or store is an unmounted volume until the operator shows otherwise."""
+    problems = []
+    for what, path in [("Data folder", facts["data_dir"])] + [(f"Blob store '{s['provider']}'", s["path"]) for s in stores]:
+        try:
+            empty = not os.listdir(path)
+        except OSError as error:
+            problems.append(f"{what} '{path}': {error.strerror}. Is its volume mounted, and nuxeo.conf the right one?")
+            continue
+        if empty:
+            problems.append(f"{what} '{path}': it is empty. Is its volume mounted?")
+    return problems
+
+
+def plan(
+    nodes: dict[str, Node],
+    leader: str,
+    accepted: t.Sequence[str],
+    further_stores: t.Sequence[dict[str, t.Any]],
+    exclude: t.Sequence[str],
+) -> dict[str, t.Any]:
+    """What a backup of this instance will do, and every problem that stands in its way.
+
+    :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
+    :param leader: the node on which this runs
+    :returns: ``cold``, ``stores``, ``trees``, ``uncovered`` (ids that were accepted), ``problems``, ``warnings``
+    """
+    facts = nodes[leader].get("facts")
+    if not facts:
+        return {"cold": False, "stores": [], "trees": [], "uncovered": [], "warnings": [],
+                "problems": node_problems(nodes, cold=False)}  # fmt: skip
+    cold = facts["database"]["kind"] == "h2"
+    stores = blob_stores(facts, further_stores)
+    problems = node_problems(nodes, cold) + disagreements(nodes, leader)
+    problems += uncovered_problems(facts, accepted) + folder_problems(facts, stores)
+    return {
+        "cold": cold,
+        "stores": stores,
+        "trees": file_trees(facts, stores, cold, exclude),
+        "uncovered": sorted(set(accepted) & set(uncovered(facts))),
+        "problems": problems,
+        "warnings": [
+            f"Node '{name}' cannot be reached: its own files and configuration are not in the set."
+            for name, node in sorted(nodes.items())
+            if not cold and not node.get("error") and not node.get("facts")
+        ],
+    }

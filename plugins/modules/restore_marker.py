@@ -1,0 +1,115 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_marker
+short_description: Mark a data folder as being restored, or as restored
+description:
+  - Writes C(.nuxeo-platform-restore.json) into the data folder. It says which set the folder holds and how far the restore came.
+  - Beginning a restore moves what lies in the folder into a folder of its own beside the marker. Nothing is deleted.
+  - Used by the role P(nuxeo.platform.restore#role).
+version_added: 1.0.0
+author: Nuxeo Platform collection contributors (@nuxeo)
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details: Each run writes the time.
+options:
+  data_dir:
+    description: The data folder. It is made when it is absent.
+    type: path
+    required: true
+  state:
+    description:
+      - V(begun) moves what is there aside and marks the folder as unfinished.
+      - V(noted) adds O(values) to the marker of a restore that goes on.
+      - V(finished) adds O(values) and marks the folder as restored.
+    type: str
+    choices: [begun, noted, finished]
+    required: true
+  set:
+    description: The id of the set. Required with O(state=begun).
+    type: str
+  instance:
+    description: The instance whose set it is. Required with O(state=begun).
+    type: str
+  run:
+    description: What tells this run from others. Required with O(state=begun).
+    type: str
+  keep:
+    description: Blob stores below O(data_dir) that stay where they are.
+    type: list
+    elements: path
+    default: []
+  values:
+    description: What is to be known of the restored database.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Begin
+  nuxeo.platform.restore_marker:
+    data_dir: /var/lib/nuxeo/data
+    state: begun
+    set: 20261123T020004Z
+    instance: acme
+    run: 7f3a
+"""
+
+RETURN = r"""
+marker:
+  description: The marker as it was written.
+  returned: success
+  type: dict
+kept_aside:
+  description: The folder that holds what was in the data folder, or null.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+
+def main() -> None:
+    """Ansible calls this."""
+    module = AnsibleModule(
+        argument_spec={
+            "data_dir": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["begun", "noted", "finished"], "required": True},
+            "set": {"type": "str"},
+            "instance": {"type": "str"},
+            "run": {"type": "str"},
+            "keep": {"type": "list", "elements": "path", "default": []},
+            "values": {"type": "dict", "default": {}},
+        },
+        required_if=[("state", "begun", ("set", "instance", "run"))],
+        supports_check_mode=True,
+    )
+    p = module.params
+    with fail_json_on_error(module):
+        if module.check_mode:
+            written = marker.read_marker(p["data_dir"]) or {}
+        elif p["state"] == "begun":
+            written = marker.begin(p["data_dir"], {key: p[key] for key in ("set", "instance", "run")}, p["keep"])
+        else:
+            status = {"status": "finished"} if p["state"] == "finished" else {}
+            written = marker.note(p["data_dir"], {**p["values"], **status})
+    module.exit_json(changed=True, marker=written, kept_aside=written.get("kept_aside"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_plan
+short_description: Tell what a restore will do, and at once all that stands in its way
+description:
+  - Works out the target as C(nuxeo.conf) will describe it once O(properties) are set, compares it with the manifest of the set,
+    and looks at the folders on the node on which it runs.
+  - Fails with all problems in one message, before anything is changed.
+  - Used by the role P(nuxeo.platform.restore#role).
+version_added: 1.0.0
+author: Nuxeo Platform collection contributors (@nuxeo)
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+  - nuxeo.platform.attributes.read_only
+  - nuxeo.platform.nuxeo_conf
+options:
+  instance:
+    description: The instance onto which a set is restored.
+    type: str
+    required: true
+  manifest:
+    description: The manifest of the set.
+    type: dict
+    required: true
+  nodes:
+    description: The nodes of the instance, as for O(nuxeo.platform.backup_preflight#module:nodes).
+    type: dict
+    required: true
+  leader:
+    description: The name of the node on which this runs.
+    type: str
+    required: true
+  properties:
+    description: Properties that the restore will set in C(nuxeo.conf). Without secrets.
+    type: dict
+    default: {}
+  database:
+    description: What the check of the target database returned.
+    type: dict
+    default: {}
+  blob_stores:
+    description: Blob stores of the target that C(nuxeo.conf) does not name, as for O(nuxeo.platform.backup_preflight#module:blob_stores).
+    type: list
+    elements: dict
+    default: []
+  overwrite:
+    description: Whether a target that holds anything may be replaced.
+    type: bool
+    default: false
+  problems:
+    description: Problems that other checks have found, told together with those found here.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: See what would be done
+  nuxeo.platform.restore_plan:
+    instance: acme
+    leader: "{{ inventory_hostname }}"
+    nodes: "{{ {inventory_hostname: {'facts': ansible_facts.nuxeo}} }}"
+    manifest: "{{ found.manifest }}"
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+"""
+
+RETURN = r"""
+already:
+  description: Whether this very set is there and nothing has changed since it was restored.
+  returned: success
+  type: bool
+data_dir:
+  description: The data folder of the target.
+  returned: success
+  type: str
+stores:
+  description: The blob stores of the target, as M(nuxeo.platform.blob_rsync) takes them.
+  returned: success
+  type: list
+  elements: dict
+target:
+  description: The facts of the target as they will be.
+  returned: success
+  type: dict
+marker:
+  description: What M(nuxeo.platform.restore_marker) wrote there before; empty for a folder without a marker.
+  returned: success
+  type: dict
+lines:
+  description: The plan, for people.
+  returned: success
+  type: list
+  elements: str
+problems:
+  description: Every problem found.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+
+def main() -> None:
+    """Ansible calls this."""
+    module = AnsibleModule(
+        argument_spec={
+            **NUXEO_CONF,
+            "instance": {"type": "str", "required": True},
+            "manifest": {"type": "dict", "required": True},
+            "nodes": {"type": "dict", "required": True},
+            "leader": {"type": "str", "required": True},
+            "properties": {"type": "dict", "default": {}},
+            "database": {"type": "dict", "default": {}},
+            "blob_stores": {"type": "list", "elements": "dict", "default": []},
+            "overwrite": {"type": "bool", "default": False},
+            "problems": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    p = module.params
+    with fail_json_on_error(module):
+        target = facts_with(p["properties"], p["nuxeo_conf"], p["nuxeo_home"], p["nuxeo_environment"], p["nuxeo_version"])
+        found = plan.plan(
+            p["instance"], p["manifest"], p["nodes"], p["leader"], target, p["database"], p["blob_stores"], p["overwrite"]
+        )
+    problems = found["problems"] + p["problems"]
+    if problems:
+        lines = "\n".join(f"- {problem}" for problem in problems)
+        module.fail_json(
+            msg=f"Restore onto instance '{p['instance']}' has {len(problems)} problem(s), nothing was changed:\n{lines}",
+            problems=problems,
+        )
+    module.exit_json(changed=False, target=target, **found)
+
+
+if __name__ == "__main__":
+    main()
