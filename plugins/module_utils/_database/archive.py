@@ -1,0 +1,126 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a dump in pg_dump's directory format, looked at from outside: is all of it there?"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import typing as t
+
+from .._io import fsync_directory
+from .clients import Client, Run
+from .error import DatabaseError, told
+
+ENTRY = re.compile(r"(\d+); (\d+) (\d+) (.*)")
+HEADER = re.compile(r"; +([A-Z][A-Za-z _]+): (.*)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """The table of contents as pg_restore prints it."""
+
+    folder: str
+    header: t.Mapping[str, str]
+    entries: t.Tuple[t.Tuple[int, int, str], ...]
+    """Number in the archive, object id, and what it is."""
+
+    def of_kind(self, kind: str) -> list[tuple[int, int, str]]:
+        """The entries of one kind, e.g. ``TABLE DATA``."""
+        return [entry for entry in self.entries if entry[2].startswith(f"{kind} ")]
+
+    @property
+    def dumped_by(self) -> str:
+        """The version of pg_dump that wrote it."""
+        return self.header.get("Dumped by pg_dump version", "0").split(" ")[0]
+
+
+def read(run: Run, client: Client, folder: str) -> Archive:
+    """Let pg_restore read the table of contents."""
+    done = run([client.program("pg_restore"), "--list", folder])
+    if done.rc or done.stderr.strip():
+        raise DatabaseError(
+            f"Reading of the archive '{folder}' by pg_restore {client.version}",
+            told(done.stderr) or f"it ended with code {done.rc}",
+            "If the client is older than the one that made the archive, name a newer one by bin_dir",
+        )
+    header, entries = {}, []
+    for line in done.stdout.splitlines():
+        note, entry = HEADER.match(line), ENTRY.match(line)
+        if note:
+            header[note.group(1)] = note.group(2)
+        elif entry:
+            entries.append((int(entry.group(1)), int(entry.group(3)), entry.group(4)))
+    return Archive(folder, header, tuple(entries))
+
+
+def large_objects(folder: str) -> int:
+    """How many large objects the archive lists."""
+    count = 0
+    for name in os.listdir(folder):
+        if re.match(r"blobs(_\d+)?\.toc\Z", name):
+            with open(os.path.join(folder, name), encoding="utf-8") as stream:
+                count += sum(1 for line in stream if line.strip())
+    return count
+
+
+def problems(archive: Archive, with_data: t.Mapping[int, str], may_have: t.Container[int], objects: int) -> list[str]:
+    """What is missing in an archive.
+
+    :param with_data: the tables whose data must be in it: object id to name
+    :param may_have: tables that may be in it too (those that belong to an extension)
+    :param objects: how many large objects there were
+    """
+    found = {oid: number for number, oid, _what in archive.of_kind("TABLE DATA")}
+    names = set(os.listdir(archive.folder))
+    missing = sorted(name for oid, name in with_data.items() if oid not in found)
+    strange = sorted(str(oid) for oid in found if oid not in with_data and oid not in may_have)
+    files = sorted(
+        name
+        for oid, name in with_data.items()
+        if oid in found and not _has_file(archive.folder, names, f"{found[oid]}.dat")
+    )
+    said = []
+    for what, which in (
+        ("the data of these tables is not in it", missing),
+        ("these tables have no file", files),
+        ("it has data of tables that were not there", strange),
+    ):
+        if which:
+            said.append(f"{what}: {', '.join(which[:10])}" + (" ..." if len(which) > 10 else ""))
+    there = large_objects(archive.folder)
+    if there != objects:
+        said.append(f"it has {there} large objects of {objects}")
+    return said
+
+
+def _has_file(folder: str, names: t.Container[str], name: str) -> bool:
+    there = next((name + suffix for suffix in ("", ".gz", ".zst", ".lz4") if name + suffix in names), None)
+    return there is not None and os.path.getsize(os.path.join(folder, there)) > 0
+
+
+def size(folder: str) -> int:
+    """The bytes of all files in the folder; those that vanish meanwhile count nothing."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def make_durable(folder: str) -> None:
+    """Every file and the folder itself on disk, readable by their owner only."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fchmod(descriptor, 0o600)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    os.chmod(folder, 0o700)  # noqa: S103
+    fsync_directory(folder)

@@ -1,0 +1,138 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the blob keys that a repository refers to, in one snapshot, in a sorted file.
+
+The repository keeps one row per blob in a table ``content``, the key in its column ``data``. Further repositories have
+the same table in another schema. They are found by the catalogue, in lower or upper case.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import typing as t
+
+from .._io import fsync_directory
+from .error import DatabaseError
+from .postgresql import Database
+
+COLUMNS = ("data", "digest", "id", "length", "mime-type", "name")
+"""What makes a table ``content`` one of Nuxeo's."""
+
+BATCH = 20000
+
+TABLES = """
+SELECT format('%%I.%%I', n.nspname, c.relname), format('%%I', a.attname), format('%%I', i.attname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND lower(a.attname) = 'data'
+JOIN pg_attribute i ON i.attrelid = c.oid AND i.attnum > 0 AND NOT i.attisdropped AND lower(i.attname) = 'id'
+WHERE c.relkind IN ('r', 'p') AND lower(c.relname) = 'content' AND NOT c.relispartition
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
+  AND %s = (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 AND NOT o.attisdropped
+            AND lower(o.attname) = ANY (%s::text[]))
+ORDER BY 1
+"""
+
+
+_KEYS = "SELECT {} FROM {}"
+_SORTED = """
+DECLARE nuxeo_blob_keys NO SCROLL CURSOR FOR
+SELECT DISTINCT k COLLATE "C" FROM ({}) AS s(k) WHERE k IS NOT NULL ORDER BY 1
+"""
+
+
+class Table(t.NamedTuple):
+    """A table with blob keys; names as the server quotes them."""
+
+    name: str
+    data: str
+    id: str
+
+
+def tables(database: Database) -> list[Table]:
+    """The tables of the database's repositories."""
+    wanted = "{" + ",".join(f'"{name}"' for name in COLUMNS) + "}"
+    return [Table(*row) for row in database.rows(TABLES, len(COLUMNS), wanted)]
+
+
+def required(database: Database, found: t.Sequence[Table]) -> None:
+    """No repository is an error: its blobs would be missing from the set, and nobody would know."""
+    if not found:
+        raise DatabaseError(
+            f"Search for blob keys in {database.subject}",
+            "it has no table 'content' with the columns " + ", ".join(COLUMNS) + ", so it holds no Nuxeo repository",
+            "Check that it is the right database, or say require_blob_keys=false when its repository is elsewhere",
+        )
+
+
+def writing(database: Database, found: t.Sequence[Table], path: str) -> t.Iterator[int]:
+    """Write the keys to a file, one on each line, sorted as in ``LC_ALL=C``, each once; yields the number so far.
+
+    Call it inside the transaction whose snapshot counts. The server sorts, so memory is bounded here whatever the
+    number of keys. The file has its name only when it is whole and durable.
+    """
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            count = 0
+            for batch in _batches(database, found):
+                stream.write(batch.lines)
+                count += batch.number
+                yield count
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        fsync_directory(folder)
+    except OSError as error:
+        raise DatabaseError(
+            f"Writing of the blob keys to '{path}'", str(error.strerror), "Free space on that volume, then run again"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+class _Batch(t.NamedTuple):
+    lines: bytes
+    number: int
+
+
+def _batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[_Batch]:
+    if not found:
+        return
+    database.rows(_SORTED.format(" UNION ALL ".join(_KEYS.format(table.data, table.name) for table in found)))
+    last = b""
+    while True:
+        keys = [row[0] for row in database.rows(f"FETCH {BATCH} FROM nuxeo_blob_keys")]
+        if not keys:
+            break
+        encoded = [key.encode() for key in keys]
+        for key, raw in zip(keys, encoded):
+            if not key.isprintable() or not raw > last:
+                _refuse(database, found, key)
+            last = raw
+        yield _Batch(b"\n".join(encoded) + b"\n", len(keys))
+    database.rows("CLOSE nuxeo_blob_keys")
+
+
+def _refuse(database: Database, found: t.Sequence[Table], key: str) -> t.NoReturn:
+    """A key that is no line of text can't be the name of a blob: better named now than missed at the restore."""
+    for table in found:
+        where = f"FROM {table.name} WHERE {table.data} = ".replace("%", "%%")
+        rows = database.rows(f"SELECT {table.id} {where} %s LIMIT 3", key)
+        if rows:
+            who = ", ".join(f"'{row[0]}'" for row in rows)
+            raise DatabaseError(
+                f"Reading of the blob keys of {database.subject}",
+                f"table {table.name} holds {key!r}, which can't be a blob's key, in the rows with id {who}",
+                "Repair these rows, then run again",
+            )
+    raise DatabaseError(
+        f"Reading of the blob keys of {database.subject}",
+        f"{key!r} is not in the order of its bytes",
+        "The database's encoding is not supported for keys that are not ASCII",
+    )

@@ -1,0 +1,99 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what a database is made of, read from its catalogue, to be written beside its dump."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .postgresql import Database
+
+ABOUT = """
+SELECT d.datname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, r.rolname, pg_database_size(d.oid),
+  coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
+  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'),
+  ARRAY(SELECT unnest(s.setconfig) FROM pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole = 0 ORDER BY 1)
+FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()
+"""
+
+EXTENSIONS = """
+SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1
+"""
+
+GRANTEES = """
+SELECT DISTINCT g.rolname FROM (
+  SELECT relacl AS acl, relowner AS owner FROM pg_class WHERE relacl IS NOT NULL AND relnamespace >= 16384
+  UNION ALL SELECT relacl, relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE relacl IS NOT NULL AND n.nspname = 'public'
+  UNION ALL SELECT nspacl, nspowner FROM pg_namespace WHERE nspacl IS NOT NULL AND (oid >= 16384 OR nspname = 'public')
+  UNION ALL SELECT proacl, proowner FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384
+  UNION ALL SELECT lomacl, lomowner FROM pg_largeobject_metadata WHERE lomacl IS NOT NULL
+) AS s, aclexplode(s.acl) AS a JOIN pg_roles g ON g.oid = a.grantee
+WHERE g.oid >= 16384 ORDER BY 1
+"""
+"""Roles of the cluster's own that privileges were given to. Predefined roles are there in every cluster."""
+
+TABLES = """
+SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname),
+  EXISTS (SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.deptype = 'e')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u')
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+  AND NOT EXISTS (SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_namespace'::regclass AND p.objid = n.oid
+                  AND p.deptype = 'e')
+ORDER BY 2
+"""
+
+
+_HOLDS_ROW = "SELECT {} WHERE EXISTS (SELECT FROM {})"
+
+
+class Tables(t.NamedTuple):
+    """Ordinary tables: object id to name as the server quotes it."""
+
+    own: t.Dict[int, str]
+    of_extensions: t.Dict[int, str]
+
+
+def about(database: Database) -> dict[str, t.Any]:
+    """Name, encoding, locale, owner, size, settings and extensions of the database."""
+    row = database.rows(ABOUT)[0]
+    extensions = [dict(zip(("name", "version", "schema"), found)) for found in database.rows(EXTENSIONS)]
+    return {
+        "name": row[0],
+        "encoding": row[1],
+        "collate": row[2],
+        "ctype": row[3],
+        "owner": row[4],
+        "size": int(row[5]),
+        "locale_provider": {"c": "libc", "i": "icu", "b": "builtin"}.get(row[6], row[6]),
+        "locale": row[7],
+        "settings": list(row[8] or []),
+        "extensions": extensions,
+        "grantees": [name for (name,) in database.rows(GRANTEES)],
+    }
+
+
+def tables(database: Database) -> Tables:
+    """The tables that a dump must hold with their data, and those of extensions, which decide for themselves."""
+    found = Tables({}, {})
+    for oid, name, extension in database.rows(TABLES):
+        (found.of_extensions if extension else found.own)[int(oid)] = name
+    return found
+
+
+def with_rows(database: Database, names: t.Iterable[str]) -> list[str]:
+    """Which of these tables hold at least one row."""
+    names = list(names)
+    found = []
+    for start in range(0, len(names), 100):
+        part = names[start : start + 100]
+        asked = " UNION ALL ".join(_HOLDS_ROW.format(i, name) for i, name in enumerate(part))
+        found += [part[row[0]] for row in database.rows(asked)]
+    return sorted(found)
+
+
+def large_objects(database: Database) -> int:
+    """How many large objects the database holds."""
+    return int(database.value("SELECT count(*) FROM pg_largeobject_metadata"))

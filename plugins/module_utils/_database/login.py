@@ -1,0 +1,178 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: how to log in to PostgreSQL, read on the node, told to clients without showing it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+import typing as t
+import urllib.parse
+
+from .._argspec import NUXEO_CONF, Spec
+from .error import DatabaseError
+
+LOGIN: Spec = {
+    "login_host": {"type": "str"},
+    "login_port": {"type": "int"},
+    "login_user": {"type": "str"},
+    "login_password": {"type": "str", "no_log": True},
+    "ssl_mode": {"type": "str", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
+    "ca_cert": {"type": "path"},
+    "connect_timeout": {"type": "int", "default": 10},
+    **NUXEO_CONF,
+}
+"""The options of a login, beside those of doc fragment nuxeo.platform.nuxeo_conf."""
+
+ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
+"""A peer that vanished is noticed after a minute and a half, and no firewall forgets a connection that only waits."""
+
+SSL = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "channelBinding", "targetServerType", "gssEncMode")
+
+
+@dataclasses.dataclass(frozen=True)
+class PostgresLogin:
+    """Where a database is and who logs in. The password is in no representation."""
+
+    host: str
+    port: str
+    name: str
+    user: str
+    password: str = dataclasses.field(repr=False, default="")
+    extra: t.Mapping[str, str] = dataclasses.field(repr=False, default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """``host:port``, for messages."""
+        return f"{self.host or 'the local socket'}:{self.port or '5432'}"
+
+    @property
+    def subject(self) -> str:
+        """The database, for messages."""
+        return f"database '{self.name}' on {self.where}"
+
+    def keywords(self) -> dict[str, str]:
+        """What libpq is told, without the password."""
+        given = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.name}
+        return {key: value for key, value in {**given, **ALIVE, **self.extra}.items() if value}
+
+    def conninfo(self, passfile: str) -> str:
+        """The same for a client program's ``--dbname``; the password is read from ``passfile``."""
+        words = {**self.keywords(), **({"passfile": passfile} if passfile else {})}
+        words.pop("sslpassword", None)
+        return " ".join(f"{key}={_quoted(value)}" for key, value in sorted(words.items()))
+
+    def to(self, name: str) -> PostgresLogin:
+        """The same login on another database."""
+        return dataclasses.replace(self, name=name)
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+@contextlib.contextmanager
+def passfile(login: PostgresLogin) -> t.Iterator[str]:
+    """The path of a 0600 password file for child processes, gone with this process whatever ends it.
+
+    It is a file in memory that has no name on any disk. Where the system has none, it is a temporary file.
+    """
+    if not login.password:
+        yield ""
+        return
+    if "\n" in login.password or "\r" in login.password:
+        raise DatabaseError(f"Login to {login.subject}", "the password holds a line break", "Set another password")
+    line = "*:*:*:*:" + login.password.replace("\\", "\\\\").replace(":", "\\:") + "\n"
+    descriptor, path = _memory()
+    try:
+        os.fchmod(descriptor, 0o600)
+        os.write(descriptor, line.encode())
+        yield path
+    finally:
+        os.close(descriptor)
+        if not path.startswith("/proc/"):
+            os.unlink(path)
+
+
+def _memory() -> tuple[int, str]:
+    with contextlib.suppress(AttributeError, OSError):
+        descriptor = os.memfd_create("pgpass")
+        path = f"/proc/{os.getpid()}/fd/{descriptor}"
+        if os.path.isfile(path):
+            return descriptor, path
+        os.close(descriptor)
+    return tempfile.mkstemp(prefix="pgpass-")
+
+
+def jdbc_parameters(url: str) -> dict[str, str]:
+    """What of a JDBC URL's parameters libpq must know: TLS, and which of several hosts is meant.
+
+    ``ssl=true`` alone means verify-full, as in the driver since 42.0, unless the factory says that it checks nothing.
+    """
+    given = dict(urllib.parse.parse_qsl(url.partition("?")[2], keep_blank_values=True))
+    found = {key: value for key, value in given.items() if key in SSL and value}
+    if given.get("ssl", "false").lower() in ("true", "") and "ssl" in given:
+        found.setdefault("sslmode", "require" if "NonValidating" in given.get("sslfactory", "") else "verify-full")
+    if found.get("sslmode", "").startswith("verify") and "sslrootcert" not in found:
+        system = os.path.expanduser("~/.postgresql/root.crt")
+        if not os.path.exists(system) and os.path.exists(JAVA_LIKE):
+            found["sslrootcert"] = JAVA_LIKE
+    for java, libpq in (("channelBinding", "channel_binding"), ("gssEncMode", "gssencmode")):
+        if java in found:
+            found[libpq] = found.pop(java)
+    if found.pop("targetServerType", "any") in ("primary", "master"):
+        found["target_session_attrs"] = "read-write"
+    return found
+
+
+JAVA_LIKE = "/etc/ssl/certs/ca-certificates.crt"
+"""The driver's last resort is Java's own trust store; the nearest thing that libpq can read."""
+
+
+def from_params(params: t.Mapping[str, t.Any], name: str | None = None) -> PostgresLogin:
+    """The login from a module's options: what they say, and for the rest what the instance's nuxeo.conf says."""
+    from_conf = params.get("nuxeo_conf") or params.get("nuxeo_home")
+    found = _from_nuxeo(params) if from_conf else PostgresLogin("", "", "", "")
+    extra = dict(found.extra)
+    for option, key in (("ssl_mode", "sslmode"), ("ca_cert", "sslrootcert"), ("connect_timeout", "connect_timeout")):
+        if params.get(option):
+            extra[key] = str(params[option])
+    user, password = params.get("login_user"), params.get("login_password")
+    other = user is not None and user != found.user
+    login = PostgresLogin(
+        host=params.get("login_host") or found.host,
+        port=str(params.get("login_port") or (found.port if not params.get("login_host") else "") or ""),
+        name=name or params.get("name") or found.name,
+        user=user or found.user,
+        password=password if password is not None else ("" if other else found.password),
+        extra=extra,
+    )
+    if not login.name:
+        raise DatabaseError("Login to PostgreSQL", "no database is named", "Give nuxeo_conf or name")
+    return login
+
+
+def _from_nuxeo(params: t.Mapping[str, t.Any]) -> PostgresLogin:
+    from .._conf.login import database_login  # noqa: PLC0415 - only who reads nuxeo.conf needs that package
+
+    found = database_login(
+        params.get("nuxeo_conf"), params.get("nuxeo_home"), params.get("nuxeo_environment"), params.get("nuxeo_version")
+    )
+    if found.kind != "postgresql":
+        raise DatabaseError(
+            f"Login to the database of '{params.get('nuxeo_conf')}'",
+            f"it is of kind {found.kind}, not postgresql",
+            "Use the module for that kind",
+        )
+    return PostgresLogin(
+        host=str(found.host or ""),
+        port=str(found.port or ""),
+        name=str(found.name or ""),
+        user=str(found.user or ""),
+        password=str(found.password or ""),
+        extra=jdbc_parameters(str(found.url or "")),
+    )

@@ -1,0 +1,130 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a session with a PostgreSQL server, through psycopg 3 or psycopg2, whichever is there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import types
+import typing as t
+
+from .._deps import require
+from .error import DatabaseError, hint, told
+from .login import PostgresLogin
+
+APPLICATION = "nuxeo.platform"
+
+UNLIMITED = """
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN (
+  'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
+  'transaction_timeout')
+"""
+"""Limits that an administrator set for the role or the database would end a long dump in its middle."""
+
+SERVER = """
+SELECT current_setting('server_version'), current_setting('server_version_num')::int,
+  (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery()
+"""
+
+FINGERPRINT = """
+SELECT (SELECT system_identifier::text FROM pg_control_system()), d.oid::bigint,
+  (SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables),
+  to_char(s.stats_reset AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datname = current_database()
+"""
+
+
+class Database:
+    """One connection in autocommit mode, a context manager. Every error is a :class:`DatabaseError`."""
+
+    def __init__(self, login: PostgresLogin, application: str = APPLICATION) -> None:
+        self.library = require(
+            ("psycopg", "psycopg2"), "psycopg", "3.1", "to hold the snapshot and to ask the PostgreSQL server"
+        )
+        self.subject = login.subject
+        self._secret = login.password
+        words = {**login.keywords(), "application_name": application, "client_encoding": "UTF8"}
+        if login.password:
+            words["password"] = login.password
+        try:
+            self.connection = self.library.connect(**words)
+            self.connection.autocommit = True
+            if hasattr(self.connection, "prepare_threshold"):
+                self.connection.prepare_threshold = None
+        except self.library.Error as error:
+            why = self._clean(error)
+            raise DatabaseError(f"Login to {self.subject} as '{login.user}'", why, hint(why)) from None
+        info = self.connection.info
+        self.login = dataclasses.replace(login, host=str(info.host or login.host), port=str(info.port or login.port))
+        self.rows(UNLIMITED)
+
+    def _clean(self, error: BaseException) -> str:
+        text = told(str(error)) or type(error).__name__
+        return text.replace(self._secret, "********") if len(self._secret) > 3 else text
+
+    def rows(self, sql: str, *parameters: object) -> list[tuple[t.Any, ...]]:
+        """Run one statement; its rows, none for a statement that has none."""
+        try:
+            with contextlib.closing(self.connection.cursor()) as cursor:
+                cursor.execute(sql, parameters or None)
+                return list(cursor.fetchall()) if cursor.description else []
+        except (self.library.Error, UnicodeError) as error:
+            why = self._clean(error)
+            raise DatabaseError(f"Statement in {self.subject}", why, hint(why)) from None
+
+    def value(self, sql: str, *parameters: object) -> t.Any:
+        """The first column of the first row, None when there is no row."""
+        rows = self.rows(sql, *parameters)
+        return rows[0][0] if rows else None
+
+    def run(self, template: str, *names: object) -> None:
+        """Run a statement that takes no parameters; the server itself quotes: ``%I`` a name, ``%L`` a literal."""
+        slots = "".join(", %s::text" for _name in names)
+        self.rows(self.value(f"SELECT format(%s::text{slots})", template, *names))
+
+    def close(self) -> None:
+        """End the session, and with it what it held."""
+        with contextlib.suppress(self.library.Error):
+            self.connection.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: types.TracebackType | None) -> None:
+        self.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """What a server says of itself."""
+
+    version: str
+    number: int
+    system_identifier: str
+    standby: bool
+
+    @property
+    def major(self) -> int:
+        """15 of 15.4."""
+        return self.number // 10000
+
+    def facts(self) -> dict[str, t.Any]:
+        """For results and dump.json."""
+        return {"version": self.version.split(" ")[0], "major": self.major, "system_identifier": self.system_identifier}
+
+
+def server(database: Database) -> Server:
+    """Ask the server what it is."""
+    return Server(*database.rows(SERVER)[0])
+
+
+def fingerprint(database: Database) -> dict[str, t.Any]:
+    """What changes when anybody changes a row: equal before and after means that nobody did.
+
+    It is the server's own count of rows inserted, updated and deleted. A reset or a crash of the statistics changes it
+    too, which is the safe side.
+    """
+    identifier, oid, changes, reset = database.rows(FINGERPRINT)[0]
+    return {"system_identifier": identifier, "database_oid": oid, "changes": changes, "stats_reset": reset}
