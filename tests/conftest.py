@@ -1,0 +1,210 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of all tests. What is real is started on demand, once per pytest worker, and ended by its process id."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+if str(TESTS) not in sys.path:
+    sys.path.insert(0, str(TESTS))
+
+if t.TYPE_CHECKING:
+    from servers.nuxeo.instance import Instance
+    from servers.playbook import Result, Run
+    from servers.postgresql import Server
+
+_NUMBERS = itertools.count(1)
+
+
+class Database(t.NamedTuple):
+    """A database of a test's own, and the server that it is in."""
+
+    server: Server
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str
+
+    def login(self) -> dict[str, str | int]:
+        """What make_instance wants."""
+        keys = ("host", "port", "name", "user", "password")
+        return {key: getattr(self, key) for key in keys}
+
+    def psql(self, sql: str) -> str:
+        """What psql prints, as the server's superuser."""
+        return self.server.psql(sql, self.name)
+
+
+class MakeNuxeo(t.Protocol):
+    """Makes an instance of the stand-in that is stopped after the test."""
+
+    def __call__(self, database: Database | None = None, version: str = "10.10", **options: t.Any) -> Instance: ...
+
+
+class RunPlaybook(t.Protocol):
+    """Runs a playbook of the collection to its end."""
+
+    def __call__(
+        self,
+        playbook: str | Path,
+        inventory: str | Path,
+        extra_vars: t.Mapping[str, t.Any] | None = None,
+        *words: str,
+        **options: t.Any,
+    ) -> Result: ...
+
+
+class StartPlaybook(t.Protocol):
+    """Starts a playbook of the collection; it is killed after the test when it still runs."""
+
+    def __call__(
+        self,
+        playbook: str | Path,
+        inventory: str | Path,
+        extra_vars: t.Mapping[str, t.Any] | None = None,
+        *words: str,
+        **options: t.Any,
+    ) -> Run: ...
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The root of the work tree."""
+    return TESTS.parent
+
+
+def _server(tmp_path_factory: pytest.TempPathFactory, version: str) -> t.Iterator[Server]:
+    from servers.postgresql import Server
+
+    with Server(tmp_path_factory.mktemp(f"postgresql{version}"), version=version) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql15(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
+    """PostgreSQL 15 of Debian's packages. Make databases of your own in it."""
+    yield from _server(tmp_path_factory, "15")
+
+
+@pytest.fixture(scope="session")
+def postgresql18(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
+    """PostgreSQL 18 of the PyPI wheel. Make databases of your own in it."""
+    yield from _server(tmp_path_factory, "18")
+
+
+@pytest.fixture(params=["15", "18"])
+def postgresql(request: pytest.FixtureRequest) -> Server:
+    """Both versions, one after the other."""
+    server: Server = request.getfixturevalue(f"postgresql{request.param}")
+    return server
+
+
+@pytest.fixture
+def make_database() -> t.Iterator[t.Callable[..., Database]]:
+    """Makes an empty database with an owner of its own: ``make_database(server, password=...)``."""
+    made: list[Database] = []
+
+    def make(server: Server, name: str | None = None, password: str = "p'a ss$1&word") -> Database:
+        number = next(_NUMBERS)
+        name = name or f"nuxeo{number}"
+        server.create_database(name, f"owner{number}", password)
+        made.append(Database(server, server.host, server.port, name, f"owner{number}", password))
+        return made[-1]
+
+    yield make
+    for database in made:
+        if database.server.pid is not None:
+            database.server.drop_database(database.name)
+
+
+@pytest.fixture
+def make_nuxeo(tmp_path: Path) -> t.Iterator[MakeNuxeo]:
+    """Makes instances of the stand-in below the test's folder: on a database, or on embedded H2 when there is none."""
+    from servers.h2 import jar
+    from servers.nuxeo.instance import make_instance
+
+    made: list[Instance] = []
+
+    def make(database: Database | None = None, version: str = "10.10", **options: t.Any) -> Instance:
+        if database is None and "h2_jar" not in options:
+            options["h2_jar"] = jar("2.2.224" if version.startswith(("2023", "2025")) else "1.4.200")
+        home = options.pop("home", tmp_path / f"nuxeo{len(made) + 1}")
+        login = database.login() if database else None
+        instance = make_instance(home, login, version, **options)
+        made.append(instance)
+        return instance
+
+    yield make
+    for instance in made:
+        with contextlib.suppress(OSError):
+            instance.nuxeoctl("stop")
+
+
+@pytest.fixture(scope="session")
+def h2_jar() -> t.Callable[[str], Path]:
+    """The jar of a version of H2, fetched once."""
+    from servers.h2 import jar
+
+    return jar
+
+
+@pytest.fixture
+def local_inventory(tmp_path: Path) -> t.Callable[..., Path]:
+    """Writes an inventory of hosts that are all this machine: ``local_inventory(node1={...}, node2={...})``."""
+    from servers.playbook import local_inventory as write
+
+    def make(**hosts: t.Mapping[str, t.Any]) -> Path:
+        return write(tmp_path / f"inventory{next(_NUMBERS)}.json", hosts)
+
+    return make
+
+
+@pytest.fixture
+def start_playbook(tmp_path: Path) -> t.Iterator[StartPlaybook]:
+    """Starts ``playbooks/<name>`` (or a path) on an inventory, with extra variables and further words."""
+    from servers.playbook import start
+
+    runs: list[Run] = []
+
+    def begin(
+        playbook: str | Path,
+        inventory: str | Path,
+        extra_vars: t.Mapping[str, t.Any] | None = None,
+        *words: str,
+        **options: t.Any,
+    ) -> Run:
+        run = start(tmp_path / f"run{next(_NUMBERS)}", playbook, inventory, extra_vars, *words, **options)
+        runs.append(run)
+        return run
+
+    yield begin
+    for run in runs:
+        if run.process.poll() is None:
+            run.kill()
+
+
+@pytest.fixture
+def run_playbook(start_playbook: StartPlaybook) -> RunPlaybook:
+    """As start_playbook, but waits for the end (``timeout=`` seconds): rc, stdout, tasks, stats, failures."""
+
+    def run(
+        playbook: str | Path,
+        inventory: str | Path,
+        extra_vars: t.Mapping[str, t.Any] | None = None,
+        *words: str,
+        **options: t.Any,
+    ) -> Result:
+        timeout = options.pop("timeout", 600)
+        return start_playbook(playbook, inventory, extra_vars, *words, **options).wait(timeout)
+
+    return run
