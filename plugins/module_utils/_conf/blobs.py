@@ -1,0 +1,85 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the blob stores that a configuration names."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+import xml.etree.ElementTree as ET
+
+from .errors import ConfError
+from .java import path as java_path
+from .java import resolve_path
+from .loaded import Configuration
+
+CLASS = "nuxeo.core.binarymanager"
+STORE = "repository.binary.store"
+DEPTH = 2
+_KINDS = (
+    ("AESBinaryManager", "encrypted"),
+    ("AESBlobProvider", "encrypted"),
+    ("DefaultBinaryManager", "file"),
+    ("LocalBinaryManager", "file"),
+    ("LocalBlobProvider", "file"),
+    ("S3", "s3"),
+    ("GoogleStorage", "gcs"),
+    ("Azure", "azure"),
+    ("GridFS", "gridfs"),
+)
+_DIGESTS = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
+
+
+def blobs(configuration: Configuration) -> list[dict[str, t.Any]]:
+    """Each store that the stock templates contribute, by provider."""
+    stores = [_store(configuration, "default", _default_path(configuration))]
+    if configuration.get("nuxeo.vcs.fulltext.storedInBlob") == "true" and configuration.line.name not in (
+        "8.10",
+        "9.10",
+    ):
+        root = configuration.used("nuxeo.binarystores.root")
+        stores.append(_store(configuration, "fulltext", _absolute(configuration, root + "/fulltext")))
+    return stores
+
+
+def _store(configuration: Configuration, provider: str, folder: str) -> dict[str, t.Any]:
+    name = configuration.used(CLASS, "org.nuxeo.ecm.core.blob.binary.DefaultBinaryManager")
+    kind = next((kind for part, kind in _KINDS if part in name.rsplit(".", 1)[-1]), "other")
+    if kind not in ("file", "encrypted"):
+        return {"provider": provider, "path": None, "kind": kind, "digest": "MD5", "depth": None}
+    digest, depth = read_config_xml(folder)
+    if name.endswith("BlobProvider"):  # there the digest is a setting of the provider, and only the depth is read
+        digest = "MD5"
+    return {"provider": provider, "path": folder, "kind": kind, "digest": digest, "depth": depth}
+
+
+def _default_path(configuration: Configuration) -> str:
+    return _absolute(configuration, configuration.used(STORE) or "binaries")
+
+
+def _absolute(configuration: Configuration, folder: str) -> str:
+    folder = folder.strip()
+    if not folder.startswith("/") and configuration.line.name not in ("2023", "2025"):
+        before_5_4 = java_path(f"{configuration.home}/nxserver/{folder}")
+        if os.path.exists(before_5_4):
+            return before_5_4
+    return resolve_path(configuration.used("nuxeo.data.dir"), folder)
+
+
+def read_config_xml(folder: str) -> tuple[str, int]:
+    """Digest and depth of a store on disk; the defaults of Nuxeo when it was never started."""
+    file = os.path.join(folder, "config.xml")
+    try:
+        root = ET.parse(file).getroot()  # noqa: S314 - a file of the server's own, without a network
+    except FileNotFoundError:
+        return "MD5", DEPTH
+    except (OSError, ET.ParseError) as error:
+        raise ConfError(
+            f"Reading of '{file}'", str(error), "Without it the digest and the depth of the blob store are not known"
+        ) from error
+    digest = (root.findtext("digest") or "MD5").strip()
+    depth = (root.findtext("depth") or str(DEPTH)).strip()
+    if not depth.isdigit():
+        raise ConfError(f"Reading of '{file}'", f"the depth '{depth}' is no number", "Correct it")
+    return _DIGESTS.get(digest.lower().replace("-", "").replace("_", ""), digest), int(depth)

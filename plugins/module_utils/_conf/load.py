@@ -1,0 +1,100 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: reads nuxeo.conf and nuxeo.defaults as the launcher of each version does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from .errors import ConfError, Origin, refused
+from .java import trim
+from .properties import MalformedEscape, parse
+from .version import Line
+
+CHUNK = 512
+LIMIT = 16 * 1024 * 1024
+"""Bytes of a configuration file at most: nothing sane is near it, and a wrong path may name anything."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A value as it is set in a file."""
+
+    text: str
+    origin: Origin
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a configuration file."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(LIMIT + 1)
+    except OSError as error:
+        raise ConfError(
+            f"Reading of '{path}'", error.strerror or str(error), "Check the path and the rights of the user"
+        ) from error
+    if len(content) > LIMIT:
+        raise ConfError(f"Reading of '{path}'", f"it is larger than {LIMIT} bytes", "Check the path")
+    return content
+
+
+def encoding_of(content: bytes, line: Line) -> str:
+    """The encoding in which the launcher reads a file."""
+    if line.encoding == "guess-512":
+        return "utf-8" if _chunks_decode(content) else "iso-8859-1"
+    if line.encoding == "guess":
+        return "utf-8" if _decodes(content) else "iso-8859-1"
+    return "iso-8859-1" if line.encoding == "latin1" else "utf-8"
+
+
+def _decodes(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _chunks_decode(content: bytes) -> bool:
+    """10.10 decodes a buffer of 512 bytes each time, with the rest of the one before behind a short last chunk."""
+    buffer = bytes(CHUNK)
+    for start in range(0, len(content), CHUNK):
+        chunk = content[start : start + CHUNK]
+        buffer = chunk + buffer[len(chunk) :]
+        if not _decodes(buffer):
+            return False
+    return True
+
+
+def decode(path: str, content: bytes, line: Line) -> str:
+    """The text of a file; an error where the launcher refuses its bytes."""
+    try:
+        return content.decode(encoding_of(content, line))
+    except UnicodeDecodeError as error:
+        number = content[: error.start].count(b"\n") + 1
+        raise refused(
+            f"{path}:{number}",
+            f"byte 0x{content[error.start]:02x} at offset {error.start} is not UTF-8, all that Nuxeo {line.name} reads",
+        ) from error
+
+
+def load(path: str, line: Line, skip: str = "") -> dict[str, Value]:
+    """The properties of one file: the last duplicate wins, values are trimmed, names too up to 10.10.
+
+    :param skip: text to take out before reading (the block of an armed restore guard)
+    """
+    text = decode(path, read_bytes(path), line)
+    if skip:
+        text = text.replace(skip, "\n" * skip.count("\n"), 1)
+    try:
+        entries = parse(text)
+    except MalformedEscape as error:
+        raise refused(
+            Origin(path, error.line, error.name), "a \\u is not followed by four hexadecimal digits"
+        ) from error
+    values = {}
+    for entry in entries:
+        name = entry.name if line.modern else trim(entry.name)
+        values[name] = Value(trim(entry.value), Origin(path, entry.line, name))
+    return values

@@ -1,0 +1,36 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the URL under which a node reaches itself."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import typing as t
+
+
+def loopback_url(get: t.Callable[[str], str | None]) -> str:
+    """What the launcher computes for ``nuxeo.loopback.url`` from the bind address, the port and the context."""
+    address = _address(get("nuxeo.bind.address") or "127.0.0.1")
+    if ":" in address:
+        address = f"[{address}]"
+    return f"http://{address}:{get('nuxeo.server.http.port')}{get('org.nuxeo.ecm.contextPath')}".replace("None", "null")
+
+
+def _address(host: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        if host == "localhost":
+            return "127.0.0.1"
+        try:
+            found = socket.getaddrinfo(host, None, socket.AF_INET)
+        except OSError:
+            return host
+        return str(found[0][4][0])
+    if parsed.is_unspecified:
+        return "127.0.0.1"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return ":".join(f"{int(group, 16):x}" for group in parsed.exploded.split(":"))
+    return str(parsed)
