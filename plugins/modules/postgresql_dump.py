@@ -9,12 +9,13 @@ DOCUMENTATION = r"""
 module: postgresql_dump
 short_description: Dump a Nuxeo database of PostgreSQL and its blob keys at one snapshot
 description:
-  - Opens a repeatable-read transaction, exports its snapshot, and lets C(pg_dump) read exactly that snapshot in directory
-    format with several workers. Rows committed later are not in the dump, whoever works meanwhile.
+  - Opens a repeatable-read transaction, exports its snapshot, and lets C(pg_dump) read exactly that snapshot in
+    directory format with several workers. Rows committed later are not in the dump, whoever works meanwhile.
   - At the same snapshot it collects every blob key that the repository refers to.
-  - Succeeds only when C(pg_dump) ended with code 0 and said nothing, C(pg_restore) reads the archive, and the archive holds
-    the data of every table and every large object that there was at the snapshot.
-  - Writes C(dump/), C(dump.json) and C(blob-keys.txt) into O(dest), all of them owner-only and on disk when the module ends.
+  - Succeeds only when C(pg_dump) ended with code 0 and said nothing, C(pg_restore) reads the archive, and the archive
+    holds the data of every table and every large object that there was at the snapshot.
+  - Writes C(dump/), C(dump.json) and C(blob-keys.txt) into O(dest), all of them owner-only and on disk when the module
+    ends.
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
@@ -84,8 +85,8 @@ options:
     type: int
   compression:
     description:
-      - V(auto) is V(zstd) where C(pg_dump) really can, else V(gzip:1), which is some three times as fast as level 6 for a
-        dump that is about a sixth larger.
+      - V(auto) is V(zstd) where C(pg_dump) really can, else V(gzip:1), which is some three times as fast as level 6
+        for a dump that is about a sixth larger.
       - V(gzip), V(lz4) and V(zstd) take a level after a colon. V(none) compresses nothing.
     type: str
     default: auto
@@ -93,8 +94,8 @@ options:
     description:
       - The folder of C(pg_dump) and C(pg_restore).
       - Default is the client of the server's own major version, else the next newer one, of those on E(PATH) and in
-        C(/usr/lib/postgresql/*/bin) and C(/usr/pgsql-*/bin). An archive of a newer client can't be read by the client of the
-        server's version. A client older than the server is refused.
+        C(/usr/lib/postgresql/*/bin) and C(/usr/pgsql-*/bin). An archive of a newer client can't be read by the client
+        of the server's version. A client older than the server is refused.
     type: path
   require_blob_keys:
     description:
@@ -110,8 +111,8 @@ requirements:
   - psycopg >= 3.1 or psycopg2, in the Python that runs the module
   - C(pg_dump) and C(pg_restore) of the server's major version or newer
 notes:
-  - The snapshot's transaction stays open until C(pg_dump) has ended. Meanwhile the server can't remove dead rows that were
-    alive at the snapshot, as with any dump.
+  - The snapshot's transaction stays open until C(pg_dump) has ended. Meanwhile the server can't remove dead rows that
+    were alive at the snapshot, as with any dump.
   - The session lifts C(statement_timeout), C(idle_in_transaction_session_timeout) and their like for itself.
   - A standby is refused, since the time of its snapshot can't be told by its clock.
 seealso:
@@ -259,7 +260,8 @@ jobs:
   type: int
   sample: 4
 messages:
-  description: Messages that are no fault of the dump, e.g. that the server's C library has changed its order of letters.
+  description: Messages that are no fault of the dump, e.g. that the server's C library has changed its order of
+    letters.
   returned: success
   type: list
   elements: str

@@ -79,7 +79,7 @@ def writing(database: Database, found: t.Sequence[Table], path: str) -> t.Iterat
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             count = 0
-            for batch in _batches(database, found):
+            for batch in batches(database, found):
                 stream.write(batch.lines)
                 count += batch.number
                 yield count
@@ -96,12 +96,15 @@ def writing(database: Database, found: t.Sequence[Table], path: str) -> t.Iterat
             os.unlink(temporary)
 
 
-class _Batch(t.NamedTuple):
+class Batch(t.NamedTuple):
+    """Some lines of the file."""
+
     lines: bytes
     number: int
 
 
-def _batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[_Batch]:
+def batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[Batch]:
+    """The lines of the file, some at a time; inside a transaction."""
     if not found:
         return
     database.rows(_SORTED.format(" UNION ALL ".join(_KEYS.format(table.data, table.name) for table in found)))
@@ -115,7 +118,7 @@ def _batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[_Batch]
             if not key.isprintable() or not raw > last:
                 _refuse(database, found, key)
             last = raw
-        yield _Batch(b"\n".join(encoded) + b"\n", len(keys))
+        yield Batch(b"\n".join(encoded) + b"\n", len(keys))
     database.rows("CLOSE nuxeo_blob_keys")
 
 

@@ -34,6 +34,11 @@ WHERE g.oid >= 16384 ORDER BY 1
 """
 """Roles of the cluster's own that privileges were given to. Predefined roles are there in every cluster."""
 
+TABLESPACES = """
+SELECT DISTINCT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace
+WHERE s.spcname NOT LIKE 'pg\\_%' ORDER BY 1
+"""
+
 TABLES = """
 SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname),
   EXISTS (SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.deptype = 'e')
@@ -71,6 +76,7 @@ def about(database: Database) -> dict[str, t.Any]:
         "locale": row[7],
         "settings": list(row[8] or []),
         "extensions": extensions,
+        "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],
     }
 

@@ -113,7 +113,7 @@ def dump(
         except BaseException:
             _remove(request.dest)
             raise
-    return {key: value for key, value in result.items() if key not in ("with_rows",)}
+    return {key: value for key, value in result.items() if key not in ("with_rows", "own_tables")}
 
 
 def predict(request: DumpRequest, run: Run) -> dict[str, t.Any]:
@@ -227,6 +227,7 @@ def _compared(database: Database, request: DumpRequest, plan: _Plan, run: Run) -
         )
     return {
         "tables": len(made.of_kind("TABLE DATA")),
+        "own_tables": len(there.own),
         "large_objects": objects,
         "with_rows": catalogue.with_rows(database, there.own.values()),
     }

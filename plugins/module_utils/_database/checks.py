@@ -1,0 +1,197 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: everything that would make a restore fail, found before the first change."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+from .._deps import numbers
+from .._io import sha256_file
+from .archive import Archive
+from .clients import Client
+from .error import DatabaseError
+from .postgresql import Database
+from .target import Target
+
+AVAILABLE = """
+SELECT v.name, bool_or(NOT v.superuser OR coalesce((to_jsonb(v) ->> 'trusted')::boolean, false))
+FROM pg_available_extension_versions v GROUP BY v.name
+"""
+
+LOCALES = "SELECT collcollate FROM pg_collation WHERE collcollate IS NOT NULL UNION SELECT datcollate FROM pg_database"
+
+DISK = """
+SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
+  coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)
+"""
+"""The folder is only shown to whoever may read all settings."""
+
+Recorded = t.Dict[str, t.Any]
+
+
+def recorded(src: str) -> Recorded:
+    """What was written beside the dump."""
+    path = os.path.join(src, "dump.json")
+    try:
+        with open(path, encoding="utf-8") as stream:
+            found = json.load(stream)
+        if not isinstance(found, dict) or not {"database", "server", "with_rows", "tables"} <= set(found):
+            raise ValueError("it is not what postgresql_dump writes")
+    except (OSError, ValueError) as error:
+        why = str(getattr(error, "strerror", None) or error)
+        raise DatabaseError(f"Reading of '{path}'", why, "Name a set's database folder that is complete") from None
+    return found
+
+
+def _same(locale: str) -> str:
+    return locale.lower().replace("utf-8", "utf8")
+
+
+def of_version(known: Recorded, target: Target) -> t.Iterator[str]:
+    """A server older than the one that was dumped can't be expected to know all that is in the dump."""
+    if target.server.major < int(known["server"]["major"]):
+        yield _problem(
+            f"Restore to the server {target.login.where}",
+            f"it is PostgreSQL {target.server.version}, older than the {known['server']['version']} that was dumped",
+            f"Restore to PostgreSQL {known['server']['major']} or newer",
+        )
+    if target.server.standby:
+        yield _problem(f"Restore to the server {target.login.where}", "it is a standby", "Name the primary server")
+
+
+def of_locale(admin: Database, known: Recorded, target: Target, locale: str | None) -> t.Iterator[str]:
+    """Encoding and locale of the new database."""
+    about, there = known["database"], target.existing
+    if there and there.encoding != about["encoding"]:
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"its encoding is {there.encoding}, that of the dump is {about['encoding']}",
+            "Drop the empty database, so that it is made anew, or name another",
+        )
+    if there or about.get("locale_provider") != "libc":
+        return
+    have = {_same(str(name)) for (name,) in admin.rows(LOCALES)} | {"c", "posix"}
+    for wanted in sorted({locale} if locale else {about["collate"], about["ctype"]}):
+        if _same(str(wanted)) not in have:
+            yield _problem(
+                f"Making of {target.login.subject}",
+                f"the server does not know the locale '{wanted}'",
+                "Generate it on the server's host, or name another one by locale",
+            )
+
+
+def of_extensions(admin: Database, known: Recorded, target: Target) -> t.Iterator[str]:
+    """Extensions that the server lacks, or that this login may not create."""
+    available = dict(admin.rows(AVAILABLE))
+    for extension in known["database"]["extensions"]:
+        name = extension["name"]
+        if name not in available:
+            yield _problem(
+                f"Restore to the server {target.login.where}",
+                f"it lacks the extension '{name}' {extension['version']}",
+                "Install the package that holds it on the server's host",
+            )
+        elif name != "plpgsql" and not available[name] and not target.superuser:
+            yield _problem(
+                f"Restore to the server {target.login.where}",
+                f"'{target.user}' may not create the extension '{name}'",
+                "Give admin_user and admin_password of a superuser",
+            )
+
+
+def of_roles(admin: Database, known: Recorded, target: Target, owner: str, privileges: bool) -> t.Iterator[str]:
+    """The owner to be, and the roles that have privileges in the dump."""
+    there = {name for (name,) in admin.rows("SELECT rolname FROM pg_roles")}
+    if owner not in there:
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"there is no role '{owner}' to own it",
+            "Create the role, or name another one by owner",
+        )
+    elif not admin.value("SELECT pg_has_role(current_user, %s, 'MEMBER')", owner):
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"'{target.user}' may not act for its owner '{owner}'",
+            "Log in as the owner, or give admin_user and admin_password",
+        )
+    lacking = sorted(set(known["database"].get("grantees", [])) - there) if privileges else []
+    if lacking:
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"these roles have privileges in the dump and are not on the server: {', '.join(lacking)}",
+            "Create them, or leave all privileges out by privileges=false",
+        )
+
+
+def of_target(target: Target, overwrite: bool) -> t.Iterator[str]:
+    """What is in the way under the target's name."""
+    what = f"Restore to {target.login.subject}"
+    if target.existing is None and not target.creates:
+        yield _problem(
+            what,
+            f"there is no such database, and '{target.user}' may not create one",
+            "Give admin_user and admin_password, or create an empty one",
+        )
+    if target.existing and target.existing.content:
+        some = ", ".join(target.existing.content)
+        if not overwrite:
+            yield _problem(what, f"it is not empty: {some}", "Say overwrite=true to keep it aside under another name")
+        elif not target.swaps:
+            yield _problem(
+                what,
+                f"it is not empty, and '{target.user}' may not rename it to keep it aside",
+                "Give admin_user and admin_password",
+            )
+    if target.sessions:
+        yield _problem(what, f"it is in use by {'; '.join(target.sessions[:5])}", "Stop Nuxeo on all its nodes first")
+
+
+def of_client(client: Client, target: Target) -> t.Iterator[str]:
+    """A client of 17 or newer tells older servers a setting that they don't know, which ends a single transaction."""
+    if not target.swaps and client.major >= 17 > target.server.major:
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"pg_restore {client.version} can't restore into PostgreSQL {target.server.version} in one transaction",
+            "Give admin_user and admin_password, so that the database can be made under another name first",
+        )
+
+
+def of_space(admin: Database, known: Recorded, target: Target) -> t.Iterator[str]:
+    """Room for the database, where the server's disk can be seen from here."""
+    folder, local = admin.rows(DISK)[0]
+    size = int(known["database"].get("size", 0))
+    if folder and local and os.path.isdir(folder):
+        disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize
+        if free < size:
+            yield _problem(
+                f"Restore to {target.login.subject}",
+                f"the volume of '{folder}' has {free} bytes free, the database took {size}",
+                "Free space there",
+            )
+
+
+def of_archive(src: str, known: Recorded, made: Archive) -> t.Iterator[str]:
+    """The dump beside what was written about it."""
+    data = made.of_kind("TABLE DATA")
+    if len(data) != int(known["tables"]) or numbers(made.dumped_by) != numbers(known["client_version"]):
+        yield _problem(
+            f"Restore of '{src}'",
+            f"dump.json speaks of {known['tables']} tables dumped by {known['client_version']}, the archive holds "
+            f"{len(data)} dumped by {made.dumped_by}",
+            "Take another set",
+        )
+
+
+def keys_digest(src: str) -> str | None:
+    """The digest of the list of blob keys, None where the set has none."""
+    path = os.path.join(src, "blob-keys.txt")
+    return sha256_file(path) if os.path.exists(path) else None
+
+
+def _problem(what: str, why: str, todo: str) -> str:
+    return str(DatabaseError(what, why, todo))

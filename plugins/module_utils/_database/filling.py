@@ -1,0 +1,213 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a dump is filled into a database by pg_restore, and compared with what was dumped."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import tempfile
+import time
+import typing as t
+
+from .._process import Finished
+from .._progress import Progress
+from . import blob_keys, catalogue
+from .archive import Archive
+from .checks import Recorded, keys_digest
+from .clients import Client, Run
+from .error import DatabaseError, hint, told
+from .login import PostgresLogin, passfile
+from .postgresql import Database
+from .postgresql_dump import COLLATION
+from .target import Target
+
+UNKNOWN_SETTING = re.compile(
+    r"^pg_restore: (?:from TOC entry .*|while .*|error: could not execute query: "
+    r'ERROR: +unrecognized configuration parameter "transaction_timeout")\n'
+    r"(?:Command was: SET transaction_timeout = 0;\n)?"
+    r"|^pg_restore: warning: errors ignored on restore: (?P<count>\d+)\n",
+    re.MULTILINE,
+)
+"""What a pg_restore of 17 or newer says to every server before 17, once for each connection. It changes nothing."""
+
+LOOK = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Filling:
+    """What is filled in, and how."""
+
+    src: str
+    known: Recorded
+    made: Archive
+    client: Client
+    target: Target
+    owner: str
+    jobs: int
+    privileges: bool
+
+    @property
+    def old_server(self) -> bool:
+        """Whether the client speaks of a setting that the server does not know."""
+        return self.client.major >= 17 > self.target.server.major
+
+    @property
+    def keeps_tablespaces(self) -> bool:
+        """Whether tables go to the tablespaces they came from."""
+        return not self.known["database"].get("tablespaces")
+
+
+def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) -> list[str]:
+    """Restore into the database ``name``; returns messages.
+
+    :param at_once: in one transaction, so that the database is as before when anything fails
+    """
+    login = what.target.login.to(name)
+    with Database(login) as database:
+        made = _extensions(database, what)
+        watch = _Watch(database, progress, int(what.known["database"].get("size", 0)))
+        with tempfile.TemporaryDirectory() as folder, passfile(login) as secret:
+            wanted = os.path.join(folder, "list")
+            _write_list(run, what, made, wanted)
+            argv = [
+                what.client.program("pg_restore"),
+                f"--dbname={database.login.conninfo(secret)}",
+                "--no-password",
+                "--no-owner",
+                f"--use-list={wanted}",
+                *([] if what.target.user == what.owner else [f"--role={what.owner}"]),
+                *([] if what.privileges else ["--no-privileges"]),
+                *([] if what.keeps_tablespaces else ["--no-tablespaces"]),
+                *(["--single-transaction"] if at_once else [f"--jobs={what.jobs}"]),
+                *([] if what.old_server else ["--exit-on-error"]),
+                os.path.join(what.src, "dump"),
+            ]
+            done = run(argv, progress=progress, watch=watch.step)
+    return _judge(what, login, done)
+
+
+def _extensions(database: Database, what: Filling) -> set[str]:
+    """Make the extensions that are missing; returns the schemas made for them.
+
+    They are made before the rest by the login itself, since the owner may not be allowed to.
+    """
+    there = {name for (name,) in database.rows("SELECT extname FROM pg_extension")}
+    made = set()
+    for extension in what.known["database"]["extensions"]:
+        if extension["name"] in there:
+            continue
+        schema = extension["schema"]
+        if not database.value("SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
+            database.run("CREATE SCHEMA %I AUTHORIZATION %I", schema, what.owner)
+            made.add(schema)
+        database.run("CREATE EXTENSION %I WITH SCHEMA %I", extension["name"], schema)
+    return made
+
+
+def _write_list(run: Run, what: Filling, schemas: t.Container[str], path: str) -> None:
+    """The table of contents without what is there already: the extensions, their comments and their schemas."""
+    done = run([what.client.program("pg_restore"), "--list", os.path.join(what.src, "dump")])
+    with open(path, "w", encoding="utf-8") as stream:
+        for line in done.stdout.splitlines():
+            schema = re.match(r"\d+; 2615 \d+ SCHEMA - (.*) \S+\Z", line)
+            if re.match(r"\d+; \d+ \d+ (EXTENSION -|COMMENT - EXTENSION) ", line):
+                continue
+            if schema and schema.group(1) in schemas:
+                continue
+            stream.write(line + "\n")
+
+
+def _judge(what: Filling, login: PostgresLogin, done: Finished) -> list[str]:
+    """Success is an exit code of 0 and not a word, but for what is known to be harmless."""
+    messages = [told(match.group(0)) for match in COLLATION.finditer(done.stderr)]
+    rest = COLLATION.sub("", done.stderr)
+    code = done.rc
+    if what.old_server and code == 1:
+        settings = rest.count('unrecognized configuration parameter "transaction_timeout"')
+        counted = sum(int(match.group("count") or 0) for match in UNKNOWN_SETTING.finditer(rest))
+        rest = UNKNOWN_SETTING.sub("", rest)
+        if counted <= settings and not rest.strip():
+            code = 0
+    if code == 0 and not rest.strip():
+        if not what.keeps_tablespaces:
+            messages.append("The tables are in the default tablespace; the dump has " + _spaces(what))
+        return sorted(set(messages))
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    why = f"pg_restore {what.client.version} {how}" + (f": {told(rest)}" if rest.strip() else "")
+    raise DatabaseError(
+        f"Restore of '{what.src}' to {login.subject}", why, hint(rest, "Remove the cause, then run again")
+    )
+
+
+def _spaces(what: Filling) -> str:
+    return ", ".join(what.known["database"]["tablespaces"])
+
+
+def compare(what: Filling, name: str) -> None:
+    """Compare what is there now with what there was at the snapshot: tables, rows, large objects, every blob key."""
+    known = what.known
+    with Database(what.target.login.to(name)) as database:
+        there = catalogue.tables(database)
+        rows = set(catalogue.with_rows(database, there.own.values()))
+        found = {
+            "tables": len(there.own),
+            "large objects": catalogue.large_objects(database),
+            "tables with rows": sorted(rows),
+            "extensions": sorted(row[0] for row in database.rows(catalogue.EXTENSIONS)),
+            "blob keys": _keys(database),
+        }
+    wanted = {
+        "tables": int(known["own_tables"]),
+        "large objects": int(known["large_objects"]),
+        "tables with rows": known["with_rows"],
+        "extensions": sorted(extension["name"] for extension in known["database"]["extensions"]),
+        "blob keys": keys_digest(what.src) or found["blob keys"],
+    }
+    wrong = [key for key, value in wanted.items() if found[key] != value]
+    if wrong:
+        lost = sorted(set(known["with_rows"]) - rows)[:10]
+        raise DatabaseError(
+            f"Comparison of database '{name}' with the dump '{what.src}'",
+            f"these differ: {', '.join(wrong)}" + (f"; without rows: {', '.join(lost)}" if lost else ""),
+            "Look into the server's log, then run again",
+        )
+
+
+def _keys(database: Database) -> str:
+    digest = hashlib.sha256()
+    database.rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    for batch in blob_keys.batches(database, blob_keys.tables(database)):
+        digest.update(batch.lines)
+    database.rows("ROLLBACK")
+    return digest.hexdigest()
+
+
+def analyze(what: Filling, name: str, progress: Progress) -> None:
+    """Gather the planner's statistics: a dump has none, and without them the first start takes very long."""
+    with Database(what.target.login.to(name)) as database:
+        names = list(catalogue.tables(database).own.values())
+        for number, table in enumerate(names):
+            progress.update(number, len(names), phase="analyze")
+            progress.check()
+            database.rows(f"ANALYZE {table}")
+
+
+class _Watch:
+    """Tells how far pg_restore is by the size of the database."""
+
+    def __init__(self, database: Database, progress: Progress, total: int) -> None:
+        self._database = database
+        self._progress = progress
+        self._total = total
+        self._looked = time.monotonic()
+
+    def step(self) -> None:
+        """Look from time to time; a server that is gone ends the restore."""
+        if time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            size = int(self._database.value("SELECT pg_database_size(current_database())"))
+            self._progress.update(size, self._total, phase="restore")

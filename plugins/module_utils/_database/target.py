@@ -1,0 +1,139 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the database that a restore is meant for: what is there, and may this login change it?"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .error import DatabaseError
+from .login import PostgresLogin
+from .postgresql import Database, Server, server
+
+EXISTING = """
+SELECT r.rolname, pg_has_role(current_user, d.datdba, 'MEMBER'), pg_encoding_to_char(d.encoding), d.datcollate,
+  d.datctype, s.spcname, coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
+  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), d.datconnlimit
+FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba JOIN pg_tablespace s ON s.oid = d.dattablespace
+WHERE d.datname = %s
+"""
+
+SESSIONS = """
+SELECT coalesce(nullif(application_name, ''), 'unnamed'), coalesce(host(client_addr), 'local'), usename, pid
+FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY pid
+"""
+
+CONTENT = """
+SELECT what FROM (
+  SELECT 'relation ' || c.oid::regclass::text AS what FROM pg_class c
+  WHERE c.relnamespace NOT IN (SELECT oid FROM system) AND NOT EXISTS (
+    SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.deptype = 'e')
+  UNION ALL SELECT 'function ' || f.proname FROM pg_proc f
+  WHERE f.pronamespace NOT IN (SELECT oid FROM system) AND NOT EXISTS (
+    SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_proc'::regclass AND p.objid = f.oid AND p.deptype = 'e')
+  UNION ALL SELECT 'type ' || y.typname FROM pg_type y
+  WHERE y.typnamespace NOT IN (SELECT oid FROM system) AND y.typrelid = 0 AND y.typelem = 0 AND NOT EXISTS (
+    SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_type'::regclass AND p.objid = y.oid AND p.deptype = 'e')
+  UNION ALL SELECT 'schema ' || n.nspname FROM pg_namespace n
+  WHERE n.oid NOT IN (SELECT oid FROM system) AND n.nspname <> 'public' AND NOT EXISTS (
+    SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_namespace'::regclass AND p.objid = n.oid AND p.deptype = 'e')
+  UNION ALL SELECT 'large object ' || oid FROM pg_largeobject_metadata
+) AS s LIMIT 3
+"""
+SYSTEM = "WITH system AS (SELECT oid FROM pg_namespace WHERE nspname = 'information_schema' OR nspname LIKE 'pg\\_%')"
+
+PRIVILEGES = """
+SELECT coalesce(quote_ident(r.rolname), 'PUBLIC'), a.privilege_type, a.is_grantable
+FROM pg_database d, aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+WHERE d.datname = %s AND a.grantee <> d.datdba ORDER BY 1, 2
+"""
+
+RIGHTS = "SELECT rolsuper, rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
+
+
+@dataclasses.dataclass(frozen=True)
+class Existing:
+    """A database of the target's name."""
+
+    owner: str
+    ours: bool
+    """Whether the login is, or belongs to, its owner."""
+    encoding: str
+    collate: str
+    ctype: str
+    tablespace: str
+    provider: str
+    locale: t.Optional[str]
+    limit: int
+    content: t.Tuple[str, ...] = ()
+    """Some of what is in it; nothing when it is empty."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where a restore goes, as it was found."""
+
+    login: PostgresLogin
+    """How to log in to change it."""
+    server: Server
+    existing: t.Optional[Existing]
+    sessions: t.Tuple[str, ...]
+    superuser: bool
+    creates: bool
+    """Whether the login may create and rename databases."""
+    user: str
+
+    @property
+    def swaps(self) -> bool:
+        """Whether the restored database can be made under another name and renamed when it is whole."""
+        return self.creates and (self.existing is None or self.existing.ours or self.superuser)
+
+
+def administer(login: PostgresLogin) -> Database:
+    """A session on the same server in a database that is there whatever becomes of the target."""
+    try:
+        return Database(login.to("postgres"))
+    except DatabaseError as error:
+        if "does not exist" not in error.why and "permission denied for database" not in error.why:
+            raise
+        return Database(login.to("template1"))
+
+
+def sessions(admin: Database, name: str) -> tuple[str, ...]:
+    """Who is connected to a database."""
+    return tuple(f"{a} from {c} as {u} (pid {p})" for a, c, u, p in admin.rows(SESSIONS, name))
+
+
+def content(database: Database) -> tuple[str, ...]:
+    """Up to three things that somebody has put into a database; none when it is empty."""
+    return tuple(str(row[0]) for row in database.rows(SYSTEM + CONTENT))
+
+
+def look(admin: Database, login: PostgresLogin) -> Target:
+    """Look at the target without changing anything."""
+    superuser, creates, user = admin.rows(RIGHTS)[0]
+    rows = admin.rows(EXISTING, login.name)
+    existing = Existing(*rows[0]) if rows else None
+    busy = sessions(admin, login.name)
+    if existing:
+        with Database(login) as database:
+            existing = dataclasses.replace(existing, content=content(database))
+    return Target(login, server(admin), existing, busy, bool(superuser), bool(creates), user)
+
+
+def drop(admin: Database, name: str) -> None:
+    """Remove a database with whoever is connected to it. Only ever one of our own making, or an empty one."""
+    admin.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
+    force = " WITH (FORCE)" if server(admin).major >= 13 else ""
+    admin.run("DROP DATABASE IF EXISTS %I" + force, name)
+
+
+def copy_privileges(admin: Database, old: str, new: str) -> None:
+    """Who may connect to the new database: the same as to the old one."""
+    if admin.value("SELECT datacl IS NULL FROM pg_database WHERE datname = %s", old) is not False:
+        return
+    admin.run("REVOKE ALL ON DATABASE %I FROM PUBLIC", new)
+    for who, what, on in admin.rows(PRIVILEGES, old):
+        admin.run("GRANT %s ON DATABASE %I TO %s" + (" WITH GRANT OPTION" if on else ""), what, new, who)

@@ -1,0 +1,303 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postgresql_restore
+short_description: Restore what postgresql_dump has dumped
+description:
+  - Makes a database under a temporary name, fills it by C(pg_restore) with several workers, compares it with what
+    there was at the dump's snapshot (tables, tables with rows, large objects, extensions, every blob key), gathers the
+    planner's statistics, and only then gives it its name.
+  - What had that name before is kept aside under another, in the same transaction. A database that was empty is
+    dropped.
+  - Where the login may not create databases, the target must be there and empty, and is filled in one transaction. So
+    no half restored database ever has the target's name.
+  - All that stands in the way is told at once, before the first change.
+version_added: 1.0.0
+author: Nuxeo Platform collection contributors (@nuxeo)
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+  - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.progress
+attributes:
+  check_mode:
+    support: full
+    details: Makes all checks of a restore and fails for the same reasons. Changes nothing.
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details: Changes nothing when O(unchanged_since) is given and nobody has changed a row since.
+options:
+  src:
+    description: The folder that M(nuxeo.platform.postgresql_dump) has written. In a backup set it is C(database).
+    type: path
+    required: true
+  name:
+    description:
+      - The database to restore to.
+      - Default is the one in O(nuxeo_conf).
+    type: str
+  login_host:
+    description:
+      - The server's host name or address, or the folder of its socket.
+      - Default is the one in O(nuxeo_conf), else the local socket.
+    type: str
+  login_port:
+    description:
+      - The server's port.
+      - Default is the one in O(nuxeo_conf), else 5432.
+    type: int
+  login_user:
+    description:
+      - The role to log in as. The owner of the database can do all that is needed.
+      - Default is the one in O(nuxeo_conf).
+    type: str
+  login_password:
+    description:
+      - Its password. It is given to child processes by a file that has no name on any disk.
+      - Default is the one in O(nuxeo_conf), as long as the user is the one there.
+    type: str
+  ssl_mode:
+    description:
+      - How TLS is used, as libpq names it.
+      - Default is what the JDBC URL in O(nuxeo_conf) says, else libpq's own default.
+    type: str
+    choices: [disable, allow, prefer, require, verify-ca, verify-full]
+  ca_cert:
+    description:
+      - A file of certificate authorities in PEM form, against which the server's certificate is verified.
+      - Default is what the JDBC URL in O(nuxeo_conf) says, else libpq's own default.
+    type: path
+  connect_timeout:
+    description: How many seconds to wait for the server to answer.
+    type: int
+    default: 10
+  admin_user:
+    description:
+      - A role that may create databases and act for O(owner), to do the work.
+      - Default is the login of the instance.
+    type: str
+  admin_password:
+    description: Its password.
+    type: str
+  owner:
+    description:
+      - The role that owns the database and all in it.
+      - Default is the owner of the database that is there, else the login of the instance.
+    type: str
+  jobs:
+    description:
+      - The workers of C(pg_restore), each with a connection of its own.
+      - Default is the number of processors, at most 4.
+    type: int
+  overwrite:
+    description:
+      - Whether a database that is not empty may be replaced.
+      - It is kept aside under its name followed by C(_before_) and the time in UTC.
+    type: bool
+    default: false
+  privileges:
+    description:
+      - Whether privileges that were granted to other roles are restored. These roles must be there then.
+      - Default is V(true) where O(owner) is the owner in the dump, else V(false).
+    type: bool
+  locale:
+    description:
+      - The locale of the database when it has to be made, where the server's host does not know that of the dump.
+      - Default is that of the database that is there, else that of the dump.
+    type: str
+  bin_dir:
+    description:
+      - The folder of C(pg_restore).
+      - Default is a client of the major version that made the dump, else the next newer one.
+    type: path
+  unchanged_since:
+    description:
+      - The RV(fingerprint) of an earlier restore of the same set.
+      - When the database still has it nothing is done.
+    type: dict
+requirements:
+  - psycopg >= 3.1 or psycopg2, in the Python that runs the module
+  - C(pg_restore) of the major version that made the dump, or newer
+notes:
+  - Nuxeo must be stopped on all nodes. A session in the target database, whoever holds it, is an error that names it.
+  - A dump runs code of its maker with the rights of the login that restores it. Restore only what you trust.
+seealso:
+  - module: nuxeo.platform.postgresql_dump
+"""
+
+EXAMPLES = r"""
+- name: Restore the database of an instance, as its own user
+  nuxeo.platform.postgresql_restore:
+    src: /srv/backup/acme/sets/20261123T020004Z/database
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    nuxeo_home: /opt/nuxeo
+    overwrite: true
+
+- name: Clone it to another server under another name and owner
+  nuxeo.platform.postgresql_restore:
+    src: /srv/backup/acme/sets/20261123T020004Z/database
+    login_host: db-test.example.com
+    login_user: nuxeo_test
+    login_password: "{{ vault_nuxeo_test_password }}"
+    admin_user: postgres
+    admin_password: "{{ vault_postgres_password }}"
+    name: nuxeo_test
+    owner: nuxeo_test
+
+- name: Ask what stands in the way
+  nuxeo.platform.postgresql_restore:
+    src: /srv/backup/acme/sets/20261123T020004Z/database
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+  check_mode: true
+"""
+
+RETURN = r"""
+name:
+  description: The database.
+  returned: success
+  type: str
+  sample: nuxeo
+owner:
+  description: The role that owns it.
+  returned: success
+  type: str
+  sample: nuxeo
+kept_aside:
+  description: What the database that was there before is called now. Empty when there was none, or nothing in it.
+  returned: success
+  type: str
+  sample: nuxeo_before_20261123T101500Z
+tables:
+  description: The tables whose data is in the dump.
+  returned: success
+  type: int
+  sample: 143
+large_objects:
+  description: The large objects in the dump.
+  returned: success
+  type: int
+  sample: 0
+in_place:
+  description: Whether an empty database was filled in one transaction, since the login may not create one.
+  returned: success
+  type: bool
+  sample: false
+fingerprint:
+  description:
+    - What changes when anybody changes a row, for O(unchanged_since) of a later run.
+    - Empty in check mode, unless nothing would be done.
+  returned: success
+  type: dict
+  contains:
+    system_identifier:
+      description: Which cluster it is.
+      type: str
+    database_oid:
+      description: Which database of the cluster it is.
+      type: int
+    changes:
+      description: The rows inserted, updated and deleted so far, as the server counts them.
+      type: int
+    stats_reset:
+      description: When these counts were set to 0 last.
+      type: str
+messages:
+  description: What is not as in the dump, e.g. parameters of the database that may not be set.
+  returned: success
+  type: list
+  elements: str
+problems:
+  description: All that stands in the way of the restore.
+  returned: failure before the first change
+  type: list
+  elements: str
+duration:
+  description: How many seconds it took.
+  returned: success
+  type: float
+  sample: 312.8
+"""
+
+import dataclasses
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_dump import default_jobs
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_restore import (
+    RestoreRequest,
+    predict,
+    restore,
+)
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+from ansible_collections.nuxeo.platform.plugins.module_utils._process import run
+from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
+
+
+def request(params: t.Dict[str, t.Any]) -> RestoreRequest:
+    """What the options ask for."""
+    login = from_params(params)
+    admin = None
+    if params["admin_user"]:
+        admin = dataclasses.replace(login, user=params["admin_user"], password=params["admin_password"] or "")
+    return RestoreRequest(
+        src=params["src"],
+        login=login,
+        admin=admin,
+        owner=params["owner"],
+        jobs=params["jobs"] or default_jobs(),
+        overwrite=params["overwrite"],
+        privileges=params["privileges"],
+        locale=params["locale"],
+        bin_dir=params["bin_dir"],
+        unchanged_since=params["unchanged_since"],
+    )
+
+
+def diff(result: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+    """What becomes of the databases."""
+    before = {"database": result["name"]} if result["kept_aside"] else {}
+    after = {"database": result["name"], "owner": result["owner"], "tables": result["tables"]}
+    return {"before": before, "after": {**after, "kept_aside": result["kept_aside"]} if result["changed"] else before}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "src": {"type": "path", "required": True},
+            "name": {"type": "str"},
+            "admin_user": {"type": "str"},
+            "admin_password": {"type": "str", "no_log": True},
+            "owner": {"type": "str"},
+            "jobs": {"type": "int"},
+            "overwrite": {"type": "bool", "default": False},
+            "privileges": {"type": "bool"},
+            "locale": {"type": "str"},
+            "bin_dir": {"type": "path"},
+            "unchanged_since": {"type": "dict"},
+            **LOGIN,
+            **PROGRESS,
+        },
+        supports_check_mode=True,
+    )
+    with fail_json_on_error(module):
+        wanted = request(module.params)
+        if module.check_mode:
+            result = predict(wanted, run)
+        else:
+            with Progress(module.params["progress"], "restore") as progress:
+                result = restore(wanted, run, progress)
+        for message in result["messages"]:
+            module.warn(message)
+        module.exit_json(diff=diff(result), **result)
+
+
+if __name__ == "__main__":
+    main()
