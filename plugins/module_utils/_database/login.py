@@ -30,6 +30,15 @@ LOGIN: Spec = {
 ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
 """A peer that vanished is noticed after a minute and a half, and no firewall forgets a connection that only waits."""
 
+CALLERS = tuple(
+    "PG" + name
+    for name in (
+        *("HOST", "HOSTADDR", "PORT", "DATABASE", "USER", "PASSWORD", "OPTIONS", "SERVICE", "SERVICEFILE", "APPNAME"),
+        *("TARGETSESSIONATTRS", "CLIENTENCODING", "TZ", "DATESTYLE", "GEQO"),
+    )
+)
+"""Variables of the caller's shell that would lead libpq elsewhere than the options say."""
+
 SSL = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "channelBinding", "targetServerType", "gssEncMode")
 
 
@@ -141,6 +150,8 @@ def from_params(params: t.Mapping[str, t.Any], name: str | None = None) -> Postg
     for option, key in (("ssl_mode", "sslmode"), ("ca_cert", "sslrootcert"), ("connect_timeout", "connect_timeout")):
         if params.get(option):
             extra[key] = str(params[option])
+    for variable in CALLERS:
+        os.environ.pop(variable, None)
     user, password = params.get("login_user"), params.get("login_password")
     other = user is not None and user != found.user
     login = PostgresLogin(

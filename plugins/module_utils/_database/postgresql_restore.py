@@ -230,7 +230,7 @@ def _create(admin: Database, request: RestoreRequest, what: Filling, name: str) 
         words += f" LOCALE_PROVIDER {'icu' if provider == 'icu' else 'builtin'}"
         words += " ICU_LOCALE %L" if provider == "icu" else " BUILTIN_LOCALE %L"
         values.append(locale)
-    if space:
+    if space not in ("", "pg_default"):
         words += " TABLESPACE %I"
         values.append(space)
     admin.run(words, *values)
