@@ -1,0 +1,116 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: how modules reach the engine, from their options or from nuxeo.conf on the node."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._argspec import NUXEO_CONF, Spec
+from .client import Client, Connection
+from .errors import SearchError
+
+SEARCH: Spec = {
+    "url": {"type": "list", "elements": "str"},
+    "url_username": {"type": "str"},
+    "url_password": {"type": "str", "no_log": True},
+    "url_api_key": {"type": "str", "no_log": True},
+    "ca_cert": {"type": "path"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
+    "validate_certs": {"type": "bool", "default": True},
+    "timeout": {"type": "float", "default": 30.0},
+    "retry_timeout": {"type": "float", "default": 60.0},
+    **NUXEO_CONF,
+}
+"""Doc fragment nuxeo.platform.search."""
+
+RULES: dict[str, t.Any] = {
+    "required_by": {"url_password": ["url_username"], "client_key": ["client_cert"]},
+    "mutually_exclusive": [("url_username", "url_api_key")],
+    "required_one_of": [("url", "nuxeo_conf", "nuxeo_home")],
+}
+
+_FAMILIES = ("opensearch1", "opensearch2", "elasticsearch9", "elasticsearch8")
+_PREFIXES = ("nuxeo.audit.backend.default.{}.client.", "nuxeo.search.client.default.{}.client.", "nuxeo.{}.client.")
+_OLD = {"server": "elasticsearch.addressList"}
+
+
+class Properties(t.Protocol):
+    """What is used of a resolved configuration."""
+
+    def get(self, name: str, default: str | None = None) -> str | None: ...
+
+
+def from_properties(properties: Properties) -> dict[str, str]:
+    """Addresses and login that the instance itself uses: new names first, those up to 2023 last."""
+    found = {}
+    for key in ("server", "username", "password"):
+        names = [prefix.format(family) + key for family in _FAMILIES for prefix in _PREFIXES]
+        names.append(_OLD.get(key, f"elasticsearch.restClient.{key}"))
+        found[key] = next((value for value in map(properties.get, names) if value), "")
+    return found
+
+
+def addresses(listed: str, client: str, where: str) -> list[str]:
+    """The REST addresses in ``addressList``; a bare ``host:port`` means http."""
+    given = [each.strip() for each in listed.split(",") if each.strip()]
+    if not given:
+        todo = (
+            "Give the address as url; an embedded engine answers on port 9200 while elasticsearch.httpEnabled is true"
+        )
+        raise SearchError(f"Address of the search engine in {where}", "there is none: it is embedded in Nuxeo", todo)
+    ports = {each.rpartition(":")[2] for each in given}
+    if "//" not in listed and (client == "TransportClient" or ports & {"9300"}):
+        todo = "Give the REST address (mostly port 9200) as url"
+        raise SearchError(f"Address of the search engine in {where}", f"{listed} is that of the transport client", todo)
+    return [each if "//" in each else f"http://{each}" for each in given]
+
+
+def connection(params: t.Mapping[str, t.Any], properties: Properties | None = None) -> Connection:
+    """The connection that the options describe. The options win over what nuxeo.conf says.
+
+    :param properties: the resolved nuxeo.conf; read from the path in the options where it is not given
+    """
+    urls = [str(url) for url in params["url"] or []]
+    login = {"username": params["url_username"] or "", "password": params["url_password"] or ""}
+    needed = not urls or not (login["username"] or params["url_api_key"])
+    if properties is None and needed and (params["nuxeo_conf"] or params["nuxeo_home"]):
+        properties = _resolved(params)
+    if properties is not None:
+        found = from_properties(properties)
+        where = str(params["nuxeo_conf"] or params["nuxeo_home"])
+        urls = urls or addresses(found["server"], properties.get("elasticsearch.client") or "", where)
+        if not (login["username"] or params["url_api_key"]):
+            login = {key: found[key] for key in login}
+    return Connection(
+        urls=tuple(urls),
+        api_key=params["url_api_key"] or "",
+        ca_cert=params["ca_cert"],
+        client_cert=params["client_cert"],
+        client_key=params["client_key"],
+        validate_certs=params["validate_certs"],
+        timeout=params["timeout"],
+        retry_timeout=params["retry_timeout"],
+        **login,
+    )
+
+
+def _resolved(params: t.Mapping[str, t.Any]) -> Properties:
+    from .._conf.resolve import resolve  # noqa: PLC0415  only modules that are told to read nuxeo.conf need it
+
+    return t.cast(
+        Properties,
+        resolve(
+            params["nuxeo_conf"],
+            home=params["nuxeo_home"],
+            environment=params["nuxeo_environment"],
+            version=params["nuxeo_version"],
+        ),
+    )
+
+
+def client_for(params: t.Mapping[str, t.Any]) -> Client:
+    """A client for a module's options."""
+    return Client(connection(params))

@@ -1,0 +1,328 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: indices back from a snapshot, seen by nobody until they are whole.
+
+Each index is restored beside its name, as ``<target>-r<digest>``, and stays there: the target's name becomes an alias.
+One call to ``_aliases`` moves all aliases, and removes the indices that stood under these names, in one change of the
+cluster's state. Nothing else is atomic on all engines: an index cannot be renamed, and a second restore under the final
+name or a clone (which 5 and 6 lack) is visible before it is whole, and leaves a time with no index at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import re
+import typing as t
+
+from . import indices, repository, snapshot
+from .client import Client, path
+from .engine import Engine, why_not_restorable
+from .errors import Lost, SearchError, refused
+from .preflight import raise_all
+from .record import sequences
+from .trim import count_newer, trim
+from .wait import Deadline
+
+_STUCK = 15.0
+"""Seconds without any shard on its way before the engine is asked why."""
+
+
+@dataclasses.dataclass
+class Item:
+    """One index of the snapshot on its way.
+
+    :param target: the name under which it is found at the end
+    :param aliases: further names
+    :param documents: what the set recorded
+    :param sequences: numbers given before the snapshot, where the index holds sequences
+    """
+
+    source: str
+    target: str
+    aliases: list[str] = dataclasses.field(default_factory=list)
+    documents: indices.Documents | None = None
+    created: int | None = None
+    trim_field: str = ""
+    sequences: dict[str, int] = dataclasses.field(default_factory=dict)
+    index: str = ""
+    count: int = 0
+    trimmed: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        return [self.target, *self.aliases]
+
+
+@dataclasses.dataclass
+class Request:
+    """Everything that a restore is told.
+
+    :param uuid: of the snapshot that the set names
+    :param cluster: uuid of the cluster that made it
+    """
+
+    repository: str
+    name: str
+    items: list[Item]
+    uuid: str = ""
+    cluster: str = ""
+    overwrite: bool = False
+    newer_than: int | None = None
+    index_settings: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    ignore_index_settings: list[str] = dataclasses.field(default_factory=list)
+
+
+class Restore:
+    """One restore, step by step. Before :meth:`swap` nothing of it can be found under a target's name."""
+
+    def __init__(self, client: Client, engine: Engine, request: Request, deadline: Deadline) -> None:
+        self.client = client
+        self.engine = engine
+        self.request = request
+        self.deadline = deadline
+        self.what = f"Restore of snapshot '{request.name}' from repository '{request.repository}' on {client.where}"
+        self.standing: dict[str, dict[str, dict[str, t.Any]]] = {}
+        self.leftovers: list[str] = []
+        self.foreign = False
+
+    # -- before the first change
+
+    def plan(self) -> bool:
+        """Look at everything. False when the indices are there already, from this snapshot and unchanged."""
+        found = self._snapshot()
+        problems = self._unreadable(found)
+        seed = found["uuid"] or found["name"]
+        for item in self.request.items:
+            digest = hashlib.sha256(f"{seed}/{item.source}".encode()).hexdigest()[:8]
+            item.index = f"{item.target}-r{digest}"
+            for name in item.names:
+                self.standing[name] = indices.behind(self.client, name)
+        raise_all(self.what, problems, "Nothing was changed")
+        if all(self._is_back(item) for item in self.request.items):
+            return False
+        if not self.request.overwrite:
+            problems = [self._stands(name) for name, there in sorted(self.standing.items()) if there]
+            raise_all(self.what, problems, "Nothing was changed. Choose other names, or set overwrite")
+        for item in self.request.items:
+            self._choose_name(item)
+        return True
+
+    def _snapshot(self) -> dict[str, t.Any]:
+        definition = repository.must(self.client, self.request.repository)
+        self.foreign = self.request.cluster not in ("", self.engine.cluster_uuid)
+        self.foreign = self.foreign and not repository.is_readonly(definition)
+        found = snapshot.find(self.client, self.request.repository, self.request.name)
+        if found is None:
+            why = "there is no such snapshot in it; where there should be one, the repository's catalogue may be lost"
+            raise SearchError(self.what, why, "See nuxeo.platform.es_snapshot_info for those that are there")
+        return found
+
+    def _unreadable(self, found: dict[str, t.Any]) -> list[str]:
+        problems = []
+        if self.foreign:
+            problems.append("another cluster writes the repository, and it is not readonly here: both would damage it")
+        if self.request.uuid and found["uuid"] != self.request.uuid:
+            problems.append(f"the snapshot of that name is not the one of the set ({found['uuid']})")
+        if found["state"] != "SUCCESS" or found["shards"]["failed"]:
+            problems.append(f"the snapshot is {found['state']}, {found['shards']['failed']} shards failed")
+        for item in self.request.items:
+            if item.source not in found["indices"]:
+                problems.append(
+                    f"index '{item.source}' is not in it (it holds {', '.join(found['indices']) or 'none'})"
+                )
+            why = why_not_restorable(self.engine, found, item.created)
+            if why and why not in problems:
+                problems.append(why)
+        return problems
+
+    def _stands(self, name: str) -> str:
+        there = self.standing[name]
+        if list(there) == [name]:
+            return f"an index '{name}' exists"
+        return f"an alias '{name}' exists, for {', '.join(there)}"
+
+    def _is_back(self, item: Item) -> bool:
+        """Whether an earlier restore of this snapshot is what stands under the item's names, with what it had then."""
+        siblings = {other.index for other in self.request.items if other.target == item.target}
+        there = self.standing[item.target]
+        family = {re.sub(r"(-r[0-9a-f]{8})-\d+$", r"\1", index): index for index in there}
+        if set(family) != siblings or not all(family[item.index] in self.standing[alias] for alias in item.aliases):
+            return False
+        number = indices.count(self.client, family[item.index])
+        if self.request.newer_than is not None and item.trim_field:
+            if count_newer(self.client, family[item.index], item.trim_field, self.request.newer_than):
+                return False
+            same = item.documents is None or number <= item.documents.at_most
+        else:
+            same = item.documents is None or item.documents.admits(number)
+        item.index, item.count = (family[item.index], number) if same else (item.index, 0)
+        return same
+
+    def _choose_name(self, item: Item) -> None:
+        """A free name. What a killed run has left under it, and no alias leads to, goes first."""
+        plain, number = item.index, 1
+        while True:
+            there = indices.behind(self.client, item.index)
+            if not there:
+                return
+            if list(there) == [item.index] and not there[item.index]:
+                self.leftovers.append(item.index)
+                return
+            number += 1
+            item.index = f"{plain}-{number}"
+
+    # -- beside the names
+
+    def run(self, beat: snapshot.Beat) -> None:
+        """Restore beside the names, wait, compare, trim. On failure what was made is removed again."""
+        for name in self.leftovers:
+            self._delete(name)
+        try:
+            for item in self.request.items:
+                self._start(item)
+            self._wait(beat)
+            for item in self.request.items:
+                self._check(item)
+        except BaseException:
+            for item in self.request.items:
+                with contextlib.suppress(SearchError):  # the first failure is the one to tell
+                    self._delete(item.index)
+            raise
+
+    def _delete(self, name: str) -> None:
+        answer = self.client.call("DELETE", path(name), repeat=True)
+        if not answer.ok and answer.status != 404:
+            raise refused(f"Removal of index '{name}' on {self.client.where}", answer.status, answer.body)
+
+    def _start(self, item: Item) -> None:
+        body: dict[str, t.Any] = {
+            "indices": item.source,
+            "ignore_unavailable": False,
+            "include_global_state": False,
+            "include_aliases": False,
+            "partial": False,
+            "rename_pattern": ".+",
+            "rename_replacement": item.index.replace("$", "\\$"),
+        }
+        if self.request.index_settings:
+            body["index_settings"] = self.request.index_settings
+        if self.request.ignore_index_settings:
+            body["ignore_index_settings"] = self.request.ignore_index_settings
+        target = path("_snapshot", self.request.repository, self.request.name, "_restore")
+        while True:
+            try:
+                answer = self.client.call("POST", target, body)
+            except Lost as lost:
+                if indices.behind(self.client, item.index):
+                    return
+                if self.deadline.expired:
+                    raise SearchError(self.what, lost.why, "Run again") from lost
+                self.deadline.pause()
+                continue
+            if answer.ok and indices.behind(self.client, item.index):
+                return
+            if answer.ok:
+                raise SearchError(self.what, f"the engine restored nothing of '{item.source}'", "Check the names")
+            if indices.behind(self.client, item.index):  # a call before this one, whose answer was lost
+                return
+            raise refused(self.what, answer.status, answer.body, "The names asked for were not touched")
+
+    def _wait(self, beat: snapshot.Beat) -> None:
+        names = [item.index for item in self.request.items]
+        idle_since: float | None = None
+        while True:
+            states = indices.health(self.client, names)
+            total = sum(state["number_of_shards"] for state in states.values())
+            done = sum(state["active_primary_shards"] for state in states.values())
+            if len(states) == len(set(names)) and done == total:
+                return
+            beat(done, total)
+            moving = any(state["initializing_shards"] for state in states.values())
+            red = any(state["status"] == "red" for state in states.values())
+            idle_since = None if moving else (self.deadline.elapsed if idle_since is None else idle_since)
+            idle = 0.0 if idle_since is None else self.deadline.elapsed - idle_since
+            if self.deadline.expired or idle > (1.0 if red else _STUCK):
+                self._fail(states)
+            self.deadline.pause()
+
+    def _fail(self, states: dict[str, dict[str, t.Any]]) -> t.NoReturn:
+        told = []
+        for name, state in sorted(states.items()):
+            lacking = state["number_of_shards"] - state["active_primary_shards"]
+            if lacking:
+                why = indices.why_unassigned(self.client, name, state["number_of_shards"])
+                told.append(f"{lacking} of {state['number_of_shards']} shards of '{name}' did not come back ({why})")
+        why = "; ".join(told) or f"it has not ended in {self.deadline.seconds:g} s"
+        raise SearchError(self.what, why, "The names asked for were not touched")
+
+    def _check(self, item: Item) -> None:
+        indices.refresh(self.client, item.index)
+        item.count = indices.count(self.client, item.index)
+        if item.documents is not None and not item.documents.admits(item.count):
+            wanted = item.documents
+            told = wanted.exact if wanted.exact is not None else f"{wanted.at_least} to {wanted.at_most}"
+            raise SearchError(
+                self.what,
+                f"'{item.source}' came back with {item.count} documents, the set says {told}",
+                "The names asked for were not touched. Verify the set, and use another one",
+            )
+        if item.sequences:
+            check_sequences(self.client, item.index, sequences(self.client, item.index), item.sequences)
+        if self.request.newer_than is not None and item.trim_field:
+            mappings = indices.describe(self.client, item.index)["mappings"]
+            item.trimmed = trim(self.client, item.index, mappings, field=item.trim_field, limit=self.request.newer_than)
+            item.count -= item.trimmed
+
+    # -- under the names
+
+    def actions(self) -> tuple[list[dict[str, t.Any]], list[str], list[str]]:
+        """The one change: actions for ``_aliases``, indices that it removes, and those that stay without the name."""
+        todo: list[dict[str, t.Any]] = []
+        removed, aside = set(), set()
+        for name, there in sorted(self.standing.items()):
+            for index in there:
+                if index == name:
+                    todo.append({"remove_index": {"index": index}})
+                    removed.add(index)
+                else:
+                    todo.append({"remove": {"index": index, "alias": name}})
+                    aside.add(index)
+        for item in self.request.items:
+            todo += [{"add": {"index": item.index, "alias": name}} for name in item.names]
+        return todo, sorted(removed), sorted(aside - removed)
+
+    def swap(self) -> None:
+        """Give the restored indices their names, all at once."""
+        todo, _, _ = self.actions()
+        while True:
+            try:
+                answer = self.client.call("POST", "/_aliases", {"actions": todo})
+                if answer.ok or self._swapped():
+                    return
+                raise refused(self.what, answer.status, answer.body, "The restored indices stand beside their names")
+            except Lost as lost:
+                if self._swapped():
+                    return
+                if self.deadline.expired:
+                    raise SearchError(self.what, lost.why, "Run again") from lost
+                self.deadline.pause()
+
+    def _swapped(self) -> bool:
+        return all(
+            item.index in indices.behind(self.client, name) for item in self.request.items for name in item.names
+        )
+
+
+def check_sequences(client: Client, index: str, found: dict[str, int], wanted: t.Mapping[str, int]) -> None:
+    """Raise when a restored sequence stands below a number that was given before the snapshot."""
+    low = [
+        f"'{name}' is {found.get(name, 0)}, was {value}"
+        for name, value in sorted(wanted.items())
+        if found.get(name, 0) < value
+    ]
+    if low:
+        what = f"Sequences in index '{index}' on {client.where}"
+        raise SearchError(what, "; ".join(low), "Numbers would be given twice: use another set")
