@@ -1,0 +1,42 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the module backup_set, and tells it which process of this host, the controller, runs the playbook.
+
+Only here can be seen whether the process that holds the lease is still there.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity, is_dead
+
+
+class ActionModule(ActionBase):
+    """One call of the module; a second one when the first found a lease whose holder has ended."""
+
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the task."""
+        variables = task_vars or {}
+        super().run(tmp, variables)
+        arguments = {
+            **self._task.args,
+            "controller": identity(os.getppid()),  # this is a worker: the playbook's own process is its parent
+            "node": variables.get("inventory_hostname"),
+        }
+        result: dict[str, t.Any] = self._module(arguments, variables)
+        holder = result.get("holder")
+        if result.get("failed") and isinstance(holder, dict) and is_dead(holder.get("controller") or {}):
+            return self._module({**arguments, "gone": holder.get("run_id")}, variables)
+        return result
+
+    def _module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        name = "nuxeo.platform.backup_set"
+        return dict(self._execute_module(module_name=name, module_args=arguments, task_vars=variables))

@@ -1,0 +1,194 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a run begins, or ends without a set."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+import typing as t
+
+from .._files.at import why
+from .._io import fsync_directory, now, write_json
+from .lease import Lease, is_free, locked, read, set_aside, take
+from .place import ABANDONED, PARTIAL, Place, SetError
+
+_MINIMUM = 1 << 20
+_FOLDERS = ("database", "blobs", "files", "conf")
+_ERROR = 2000
+
+
+def check_place(place: Place, forbidden: t.Sequence[str], required_bytes: int, require_mount: bool) -> int:
+    """All problems of the backup root at once; gives the free bytes."""
+    if not os.path.isdir(place.root):
+        raise SetError(
+            f"Backup root '{place.root}'", "there is no such folder", "Make it, or mount what should be there"
+        )
+    problems = []
+    found = os.statvfs(place.root)
+    free = found.f_bavail * found.f_frsize
+    if found.f_flag & os.ST_RDONLY:
+        problems.append("its file system is mounted read-only")
+    elif not os.access(place.folder if os.path.exists(place.folder) else place.root, os.W_OK | os.X_OK):
+        problems.append(f"user {os.geteuid()} may not write to it")
+    if require_mount and os.stat(place.root).st_dev == os.stat("/").st_dev:
+        problems.append("it lies in the root file system: what should be mounted there is not")
+    problems += [problem for path in forbidden for problem in _overlaps(place, path)]
+    if free < max(required_bytes, _MINIMUM):
+        need = max(required_bytes, _MINIMUM)
+        problems.append(f"{need} bytes are needed and {free} are free: {need - free} bytes are missing")
+    if problems:
+        raise SetError(
+            f"Backup root '{place.root}'", "; ".join(problems), "Name another nuxeo_backup_root, or mend this one"
+        )
+    return free
+
+
+def _overlaps(place: Place, path: str) -> list[str]:
+    """A root inside what it backs up would back up itself; a store inside the instance's folder would be cleaned up."""
+    own, other = _ancestors(place.folder), _ancestors(path)
+    if other[0] & set().union(*own):
+        return [f"it is inside '{path}', which is backed up"]
+    if own[0] & set().union(*other):
+        return [f"'{path}', which is backed up, is inside '{place.folder}'"]
+    return []
+
+
+def _ancestors(path: str) -> list[set[t.Any]]:
+    """A path and all above it, each by its name and by device and inode: bind mounts and links deceive a name."""
+    chain: list[set[t.Any]] = []
+    name = os.path.realpath(path)
+    while True:
+        keys: set[t.Any] = {name}
+        with contextlib.suppress(OSError):
+            found = os.stat(name)
+            keys.add((found.st_dev, found.st_ino))
+        chain.append(keys)
+        if name == os.path.dirname(name):
+            return chain
+        name = os.path.dirname(name)
+
+
+def begin(
+    place: Place, who: dict[str, t.Any], *, timeout: float, gone: str | None = None, check: bool = False
+) -> dict[str, t.Any]:
+    """Take the lease and make the partial set.
+
+    :param who: ``node`` and ``controller`` for the lease
+    :param gone: the run id whose controller process is known to have ended
+    :raises SetError: the place is taken; ``result["holder"]`` says by whom
+    """
+    run_id = secrets.token_hex(8)
+    partial = place.partial(run_id)
+    value = {"run_id": run_id, "instance": place.instance, "started": now(), **who}
+    answer = {
+        "run_id": run_id,
+        "partial": partial,
+        "progress": os.path.join(partial, "progress.json"),
+        "lease": value,
+    }
+    if check:
+        old = read(place)
+        _refuse(place, old, timeout, gone)
+        return {**answer, "took_over": old.describe() if old else None, "leftovers": len(_leftovers(place, ""))}
+    for path in (place.folder, place.sets):
+        _private_folder(path)
+    with locked(place):
+        old = read(place, mend=True)
+        _refuse(place, old, timeout, gone)
+        for path in (partial, *(os.path.join(partial, name) for name in _FOLDERS)):
+            _private_folder(path)
+        take(place, value, old)
+        for name in _leftovers(place, run_id):
+            if name.startswith(PARTIAL):
+                set_aside(place, name[len(PARTIAL) :])
+    if old:
+        note_failure(place, old.run_id, "killed", "the run ended without a word; another one has taken its place")
+    return {**answer, "took_over": old.describe() if old else None, "leftovers": clean(place)}
+
+
+def begin_here(place: Place, options: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Check the place and begin, by the options of the module backup_set."""
+    what = f"Begin of a backup of '{place.instance}' in '{place.root}'"
+    try:
+        free = check_place(place, options["forbidden"], options["required_bytes"], options["require_mount"])
+        who = {"node": options["node"], "controller": options["controller"] or {}}
+        begun = begin(place, who, timeout=options["lease_timeout"], gone=options["gone"], check=check)
+    except OSError as error:
+        raise SetError(what, *why(error, place.root)) from error
+    return {**begun, "free_bytes": free}
+
+
+def _refuse(place: Place, old: Lease | None, timeout: float, gone: str | None) -> None:
+    if old is None or is_free(old, timeout, gone):
+        return
+    holder = old.describe()
+    controller = holder.get("controller") or {}
+    who = f"user '{controller.get('user', 'unknown')}' on '{controller.get('host', 'unknown')}'"
+    raise SetError(
+        f"Begin of a backup of '{place.instance}' in '{place.root}'",
+        f"run {old.run_id or 'unknown'} of {who} (process {controller.get('pid', '?')}) is on since "
+        f"{holder.get('started', 'an unknown time')}; its last sign of life is {old.age:.0f} s old",
+        f"Wait for its end. Without a sign of life for {timeout:.0f} s the next run takes its place",
+        {"holder": holder},
+    )
+
+
+def _private_folder(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise SetError(f"Use of '{path}'", "it is not a folder") from None
+        if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+            os.chmod(path, 0o700)
+        return
+    os.chmod(path, 0o700)  # whatever the umask
+    fsync_directory(os.path.dirname(path))
+
+
+def _leftovers(place: Place, own: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        names = os.listdir(place.sets)
+        return [n for n in names if n.startswith(ABANDONED) or (n.startswith(PARTIAL) and n != PARTIAL + own)]
+    return []
+
+
+def clean(place: Place) -> int:
+    """Remove abandoned sets; one that cannot be removed (its killed run still writes) is left to the next run."""
+    removed = 0
+    for name in os.listdir(place.sets):
+        if name.startswith(ABANDONED):
+            shutil.rmtree(place.set(name), ignore_errors=True)
+            removed += not os.path.lexists(place.set(name))
+    return removed
+
+
+def note_failure(place: Place, run_id: str, step: str, error: str) -> None:
+    """Keep a word about the last run that failed, for the list."""
+    write_json(place.failed, {"run_id": run_id, "time": now(), "step": step, "error": error[:_ERROR]})
+
+
+def abandon(place: Place, run_id: str, step: str, error: str, check: bool) -> bool:
+    """End a run without a set. Does nothing when the lease is another's or the set is published; whether it did."""
+    if not os.path.isdir(place.sets):
+        return False
+    if check:
+        lease = read(place)
+        return bool(lease and lease.run_id == run_id) or os.path.isdir(place.partial(run_id))
+    with locked(place):
+        lease = read(place)
+        ours = bool(lease and lease.run_id == run_id)
+        there = os.path.isdir(place.partial(run_id))
+        if there:
+            set_aside(place, run_id)
+            note_failure(place, run_id, step, error)
+        if ours:
+            os.unlink(place.lease)
+            fsync_directory(place.folder)
+    clean(place)
+    return ours or there

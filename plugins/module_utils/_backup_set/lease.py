@@ -1,0 +1,148 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: one run at a time for an instance, and none that needs a hand after it was killed.
+
+The lease is a file, since no process lives from the first task of a run to its last. Whose it is, is decided under a
+lock of the operating system that is held for moments only. A run that lost its lease also lost the folder it writes to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import time
+import typing as t
+
+from .._io import fsync_directory, write_atomic, write_json
+from .place import ABANDONED, BEAT, Place, SetError
+
+_LOCK_WAIT = 60.0
+
+
+@dataclasses.dataclass
+class Lease:
+    """Who is running; ``age`` is the time since the last sign of life, by the clock of the file system."""
+
+    run_id: str
+    value: dict[str, t.Any]
+    age: float
+
+    def describe(self) -> dict[str, t.Any]:
+        """For results and messages."""
+        return {**self.value, "run_id": self.run_id, "last_sign_of_life": round(self.age, 1)}
+
+
+@contextlib.contextmanager
+def locked(place: Place, wait: float = _LOCK_WAIT) -> t.Iterator[None]:
+    """Hold the instance's lock: for looking at the lease and changing it, never for work."""
+    descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
+                    raise SetError(
+                        f"Lock of '{place.lock}'", f"{error.strerror}", "Use a file system with locks"
+                    ) from error
+                if time.monotonic() > until:
+                    raise SetError(f"Lock of '{place.lock}'", f"another process has it since {wait:.0f} s") from error
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)  # which releases the lock; so does the death of this process
+
+
+def read(place: Place, mend: bool = False) -> Lease | None:
+    """The present lease, None when there is none.
+
+    :param mend: set signs of life from the future (a clock was set back) to now, so that they grow old from now on
+    """
+    try:
+        with open(place.lease, encoding="utf-8") as stream:
+            value = json.load(stream)
+        run_id = str(value["run_id"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):  # never written by us: the age decides
+        value, run_id = {}, ""
+    return Lease(run_id, value, _age(place, run_id, mend))
+
+
+def _age(place: Place, run_id: str, mend: bool) -> float:
+    signs = [place.lease]
+    if run_id and "/" not in run_id:
+        partial = place.partial(run_id)
+        with contextlib.suppress(OSError):
+            signs += [partial, *(os.path.join(partial, name) for name in os.listdir(partial) if BEAT.fullmatch(name))]
+    now = _now(place)
+    times = []
+    for sign in signs:
+        with contextlib.suppress(OSError):
+            found = os.stat(sign).st_mtime
+            if found > now and mend:
+                os.utime(sign, (now, now))
+            times.append(min(found, now))
+    return now - max(times, default=0.0)
+
+
+def _now(place: Place) -> float:
+    """The time by the clock that also gives files their times, which on a network file system is another host's."""
+    try:
+        os.utime(place.lock)
+        return os.stat(place.lock).st_mtime
+    except OSError:  # not ours to touch: a reader
+        return time.time()
+
+
+def is_free(lease: Lease | None, timeout: float, gone: str | None) -> bool:
+    """Whether a run may take the place: nobody has it, or its holder is gone.
+
+    :param gone: the run id whose controller process is known to have ended
+    """
+    return lease is None or lease.age > timeout or bool(gone and lease.run_id == gone)
+
+
+def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> None:
+    """Make the lease this run's, under the lock. What the former holder wrote is out of its reach first."""
+    if old and old.run_id:
+        set_aside(place, old.run_id)
+    content = (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+    if old:
+        write_atomic(place.lease, content)
+        return
+    own = f"{place.lease}.{value['run_id']}"
+    write_atomic(own, content)
+    try:
+        os.link(own, place.lease)  # fails where another host's lock did not reach us
+    except FileExistsError as error:
+        raise SetError(f"Begin in '{place.folder}'", "another run began at the same moment", "Run again") from error
+    except OSError:  # a file system without links
+        write_json(place.lease, value)
+    finally:
+        os.unlink(own)
+    fsync_directory(place.folder)
+
+
+def set_aside(place: Place, run_id: str) -> None:
+    """Rename a partial set, so that its run cannot write to it any more."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(place.partial(run_id), place.set(f"{ABANDONED}{run_id}-{os.urandom(4).hex()}"))
+    fsync_directory(place.sets)
+
+
+def release(place: Place, run_id: str) -> bool:
+    """Remove the lease if it is this run's, under the lock; whether it was."""
+    lease = read(place)
+    if lease is None or lease.run_id != run_id:
+        return False
+    os.unlink(place.lease)
+    fsync_directory(place.folder)
+    return True

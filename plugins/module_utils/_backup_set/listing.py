@@ -1,0 +1,146 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: which sets there are. What is not a complete set is told, never left out in silence."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+from .._io import sha256_file
+from .lease import Lease, read
+from .place import ABANDONED, ID, PARTIAL, Place, SetError
+from .publish import MANIFEST
+from .schema import FORMAT, problems
+from .sums import SUMS
+
+LATEST = "latest"
+_LISTED = 50
+
+
+def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
+    """All complete sets, newest backup date first, and the wanted one with its manifest.
+
+    :raises SetError: no backup root, or the wanted set is not there
+    """
+    if not os.path.isdir(place.root):
+        raise SetError(
+            f"Backup root '{place.root}'", "there is no such folder", "Make it, or mount what should be there"
+        )
+    manifests, unreadable, partial = _read_all(place)
+    manifests.sort(key=lambda manifest: (manifest["backup_date"], manifest["id"]), reverse=True)
+    latest = str(manifests[0]["id"]) if manifests else None
+    chosen = _choose(place, wanted, manifests, unreadable) if wanted else None
+    path = place.set(chosen["id"]) if chosen else None
+    lease = read(place) if os.path.isdir(place.folder) else None
+    return {
+        "sets": [_summary(place, manifest) for manifest in manifests[:limit]],
+        "count": len(manifests),
+        "latest": latest,
+        "unreadable": unreadable[:_LISTED],
+        "unreadable_count": len(unreadable),
+        "in_progress": partial,
+        "lease": _holder(lease),
+        "last_failure": _last_failure(place),
+        "id": chosen["id"] if chosen else None,
+        "path": path,
+        "manifest": chosen,
+        "manifest_sha256": sha256_file(os.path.join(path, MANIFEST)) if path else None,
+    }
+
+
+def _read_all(place: Place) -> tuple[list[dict[str, t.Any]], list[dict[str, str]], int]:
+    manifests, unreadable, partial = [], [], 0
+    try:
+        names = sorted(os.listdir(place.sets))
+    except FileNotFoundError:
+        return [], [], 0
+    except OSError as error:
+        raise SetError(f"Reading of '{place.sets}'", str(error.strerror)) from error
+    for name in names:
+        if name.startswith((PARTIAL, ABANDONED)):
+            partial += name.startswith(PARTIAL)
+            continue
+        try:
+            manifests.append(read_manifest(place, name))
+        except SetError as error:
+            unreadable.append({"name": os.fsencode(name).decode("utf-8", "replace"), "reason": error.why})
+    return manifests, unreadable, partial
+
+
+def read_manifest(place: Place, name: str) -> dict[str, t.Any]:
+    """The manifest of a complete set; SetError says why it is none."""
+    what = f"Reading of set '{name}' of '{place.instance}' in '{place.root}'"
+    if not ID.fullmatch(name):
+        raise SetError(what, "its name is not that of a set")
+    if os.path.islink(place.set(name)):
+        raise SetError(what, "it is a link")
+    if not os.path.isfile(os.path.join(place.set(name), SUMS)):
+        raise SetError(what, f"it has no {SUMS}")
+    try:
+        with open(os.path.join(place.set(name), MANIFEST), encoding="utf-8") as stream:
+            manifest = json.load(stream)
+    except FileNotFoundError as error:
+        raise SetError(what, f"it has no {MANIFEST}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SetError(what, f"its {MANIFEST} cannot be read: {error}") from error
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise SetError(what, f"its format is {version} and this collection knows {FORMAT}", "Install a newer one")
+    wrong = problems(manifest)
+    for key, value in (("id", name), ("instance", place.instance)):
+        if not wrong and manifest[key] != value:
+            wrong.append(f"its manifest says {key} '{manifest[key]}' and its folder '{value}'")
+    if wrong:
+        raise SetError(what, "; ".join(wrong[:5]))
+    return dict(manifest)
+
+
+def _choose(
+    place: Place, wanted: str, manifests: list[dict[str, t.Any]], unreadable: list[dict[str, str]]
+) -> dict[str, t.Any]:
+    what = f"Choice of set '{wanted}' of '{place.instance}' in '{place.root}'"
+    if wanted != LATEST:
+        for bad in unreadable:
+            if bad["name"] == wanted:
+                raise SetError(what, bad["reason"], "Choose another one")
+    chosen = [manifest for manifest in manifests if wanted in (LATEST, manifest["id"])]
+    if chosen:
+        return chosen[0]
+    ids = ", ".join(str(manifest["id"]) for manifest in manifests[:5])
+    why = f"there is no such set, the newest are {ids}" if ids else "there is no complete set"
+    if unreadable:
+        why += f"; not readable: {', '.join(bad['name'] for bad in unreadable[:5])}"
+    raise SetError(what, why, "Run a backup first, or look whether the backup root and the instance are the right ones")
+
+
+def _summary(place: Place, manifest: dict[str, t.Any]) -> dict[str, t.Any]:
+    keys = ("id", "backup_date", "started", "finished", "kind", "leader", "bytes", "files", "uncovered")
+    return {
+        **{key: manifest[key] for key in keys},
+        "path": place.set(manifest["id"]),
+        "version": manifest["nuxeo"]["version"],
+        "database": manifest["nuxeo"]["database"]["kind"],
+        "blobs": count_blobs(manifest),
+    }
+
+
+def count_blobs(manifest: dict[str, t.Any]) -> int:
+    """How many blobs a set refers to, in all its stores."""
+    stores = [store for store in manifest["blobs"].values() if isinstance(store, dict)]
+    return sum(store["keys"] for store in stores if isinstance(store.get("keys"), int))
+
+
+def _holder(lease: Lease | None) -> dict[str, t.Any] | None:
+    return lease.describe() if lease else None
+
+
+def _last_failure(place: Place) -> dict[str, t.Any] | None:
+    try:
+        with open(place.failed, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: where everything of an instance lies below the backup root."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+
+from .._errors import PlatformError
+
+ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+"""A set is named by the UTC second of its cut."""
+PARTIAL = ".partial-"
+ABANDONED = ".abandoned-"
+BEAT = re.compile(r"progress[^/]*\.json|\.progress[^/]*\.tmp")
+"""Files in a partial set whose modification time is a sign of life. They are no part of the set."""
+_INSTANCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+
+
+class SetError(PlatformError):
+    """A backup set could not be begun, published, listed or verified."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """The folder of one instance below a backup root."""
+
+    root: str
+    instance: str
+
+    def __post_init__(self) -> None:
+        if not _INSTANCE.fullmatch(self.instance):
+            raise SetError(
+                f"Use of '{self.instance}' as a folder of '{self.root}'",
+                "the name of an instance has letters, digits, '.', '_' and '-' only and does not begin with '.' or '-'",
+            )
+
+    @property
+    def folder(self) -> str:
+        return os.path.join(self.root, self.instance)
+
+    @property
+    def sets(self) -> str:
+        return os.path.join(self.folder, "sets")
+
+    @property
+    def lease(self) -> str:
+        return os.path.join(self.folder, "lease.json")
+
+    @property
+    def lock(self) -> str:
+        return os.path.join(self.folder, ".lock")
+
+    @property
+    def failed(self) -> str:
+        return os.path.join(self.folder, "failed.json")
+
+    def set(self, name: str) -> str:
+        return os.path.join(self.sets, name)
+
+    def partial(self, run_id: str) -> str:
+        return os.path.join(self.sets, PARTIAL + run_id)
