@@ -1,0 +1,185 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: bytes from file to file, hashed in the same read; names only for what is on the disk.
+
+Files are written under temporary names in one folder. A group of them is made durable by one sync, then each is renamed
+to its place. A process that is killed leaves temporary files and whole blobs, nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import typing as t
+
+from . import disk
+from .errors import BlobError, os_reason
+from .names import shown
+
+CHUNK = 1 << 20
+GROUP_FILES = 8192
+GROUP_BYTES = 256 << 20
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class SourceError(Exception):
+    """A blob that cannot be read, or is not what it says. The others are copied all the same."""
+
+
+class Vanished(Exception):
+    """A blob that was listed and is gone."""
+
+
+def open_blob(path: bytes) -> t.Tuple[int, os.stat_result]:
+    """Open a regular file, never waiting for a FIFO, never following a link."""
+    try:
+        descriptor = os.open(path, _READ)
+    except FileNotFoundError:
+        raise Vanished from None
+    except OSError as error:
+        link = error.errno == errno.ELOOP
+        raise SourceError("it is a symbolic link" if link else f"it cannot be read: {os_reason(error)}") from error
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(descriptor)
+        raise SourceError("it is not a regular file")
+    return descriptor, info
+
+
+def read(descriptor: int, size: int) -> bytes:
+    """Read from the source; its errors are its own."""
+    try:
+        return os.read(descriptor, size)
+    except OSError as error:
+        raise SourceError(f"it cannot be read: {os_reason(error)}") from error
+
+
+def hash_file(path: bytes, algorithm: str) -> t.Tuple[str, int]:
+    """The digest and the size of a file."""
+    descriptor, info = open_blob(path)
+    try:
+        total = hashlib.new(algorithm, usedforsecurity=False)
+        size = 0
+        want = min(info.st_size + 1, CHUNK)
+        while True:
+            block = read(descriptor, want)
+            total.update(block)
+            size += len(block)
+            if not block or (len(block) < want and size == info.st_size):
+                return total.hexdigest(), size
+            want = CHUNK
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, block: bytes) -> None:
+    done = os.write(descriptor, block)
+    while done < len(block):
+        done += os.write(descriptor, memoryview(block)[done:])
+
+
+class Copier:
+    """Copies into one tree. ``adopt`` is called on each temporary file's descriptor (owner and mode on restore)."""
+
+    def __init__(self, tree: bytes, temporary: bytes, adopt: t.Optional[t.Callable[[int], None]] = None) -> None:
+        self.tree = tree
+        self.temporary = temporary
+        self.adopt = adopt
+        self.folder_made: t.Callable[[bytes], None] = lambda path: None
+        self.pending: t.List[t.Tuple[bytes, bytes]] = []
+        self.bytes = 0
+        self.number = 0
+        os.mkdir(temporary, 0o700)
+
+    def copy(self, source: bytes, algorithm: str) -> t.Tuple[str, int]:
+        """Copy to a new temporary file, for :meth:`place` or :meth:`drop`. Returns its digest and size."""
+        descriptor, info = open_blob(source)
+        try:
+            return self._copy(descriptor, info.st_size, algorithm)
+        finally:
+            os.close(descriptor)
+
+    def _copy(self, descriptor: int, expected: int, algorithm: str) -> t.Tuple[str, int]:
+        want = min(expected + 1, CHUNK)
+        block = read(descriptor, want)
+        total = hashlib.new(algorithm, block, usedforsecurity=False)
+        size = len(block)
+        self.number += 1
+        target = os.open(self._name(), _WRITE, 0o600)
+        try:
+            if self.adopt:
+                self.adopt(target)
+            while block:
+                _write_all(target, block)
+                if len(block) < want and size == expected:
+                    break
+                want = CHUNK
+                block = read(descriptor, want)
+                total.update(block)
+                size += len(block)
+        except SourceError:
+            self.drop()
+            raise
+        finally:
+            os.close(target)
+        return total.hexdigest(), size
+
+    def _name(self) -> bytes:
+        return self.temporary + b"/%d" % self.number
+
+    def drop(self) -> None:
+        """Forget the file that was copied last."""
+        os.unlink(self._name())
+
+    def place(self, path: bytes, size: int) -> None:
+        """Let the file that was copied last go to a path below the tree, at the next commit."""
+        self.pending.append((self._name(), path))
+        self.bytes += size
+
+    @property
+    def full(self) -> bool:
+        return len(self.pending) >= GROUP_FILES or self.bytes >= GROUP_BYTES
+
+    def commit(self) -> None:
+        """Data first, then names. The names are durable after :func:`disk.sync_names`."""
+        if not self.pending:
+            return
+        disk.sync_files(self.tree, [name for name, _path in self.pending])
+        for name, path in self.pending:
+            target = self.tree + b"/" + path
+            try:
+                os.rename(name, target)
+            except FileNotFoundError:
+                self._make_folders(os.path.dirname(path))
+                os.rename(name, target)
+        if not disk.HAS_SYNCFS:
+            disk.sync_names(self.tree, [self.tree + b"/" + path for _name, path in self.pending])
+        self.pending.clear()
+        self.bytes = 0
+
+    def _make_folders(self, path: bytes) -> None:
+        made = self.tree
+        for part in path.split(b"/"):
+            made += b"/" + part
+            try:
+                os.mkdir(made, 0o700)
+            except FileExistsError:
+                continue
+            self.folder_made(made)
+
+
+def writing_failed(tree: bytes, error: OSError) -> BlobError:
+    """The error of a target that cannot be written."""
+    todo = {
+        errno.ENOSPC: "Free space on its volume, then run again: what is copied stays",
+        errno.EDQUOT: "Raise the quota, then run again: what is copied stays",
+        errno.EROFS: "Mount its volume for writing",
+        errno.EACCES: "Give this user the right to write there",
+    }
+    said = todo.get(error.errno or 0, "Check the volume, then run again: what is copied stays")
+    return BlobError(f"Writing of blobs to '{shown(tree)}'", os_reason(error), said)

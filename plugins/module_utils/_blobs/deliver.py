@@ -1,0 +1,222 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: from the pool to a blob store: what a set names, where it is missing or wrong."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import typing as t
+
+from .._io import write_atomic
+from .._progress import Progress
+from . import disk, keylist, names
+from .copier import Copier, SourceError, Vanished, hash_file, writing_failed
+from .errors import BlobError, Problems, os_reason
+from .lock import Lock
+from .options import Options, Report
+from .store import Store, read_config, settings
+from .workers import Workers
+
+CHUNK = 1024
+COUNTS = ("copied", "bytes_copied", "present", "bytes_read")
+
+
+class Target(t.NamedTuple):
+    """Where blobs are delivered to, and whose they become."""
+
+    data: bytes
+    pool: bytes
+    temporary: bytes
+    depth: int
+    uid: int
+    gid: int
+    folder_mode: int
+    dry: bool
+
+
+class Deliverer:
+    """A worker of a delivery. A task is a list of lines of a key list."""
+
+    def __init__(self, target: Target, number: int) -> None:
+        self.target = target
+        self.copier: t.Optional[Copier] = None
+        if not target.dry:
+            self.copier = Copier(target.data, target.temporary + b"/%d" % number, self._adopt)
+            self.copier.folder_made = self._adopt_folder
+        self.held: t.List[t.Any] = []
+
+    def _adopt(self, descriptor: int) -> None:
+        os.fchown(descriptor, self.target.uid, self.target.gid)
+        os.fchmod(descriptor, self.target.folder_mode & 0o666)
+
+    def _adopt_folder(self, path: bytes) -> None:
+        os.chown(path, self.target.uid, self.target.gid)
+        os.chmod(path, self.target.folder_mode)
+
+    def handle(self, task: t.Any) -> None:
+        counts = dict.fromkeys(COUNTS, 0)
+        problems = Problems()
+        for line in task:
+            entry = names.parse(line)
+            try:
+                self._one(entry, counts)
+            except Vanished:
+                problems.add(entry.key, "it is not in the pool")
+            except SourceError as error:
+                problems.add(entry.key, f"in the pool {error}")
+            except OSError as error:
+                raise writing_failed(self.target.data, error) from error
+        self.held.append((len(task), counts, problems.names, problems.count))
+
+    def _one(self, entry: names.Entry, counts: t.Dict[str, int]) -> None:
+        algorithm = "sha256" if entry.sha256 else names.algorithm_of(entry.key)
+        if algorithm is None:
+            raise SourceError("has no digest to prove it")
+        path = names.folder_of(entry.key, self.target.depth) + b"/" + entry.key
+        if self._right(path, algorithm, entry.pool_name):
+            counts["present"] += 1
+            return
+        source = self.target.pool + b"/" + names.pool_path(entry.pool_name)
+        if self.copier is None:
+            digest, size = hash_file(source, algorithm)
+        else:
+            digest, size = self.copier.copy(source, algorithm)
+        if digest.encode() != entry.pool_name:
+            if self.copier:
+                self.copier.drop()
+            raise SourceError(f"its bytes have the digest {digest}")
+        if self.copier:
+            self.copier.place(path, size)
+        counts["copied"] += 1
+        counts["bytes_copied"] += size
+
+    def _right(self, path: bytes, algorithm: str, digest: bytes) -> bool:
+        """Whether the store has these bytes already. Anything else at that place is replaced."""
+        try:
+            return hash_file(self.target.data + b"/" + path, algorithm)[0].encode() == digest
+        except (Vanished, SourceError):
+            return False
+
+    def take(self, flush: bool) -> t.List[t.Any]:
+        if self.copier and self.copier.pending:
+            if not flush and not self.copier.full:
+                return []
+            try:
+                self.copier.commit()
+            except OSError as error:
+                raise writing_failed(self.target.data, error) from error
+        said, self.held = self.held, []
+        return said
+
+    def holds(self) -> bool:
+        return bool(self.held)
+
+
+class Delivery:
+    """One way back. Use :meth:`run` once."""
+
+    def __init__(self, options: Options, progress_path: t.Optional[str]) -> None:
+        if not options.keys:
+            raise BlobError("Delivery of blobs", "keys is not given", "Set keys to the list of the set")
+        self.options = options
+        self.progress_path = progress_path
+        self.about = keylist.read_about(options.keys)
+        self.report = Report()
+        self.report.full_pass = True
+
+    def run(self) -> Report:
+        """Prove the list, then bring what is missing or wrong."""
+        for _line in keylist.read_lines(t.cast(str, self.options.keys)):
+            self.report.keys += 1
+        if self.options.check:
+            self._deliver(self._store(), b"", 0o700)
+            return self._proven()
+        root = self.options.dest
+        try:
+            mode = self._make_folders(root)
+            store = self._store()
+            with Lock(root):
+                temporary = os.path.join(root, ".nuxeo-platform.tmp")
+                shutil.rmtree(temporary, ignore_errors=True)
+                os.mkdir(temporary, 0o700)
+                try:
+                    self._deliver(store, os.fsencode(temporary), mode)
+                finally:
+                    shutil.rmtree(temporary, ignore_errors=True)
+                os.unlink(os.path.join(root, ".lock"))
+        except OSError as error:
+            raise writing_failed(os.fsencode(root), error) from error
+        return self._proven()
+
+    def _make_folders(self, root: str) -> int:
+        """The store's folders and its config.xml, with owner and mode of the nearest folder that exists."""
+        above = root
+        while not os.path.isdir(above):
+            above = os.path.dirname(above)
+        info = os.stat(above)
+        mode = info.st_mode & 0o777
+        for path in (root, os.path.join(root, "data")):
+            missing = path
+            made = []
+            while not os.path.isdir(missing):
+                made.append(missing)
+                missing = os.path.dirname(missing)
+            for folder in reversed(made):
+                os.mkdir(folder, 0o700)
+                os.chown(folder, info.st_uid, info.st_gid)
+                os.chmod(folder, mode)
+        config = str(self.about.get("config_xml") or "")
+        path = os.path.join(root, "config.xml")
+        if config and not os.path.exists(path):
+            write_atomic(path, config.encode(), mode & 0o666)
+            os.chown(path, info.st_uid, info.st_gid)
+        return mode
+
+    def _store(self) -> Store:
+        """The target: its own config.xml counts, then that of the set."""
+        root = self.options.dest
+        config = (read_config(root) if os.path.isdir(root) else "") or str(self.about.get("config_xml") or "")
+        depth = self.options.depth
+        if depth is None and not config:
+            depth = int(self.about["depth"])
+        path = os.path.join(root, "config.xml")
+        found = settings(config, path, depth, self.options.digest or self.about.get("digest"))
+        return Store(root, os.fsencode(os.path.join(root, "data")), *found, config)
+
+    def _deliver(self, store: Store, temporary: bytes, mode: int) -> None:
+        try:
+            info = os.stat(store.data) if not self.options.check else os.stat("/")
+        except OSError as error:
+            raise BlobError(f"Reading of blob store '{store.root}'", os_reason(error)) from error
+        pool = os.fsencode(self.options.src)
+        target = Target(store.data, pool, temporary, store.depth, info.st_uid, info.st_gid, mode, self.options.check)
+        progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="blobs")
+        lines = keylist.read_lines(t.cast(str, self.options.keys))
+        with Workers(self.options.workers, lambda number: Deliverer(target, number)) as workers, progress:
+            workers.source = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
+            done = 0
+            for count, counts, shown, problems in workers.results():
+                self.report.add(counts)
+                self.report.problems.merge(shown, problems)
+                done += count
+                progress.update(done, self.report.keys)
+                progress.check()
+            if not self.options.check:
+                if disk.HAS_SYNCFS:
+                    disk.syncfs(store.data)
+                else:
+                    os.sync()
+
+    def _proven(self) -> Report:
+        problems = self.report.problems
+        if problems.count:
+            raise BlobError(
+                f"Delivery of blobs to '{self.options.dest}'",
+                f"{problems.count} blobs are missing or rotten in the pool: {problems.listed()}",
+                "The next backup heals the pool when the source still has them; else take another set",
+                self.report.result(),
+            )
+        return self.report

@@ -1,0 +1,169 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the list of a set's keys: a base that sets share, and what this one adds and removes.
+
+See docs/blob-pool.md. All three are text, sorted by bytes (LC_ALL=C), one blob to a line, so that coreutils read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import os
+import typing as t
+
+from .._io import fsync_directory, write_atomic, write_json
+from .errors import BlobError
+from .state import Buffer
+
+REBASE = 400_000
+"""Bytes of added and removed lines from which on a set gets a base of its own."""
+
+BLOCK = 4096
+
+
+def line_end(text: Buffer, at: int, size: int) -> int:
+    """The end of the line that holds a position."""
+    end = text.find(b"\n", at)
+    return size if end < 0 else end + 1
+
+
+def _after(text: Buffer, line: bytes, low: int, size: int) -> int:
+    """The position behind all lines up to a line, searched from ``low`` on. The line has no newline."""
+    high = size
+    while low < high:
+        middle = (low + high) // 2
+        start = max(text.rfind(b"\n", 0, middle) + 1 if middle else 0, low)
+        end = line_end(text, start, size)
+        if bytes(text[start:end]).rstrip(b"\n") <= line:
+            low = end
+        else:
+            high = start
+    return low
+
+
+def position(text: Buffer, line: bytes) -> int:
+    """The position of the first line that is not before a line."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high) // 2
+        start = max(text.rfind(b"\n", 0, middle) + 1 if middle else 0, low)
+        end = line_end(text, start, len(text))
+        if bytes(text[start:end]).rstrip(b"\n") < line:
+            low = end
+        else:
+            high = start
+    return low
+
+
+def difference(old: Buffer, new: Buffer) -> t.Tuple[t.List[bytes], t.List[bytes]]:
+    """The lines that only the second, and only the first of two sorted texts have."""
+    added: t.List[bytes] = []
+    removed: t.List[bytes] = []
+    at, done, size, old_size = 0, 0, len(new), len(old)
+    while at < size:
+        end = line_end(new, min(at + BLOCK, size - 1), size)
+        block = bytes(new[at:end])
+        if bytes(old[done : done + len(block)]) == block:
+            done += len(block)
+        else:
+            last = block.rstrip(b"\n").rpartition(b"\n")[2]
+            upto = _after(old, last, done, old_size)
+            theirs = set(bytes(old[done:upto]).splitlines())
+            ours = set(block.splitlines())
+            added.extend(sorted(ours - theirs))
+            removed.extend(sorted(theirs - ours))
+            done = upto
+        at = end
+    removed.extend(bytes(old[done:]).splitlines())
+    return added, removed
+
+
+def _text(lines: t.Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _sha256(text: Buffer) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def keys_root(prefix: str) -> str:
+    """Where the bases are: ``keys`` beside ``sets``, four levels above a set's list."""
+    folder = prefix
+    for _level in range(4):
+        folder = os.path.dirname(folder)
+    return os.path.join(folder, "keys")
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _choose_base(root: str, provider: str, hint: str, text: Buffer) -> t.Tuple[str, t.List[bytes], t.List[bytes]]:
+    """The base that was used last, if it is sound and near enough; else a new one, which is the list itself."""
+    if hint and "/" not in hint:
+        base = _read(os.path.join(root, hint))
+        if hint == f"{provider}-{_sha256(base)}.txt":
+            added, removed = difference(base, text)
+            if sum(map(len, added)) + sum(map(len, removed)) + len(added) + len(removed) <= REBASE:
+                return hint, added, removed
+    name = f"{provider}-{_sha256(text)}.txt"
+    path = os.path.join(root, name)
+    if _sha256(_read(path)) not in name or not os.path.exists(path):
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        write_atomic(path, bytes(text))
+    return name, [], []
+
+
+def write_list(prefix: str, about: t.Dict[str, t.Any], text: Buffer, hint: str) -> t.Dict[str, t.Any]:
+    """Write a set's list: ``<prefix>.json``, ``.added`` and ``.removed``. Returns what the JSON holds."""
+    base, added, removed = _choose_base(keys_root(prefix), str(about["provider"]), hint, text)
+    os.makedirs(os.path.dirname(prefix), mode=0o700, exist_ok=True)
+    write_atomic(f"{prefix}.added", _text(added))
+    write_atomic(f"{prefix}.removed", _text(removed))
+    said = {**about, "format": 1, "base": f"keys/{base}", "base_sha256": base[-68:-4], "list_sha256": _sha256(text)}
+    write_json(f"{prefix}.json", said)
+    fsync_directory(os.path.dirname(prefix))
+    return said
+
+
+def read_about(prefix: str) -> t.Dict[str, t.Any]:
+    """The JSON part of a set's list."""
+    path = f"{prefix}.json"
+    try:
+        with open(path, "rb") as stream:
+            said = json.load(stream)
+        if said["format"] != 1:
+            raise ValueError(f"its format is {said['format']}, this version reads 1")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BlobError(f"Reading of key list '{path}'", str(error), "Take another set") from error
+    return t.cast("t.Dict[str, t.Any]", said)
+
+
+def read_lines(prefix: str) -> t.Iterator[bytes]:
+    """The lines of a set's list, in order. What is read is proven at the end: a wrong list raises."""
+    said = read_about(prefix)
+    base = os.path.join(os.path.dirname(keys_root(prefix)), said["base"])
+    total = hashlib.sha256()
+    try:
+        with open(f"{prefix}.removed", "rb") as stream:
+            gone = set(stream)
+        with open(f"{prefix}.added", "rb") as more, open(base, "rb") as stream:
+            kept = (line for line in stream if line not in gone) if gone else stream
+            for line in heapq.merge(kept, more):
+                total.update(line)
+                yield line[:-1]
+    except OSError as error:
+        raise BlobError(f"Reading of key list '{prefix}'", str(error), "Take another set") from error
+    if total.hexdigest() != said["list_sha256"]:
+        raise BlobError(
+            f"Reading of key list '{prefix}'",
+            f"with its base '{base}' it does not give the list that was recorded (SHA-256 {said['list_sha256']})",
+            "Take another set, or bring the base back",
+        )

@@ -1,0 +1,72 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a blob store of Nuxeo on a file system: its root, its data folder, its config.xml."""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from .errors import BlobError, os_reason
+from .names import ALGORITHMS
+
+
+class Store(t.NamedTuple):
+    """A store as it is found on the disk."""
+
+    root: str
+    data: bytes
+    depth: int
+    digest: str
+    config: str
+    """The text of config.xml; empty when there is none."""
+
+
+def _element(text: str, name: str) -> str | None:
+    bare = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    found = re.search(rf"<{name}\s*>\s*([^<]*?)\s*</{name}\s*>", bare)
+    return found.group(1) if found else None
+
+
+def read_config(root: str) -> str:
+    """The text of the store's config.xml; empty when there is none."""
+    path = os.path.join(root, "config.xml")
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read(1 << 16)
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BlobError(f"Reading of '{path}'", str(error), "Without it the depth of the store is not known") from error
+
+
+def settings(config: str, path: str, depth: int | None, digest: str | None) -> t.Tuple[int, str]:
+    """Depth and digest: what the options say, else config.xml, else Nuxeo's defaults."""
+    text = _element(config, "depth")
+    if depth is None and text is not None and not text.isdigit():
+        raise BlobError(f"Reading of '{path}'", f"its depth is {text!r}, not a number", "Set depth, or mend the file")
+    found = digest or _element(config, "digest") or "MD5"
+    if found.upper() not in ALGORITHMS:
+        known = ", ".join(sorted(ALGORITHMS))
+        raise BlobError(f"Reading of '{path}'", f"its digest is {found!r}", f"Digests known are {known}")
+    return depth if depth is not None else int(text or 2), found.upper()
+
+
+def open_store(root: str, depth: int | None, digest: str | None, accept_empty: bool) -> Store:
+    """Look at a store; one that looks like an unmounted volume is refused unless that is accepted."""
+    todo = "Mount the volume, or set accept_shrink=true if the store is really empty"
+    try:
+        names = os.listdir(root)
+    except FileNotFoundError:
+        if not accept_empty:
+            raise BlobError(f"Reading of blob store '{root}'", "the folder does not exist", todo) from None
+        names = []
+    except OSError as error:
+        raise BlobError(f"Reading of blob store '{root}'", os_reason(error), todo) from error
+    if not accept_empty and "data" not in names and "config.xml" not in names:
+        raise BlobError(f"Reading of blob store '{root}'", "it has neither a data folder nor config.xml", todo)
+    config = read_config(root) if names else ""
+    found = settings(config, os.path.join(root, "config.xml"), depth, digest)
+    return Store(root, os.fsencode(os.path.join(root, "data")), *found, config)
