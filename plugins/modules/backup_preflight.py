@@ -153,6 +153,8 @@ def main() -> None:
             msg=f"Preflight of instance '{p['instance']}' found {len(problems)} problem(s), nothing was changed:\n{lines}",
             problems=problems,
         )
+    for warning in found.pop("warnings"):
+        module.warn(warning)
     module.exit_json(changed=False, **found)
 
 

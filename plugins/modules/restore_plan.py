@@ -9,8 +9,7 @@ DOCUMENTATION = r"""
 module: restore_plan
 short_description: Tell what a restore will do, and at once all that stands in its way
 description:
-  - Works out the target as C(nuxeo.conf) will describe it once O(properties) are set, compares it with the manifest of the set,
-    and looks at the folders on the node on which it runs.
+  - Compares the target with the manifest of the set, and looks at the folders on the node on which it runs.
   - Fails with all problems in one message, before anything is changed.
   - Used by the role P(nuxeo.platform.restore#role).
 version_added: 1.0.0
@@ -18,7 +17,6 @@ author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.attributes.read_only
-  - nuxeo.platform.nuxeo_conf
 options:
   instance:
     description: The instance onto which a set is restored.
@@ -36,8 +34,12 @@ options:
     description: The name of the node on which this runs.
     type: str
     required: true
-  properties:
-    description: Properties that the restore will set in C(nuxeo.conf). Without secrets.
+  target:
+    description: The target as it will be, RV(nuxeo.platform.restore_target_info#module:target).
+    type: dict
+    required: true
+  marker:
+    description: What an earlier restore has noted there, RV(nuxeo.platform.restore_target_info#module:marker).
     type: dict
     default: {}
   database:
@@ -67,7 +69,8 @@ EXAMPLES = r"""
     leader: "{{ inventory_hostname }}"
     nodes: "{{ {inventory_hostname: {'facts': ansible_facts.nuxeo}} }}"
     manifest: "{{ found.manifest }}"
-    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    target: "{{ place.target }}"
+    marker: "{{ place.marker }}"
 """
 
 RETURN = r"""
@@ -84,14 +87,11 @@ stores:
   returned: success
   type: list
   elements: dict
-target:
-  description: The facts of the target as they will be.
+trees:
+  description: The folders of files of the set, and where each goes.
   returned: success
-  type: dict
-marker:
-  description: What M(nuxeo.platform.restore_marker) wrote there before; empty for a folder without a marker.
-  returned: success
-  type: dict
+  type: list
+  elements: dict
 lines:
   description: The plan, for people.
   returned: success
@@ -106,22 +106,19 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
-from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
 def main() -> None:
     """Ansible calls this."""
     module = AnsibleModule(
         argument_spec={
-            **NUXEO_CONF,
             "instance": {"type": "str", "required": True},
             "manifest": {"type": "dict", "required": True},
             "nodes": {"type": "dict", "required": True},
             "leader": {"type": "str", "required": True},
-            "properties": {"type": "dict", "default": {}},
+            "target": {"type": "dict", "required": True},
+            "marker": {"type": "dict", "default": {}},
             "database": {"type": "dict", "default": {}},
             "blob_stores": {"type": "list", "elements": "dict", "default": []},
             "overwrite": {"type": "bool", "default": False},
@@ -130,11 +127,17 @@ def main() -> None:
         supports_check_mode=True,
     )
     p = module.params
-    with fail_json_on_error(module):
-        target = facts_with(p["properties"], p["nuxeo_conf"], p["nuxeo_home"], p["nuxeo_environment"], p["nuxeo_version"])
-        found = plan.plan(
-            p["instance"], p["manifest"], p["nodes"], p["leader"], target, p["database"], p["blob_stores"], p["overwrite"]
-        )
+    found = plan.plan(
+        p["instance"],
+        p["manifest"],
+        p["nodes"],
+        p["leader"],
+        p["target"],
+        p["marker"],
+        p["database"],
+        p["blob_stores"],
+        p["overwrite"],
+    )
     problems = found["problems"] + p["problems"]
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
@@ -142,7 +145,7 @@ def main() -> None:
             msg=f"Restore onto instance '{p['instance']}' has {len(problems)} problem(s), nothing was changed:\n{lines}",
             problems=problems,
         )
-    module.exit_json(changed=False, target=target, **found)
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 import typing as t
 
 from .._errors import PlatformError
@@ -67,7 +66,7 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
     stay = {os.path.relpath(os.path.realpath(path), os.path.realpath(data_dir)).split("/")[0] for path in keep}
     names = [name for name in os.listdir(data_dir) if not name.startswith(".nuxeo-platform-") and name != "lost+found" and name not in stay]
     if names:
-        folder = f".nuxeo-platform-before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        folder = f".nuxeo-platform-before-{now().replace(':', '').replace('-', '')}"
         aside = os.path.join(data_dir, folder)
         started["kept_aside"] = started["kept_aside"] or aside
         write_marker(data_dir, started)

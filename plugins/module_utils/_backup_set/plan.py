@@ -9,7 +9,7 @@ import os
 import shutil
 import typing as t
 
-from .marker import MARKER, Marker, read_marker
+from .marker import Marker
 from .preflight import POOLED_BLOBS, disagreements, node_problems
 
 Facts = t.Dict[str, t.Any]
@@ -71,6 +71,17 @@ def store_plan(manifest: Manifest, target: Facts, further: t.Sequence[dict[str, 
     return stores, problems
 
 
+def tree_plan(manifest: Manifest, data_dir: str, stores: list[dict[str, t.Any]]) -> tuple[list[dict[str, str]], list[str]]:
+    """Where each folder of files in the set goes."""
+    places = {"data": data_dir, **{f"store-{store['provider']}": store["path"] for store in stores}}
+    trees = [{"name": name, "dest": places[name]} for name in manifest["trees"] if name in places]
+    return trees, [
+        f"Restore of files '{name}': nobody knows where they go. Give the store in restore_blob_stores."
+        for name in manifest["trees"]
+        if name not in places
+    ]
+
+
 def occupied(folder: str) -> list[str]:
     """What lies in a data folder beside what this collection left there itself; empty for one that is absent."""
     try:
@@ -94,10 +105,10 @@ def space_problems(data_dir: str, needed: int) -> list[str]:
     return [f"Restore into '{data_dir}': it needs {needed} bytes, and its volume has {free}. Make room, or give another restore_data_dir."]
 
 
-def data_problems(data_dir: str, marker: Marker | None, overwrite: bool) -> list[str]:
-    """A data folder that holds anything is refused, unless it is the operator's will or our own unfinished work."""
+def data_problems(data_dir: str, ours: bool, overwrite: bool) -> list[str]:
+    """A data folder that holds anything is refused, unless it is the operator's will or our own work."""
     names = occupied(data_dir)
-    if not names or overwrite or marker is not None:
+    if not names or overwrite or ours:
         return []
     return [
         f"Restore into data folder '{data_dir}': it is not empty, it holds {', '.join(names[:5])}. "
@@ -108,7 +119,8 @@ def data_problems(data_dir: str, marker: Marker | None, overwrite: bool) -> list
 def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]) -> list[str]:
     """A clone never goes into the database that it is a clone of."""
     saved = (manifest.get("database") or {}).get("server") or {}
-    same = saved.get("system_identifier") and saved.get("system_identifier") == database.get("system_identifier")
+    there = database.get("server") or {}
+    same = saved.get("system_identifier") and saved.get("system_identifier") == there.get("system_identifier")
     name = manifest["nuxeo"]["database"].get("name")
     if manifest["instance"] == instance or not same or name != database.get("name"):
         return []
@@ -124,6 +136,7 @@ def plan(
     nodes: dict[str, dict[str, t.Any]],
     leader: str,
     target: Facts,
+    marker: Marker,
     database: dict[str, t.Any],
     further_stores: t.Sequence[dict[str, t.Any]],
     overwrite: bool,
@@ -132,15 +145,16 @@ def plan(
 
     :param nodes: as for :func:`preflight.plan`
     :param target: the facts that nuxeo.conf will give once the wanted properties are set
-    :param database: what the check of the database said: ``system_identifier``, ``name``, ``unchanged``
-    :returns: ``already`` (this very set is there and untouched), ``stores``, ``data_dir``, ``marker``, ``lines``, ``problems``
+    :param marker: that of the target's data folder, empty when there is none
+    :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
+    :returns: ``already`` (this very set is there and untouched), ``stores``, ``trees``, ``data_dir``, ``lines``, ``problems``
     """
-    marker = read_marker(target["data_dir"])
-    same = marker is not None and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
-    already = bool(same and marker and marker["status"] == "finished" and database.get("unchanged"))
-    ours = marker if marker and (marker["status"] == "begun" or already) else None
+    same = bool(marker) and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
+    already = same and marker["status"] == "finished" and database.get("changed") is False
+    ours = already or (bool(marker) and marker["status"] == "begun")
     stores, problems = store_plan(manifest, target, further_stores)
-    problems += node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
+    trees, homeless = tree_plan(manifest, target["data_dir"], stores)
+    problems += homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
     problems += data_problems(target["data_dir"], ours, overwrite) + clone_problems(manifest, instance, database)
     if not already:
         problems += space_problems(target["data_dir"], sum(store["bytes"] for store in stores))
@@ -148,7 +162,7 @@ def plan(
         "already": already,
         "data_dir": target["data_dir"],
         "stores": stores,
-        "marker": marker or {},
+        "trees": trees,
         "problems": problems,
         "lines": _lines(instance, manifest, target, stores, already, overwrite),
     }
@@ -172,5 +186,3 @@ def _lines(instance: str, manifest: Manifest, target: Facts, stores: list[dict[s
         lines.append("what is there now is kept aside")
     return lines
 
-
-__all__ = ["MARKER", "plan"]

@@ -45,7 +45,7 @@ def uncovered(facts: Facts) -> dict[str, str]:
             found[f"{name}:{kept}"] = f"{name} {'is' if name == 'audit' else 'are'} kept in {kept}"
     if facts["streams"]["kind"] == "kafka":
         found["streams:kafka"] = f"streams are in Kafka, prefix '{facts['streams'].get('prefix')}'"
-    if str(facts["properties"].get("nuxeo.redis.enabled", "")).strip().lower() == "true":
+    if facts["cluster"].get("redis"):
         found["redis"] = "Redis holds works, locks or key/value stores"
     return found
 
@@ -139,6 +139,9 @@ def file_trees(facts: Facts, stores: list[dict[str, t.Any]], cold: bool, further
         if relative is None:
             name = f"store-{store['provider']}"
             trees.append({"name": name, "src": store["path"], "exclude": ["data", "tmp"]})
+            link = os.path.relpath(os.path.abspath(store["path"]), data)
+            if not link.startswith(".."):
+                exclude.append(link)  # a link in the data folder to a store elsewhere
         else:
             prefix = "" if relative == "." else f"{relative}/"
             exclude += [f"{prefix}data", f"{prefix}tmp"]

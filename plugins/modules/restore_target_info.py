@@ -1,0 +1,81 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_target_info
+short_description: Tell the target of a restore as it will be once its properties are set
+description:
+  - Resolves C(nuxeo.conf) as it would be with O(properties), and reads what an earlier restore has noted in the data folder.
+  - Used by the role P(nuxeo.platform.restore#role).
+version_added: 1.0.0
+author: Nuxeo Platform collection contributors (@nuxeo)
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+  - nuxeo.platform.attributes.read_only
+  - nuxeo.platform.nuxeo_conf
+options:
+  properties:
+    description: Properties that the restore will set in C(nuxeo.conf). Without secrets.
+    type: dict
+    default: {}
+notes:
+  - A C(nuxeo.conf) that an unfinished restore keeps from being used is read as if it were not.
+seealso:
+  - module: nuxeo.platform.nuxeo_conf_facts
+  - module: nuxeo.platform.nuxeo_conf
+"""
+
+EXAMPLES = r"""
+- name: Where would a clone go
+  nuxeo.platform.restore_target_info:
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    properties:
+      nuxeo.db.name: nuxeo_test
+      nuxeo.data.dir: /var/lib/nuxeo_test
+  register: place
+"""
+
+RETURN = r"""
+target:
+  description: The facts of the target, as RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo).
+  returned: success
+  type: dict
+marker:
+  description: What M(nuxeo.platform.restore_marker) has written there. Empty for a folder without a marker.
+  returned: success
+  type: dict
+guarded:
+  description: Whether an unfinished restore keeps the server from being started.
+  returned: success
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+
+def main() -> None:
+    """Ansible calls this."""
+    module = AnsibleModule(
+        argument_spec={**NUXEO_CONF, "properties": {"type": "dict", "default": {}}}, supports_check_mode=True
+    )
+    p = module.params
+    with fail_json_on_error(module):
+        conf = p["nuxeo_conf"], p["nuxeo_home"], p["nuxeo_environment"], p["nuxeo_version"]
+        target = facts_with(p["properties"], *conf)
+        marker = read_marker(target["data_dir"]) or {}
+        guarded = is_armed(target["conf"])
+    module.exit_json(changed=False, target=target, marker=marker, guarded=guarded)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The marker of a restored data folder: nothing is deleted, unfinished work is known as such."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
+
+WHO = {"set": "20261123T020004Z", "instance": "acme", "run": "r1"}
+
+
+def test_what_was_there_is_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / "h2").mkdir()
+    (tmp_path / "h2" / "nuxeo.mv.db").write_bytes(b"old")
+    written = marker.begin(str(tmp_path), WHO, [])
+    assert (Path(written["kept_aside"]) / "h2" / "nuxeo.mv.db").read_bytes() == b"old"
+    assert not (tmp_path / "h2").exists()
+    assert written["status"] == "begun"
+
+
+def test_a_digest_store_stays_and_its_layout_is_kept(tmp_path: Path) -> None:
+    store = tmp_path / "binaries"
+    (store / "data").mkdir(parents=True)
+    (store / "config.xml").write_text("<binary-store/>")
+    (tmp_path / "instance.clid").write_text("clid")
+    written = marker.begin(str(tmp_path), WHO, [str(store)])
+    assert (store / "config.xml").exists()
+    assert (Path(written["kept_aside"]) / "binaries_config.xml").read_text() == "<binary-store/>"
+    assert (Path(written["kept_aside"]) / "instance.clid").exists()
+
+
+def test_an_absent_folder_is_made_and_nothing_is_kept(tmp_path: Path) -> None:
+    written = marker.begin(str(tmp_path / "a" / "data"), WHO, [])
+    assert written["kept_aside"] is None
+    assert marker.read_marker(str(tmp_path / "a" / "data")) is not None
+
+
+def test_a_second_begin_of_unfinished_work_remembers_the_first(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("1")
+    first = marker.begin(str(tmp_path), WHO, [])
+    (tmp_path / "half").write_text("2")
+    second = marker.begin(str(tmp_path), WHO, [])
+    assert second["kept_aside"] == first["kept_aside"]
+    assert (Path(first["kept_aside"]) / "precious").exists()
+
+
+def test_after_a_finished_restore_a_new_one_keeps_its_own(tmp_path: Path) -> None:
+    marker.begin(str(tmp_path), WHO, [])
+    marker.note(str(tmp_path), {"status": "finished", "database": {"oid": 1}})
+    (tmp_path / "later").write_text("1")
+    again = marker.begin(str(tmp_path), WHO, [])
+    assert again["status"] == "begun"
+    assert again["database"] is None
+    assert (Path(again["kept_aside"]) / "later").exists()
+
+
+def test_a_marker_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / marker.MARKER).write_text("{")
+    with pytest.raises(marker.RestoreError, match="restore marker"):
+        marker.read_marker(str(tmp_path))
+    (tmp_path / marker.MARKER).write_text("{}")
+    with pytest.raises(marker.RestoreError, match="missing"):
+        marker.read_marker(str(tmp_path))
+
+
+def test_a_note_needs_a_marker(tmp_path: Path) -> None:
+    with pytest.raises(marker.RestoreError, match="gone"):
+        marker.note(str(tmp_path), {})

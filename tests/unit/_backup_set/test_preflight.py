@@ -1,0 +1,130 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands in the way of a backup is told, all of it, before anything happens."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import preflight
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> dict[str, t.Any]:
+    """Of an instance on PostgreSQL with everything in its place."""
+    data = tmp_path / "data"
+    (data / "binaries" / "data").mkdir(parents=True)
+    return {
+        "version": "10.10",
+        "conf": "/etc/nuxeo/nuxeo.conf",
+        "home": "/opt/nuxeo",
+        "data_dir": str(data),
+        "log_dir": "/var/log/nuxeo",
+        "properties": {},
+        "database": {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"},
+        "blobs": [{"provider": "default", "path": str(data / "binaries"), "kind": "file", "digest": "MD5", "depth": 2}],
+        "audit": {"kept": "sql", "table": "NXP_LOGS"},
+        "sequences": {"kept": "sql", "table": "NXP_UIDSEQ"},
+        "streams": {"kind": "chronicle", "path": str(data / "stream")},
+        "cluster": {"enabled": False, "id": None, "redis": None},
+    }
+
+
+def plan(nodes: dict[str, t.Any], accepted: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    return preflight.plan(nodes, "n1", accepted, (), ())
+
+
+def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
+    found = plan({"n1": {"facts": facts}})
+    assert found["problems"] == []
+    assert found["cold"] is False
+    assert [store["kind"] for store in found["stores"]] == ["digest"]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"database": {"kind": "mongodb"}}, "database:mongodb"),
+        ({"database": {"kind": "mariadb"}}, "database:mariadb"),
+        ({"blobs": [{"provider": "default", "path": None, "kind": "s3"}]}, "blobs:default"),
+        ({"audit": {"kept": "elasticsearch", "index": "nuxeo-audit"}}, "audit:elasticsearch"),
+        ({"audit": {"kept": "mongodb", "collection": "audit"}}, "audit:mongodb"),
+        ({"sequences": {"kept": "elasticsearch", "index": "nuxeo-uidgen"}}, "sequences:elasticsearch"),
+        ({"streams": {"kind": "kafka", "prefix": "nuxeo-"}}, "streams:kafka"),
+        ({"cluster": {"redis": {"host": "localhost"}}}, "redis"),
+    ],
+)
+def test_each_uncovered_store_is_named_unless_accepted(
+    facts: dict[str, t.Any], change: dict[str, t.Any], name: str
+) -> None:
+    facts.update(change)
+    problems = plan({"n1": {"facts": facts}})["problems"]
+    assert [problem for problem in problems if f"'{name}'" in problem and "backup_accept_uncovered" in problem]
+    accepted = plan({"n1": {"facts": facts}}, [name])
+    assert [problem for problem in accepted["problems"] if "not covered" in problem] == []
+    assert accepted["uncovered"] == [name]
+
+
+def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, t.Any]) -> None:
+    assert plan({"n1": {"facts": facts}}, ["redis"])["uncovered"] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("database", {"kind": "postgresql", "host": "db", "port": 5432, "name": "other"}, "database"),
+        ("data_dir", "/elsewhere", "data folder"),
+        ("streams", {"kind": "kafka", "prefix": "other-"}, "stream prefix"),
+        ("version", "2021.48", "version"),
+    ],
+)
+def test_nodes_that_disagree_are_an_error_naming_both(
+    facts: dict[str, t.Any], key: str, value: t.Any, what: str
+) -> None:
+    other = copy.deepcopy(facts)
+    other[key] = value
+    problems = plan({"n1": {"facts": facts}, "n2": {"facts": other}})["problems"]
+    assert [problem for problem in problems if f"their {what} differs" in problem and "'n2'" in problem]
+
+
+def test_a_node_that_was_not_reached_is_a_warning_when_hot_and_a_problem_when_cold(facts: dict[str, t.Any]) -> None:
+    hot = plan({"n1": {"facts": facts}, "n2": {}})
+    assert hot["problems"] == []
+    assert "'n2'" in hot["warnings"][0]
+    facts["database"] = {"kind": "h2", "name": "nuxeo", "path": facts["data_dir"] + "/h2/nuxeo"}
+    cold = plan({"n1": {"facts": facts}, "n2": {}})
+    assert cold["cold"] is True
+    assert [problem for problem in cold["problems"] if "'n2'" in problem]
+
+
+def test_the_reason_of_a_node_that_failed_is_told(facts: dict[str, t.Any]) -> None:
+    problems = plan({"n1": {"facts": facts}, "n2": {"error": "no nuxeo.conf"}})["problems"]
+    assert problems == ["Node 'n2': no nuxeo.conf"]
+    assert plan({"n1": {"error": "bad"}})["problems"] == ["Node 'n1': bad"]
+
+
+def test_missing_and_empty_folders_are_taken_for_unmounted(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    (tmp_path / "data" / "binaries" / "data").rmdir()
+    assert [p for p in plan({"n1": {"facts": facts}})["problems"] if "it is empty" in p and "binaries" in p]
+    facts["data_dir"] = str(tmp_path / "absent")
+    assert [p for p in plan({"n1": {"facts": facts}})["problems"] if p.startswith("Data folder") and "mounted" in p]
+
+
+def test_blobs_and_disposable_parts_are_left_out_of_the_files(facts: dict[str, t.Any]) -> None:
+    (tree,) = plan({"n1": {"facts": facts}})["trees"]
+    assert {"binaries/data", "binaries/tmp", "convertcache", "binaries_transient_*", "elasticsearch"} <= set(tree["exclude"])
+    facts["database"] = {"kind": "h2", "path": facts["data_dir"] + "/h2/nuxeo"}
+    (cold,) = plan({"n1": {"facts": facts}})["trees"]
+    assert "elasticsearch" not in cold["exclude"]  # embedded, and still while it is copied
+
+
+def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    store = tmp_path / "blobs"
+    (store / "data").mkdir(parents=True)
+    facts["blobs"][0]["path"] = str(store)
+    trees = plan({"n1": {"facts": facts}})["trees"]
+    assert {"name": "store-default", "src": str(store), "exclude": ["data", "tmp"]} in trees
