@@ -121,6 +121,12 @@ options:
       - The RV(fingerprint) of an earlier restore of the same set.
       - When the database still has it nothing is done.
     type: dict
+  in_use:
+    description:
+      - What sessions in the target database mean. V(accept) is for a check before Nuxeo is stopped, and for check mode only.
+    type: str
+    choices: [refuse, accept]
+    default: refuse
 requirements:
   - psycopg >= 3.1 or psycopg2, in the Python that runs the module
   - C(pg_restore) of the major version that made the dump, or newer
@@ -188,6 +194,10 @@ in_place:
   returned: success
   type: bool
   sample: false
+server:
+  description: The V(version) and the V(system_identifier) of the server.
+  returned: success
+  type: dict
 fingerprint:
   description:
     - What changes when anybody changes a row, for O(unchanged_since) of a later run.
@@ -241,9 +251,9 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._process import run
 from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
 
 
-def request(params: t.Dict[str, t.Any]) -> RestoreRequest:
+def request(params: t.Dict[str, t.Any], check: bool) -> RestoreRequest:
     """What the options ask for."""
-    login = from_params(params)
+    login = from_params(params, guarded=True)
     admin = None
     if params["admin_user"]:
         admin = dataclasses.replace(login, user=params["admin_user"], password=params["admin_password"] or "")
@@ -258,6 +268,7 @@ def request(params: t.Dict[str, t.Any]) -> RestoreRequest:
         locale=params["locale"],
         bin_dir=params["bin_dir"],
         unchanged_since=params["unchanged_since"],
+        in_use=params["in_use"] == "accept" and check,
     )
 
 
@@ -282,13 +293,14 @@ def main() -> None:
             "locale": {"type": "str"},
             "bin_dir": {"type": "path"},
             "unchanged_since": {"type": "dict"},
+            "in_use": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             **LOGIN,
             **PROGRESS,
         },
         supports_check_mode=True,
     )
     with fail_json_on_error(module):
-        wanted = request(module.params)
+        wanted = request(module.params, module.check_mode)
         if module.check_mode:
             result = predict(wanted, run)
         else:

@@ -127,7 +127,7 @@ def of_roles(admin: Database, known: Recorded, target: Target, owner: str, privi
         )
 
 
-def of_target(target: Target, overwrite: bool) -> t.Iterator[str]:
+def of_target(target: Target, overwrite: bool, in_use: bool = False) -> t.Iterator[str]:
     """What is in the way under the target's name."""
     what = f"Restore to {target.login.subject}"
     if target.existing is None and not target.creates:
@@ -146,7 +146,7 @@ def of_target(target: Target, overwrite: bool) -> t.Iterator[str]:
                 f"it is not empty, and '{target.user}' may not rename it to keep it aside",
                 "Give admin_user and admin_password",
             )
-    if target.sessions:
+    if target.sessions and not in_use:
         yield _problem(what, f"it is in use by {'; '.join(target.sessions[:5])}", "Stop Nuxeo on all its nodes first")
 
 

@@ -49,6 +49,8 @@ class RestoreRequest:
     locale: t.Optional[str] = None
     bin_dir: t.Optional[str] = None
     unchanged_since: t.Optional[t.Mapping[str, t.Any]] = None
+    in_use: bool = False
+    """Whether sessions in the target are no problem yet: for a prediction, before Nuxeo is stopped."""
 
     @property
     def worker(self) -> PostgresLogin:
@@ -99,6 +101,7 @@ def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str
         "tables": known["tables"],
         "large_objects": known["large_objects"],
         "in_place": not target.swaps,
+        "server": {"version": target.server.version, "system_identifier": target.server.system_identifier},
         "messages": [],
         "fingerprint": {},
         "duration": 0.0,
@@ -131,7 +134,7 @@ def _problems(
     found += checks.of_locale(admin, known, target, request.locale)
     found += checks.of_extensions(admin, known, target)
     found += checks.of_roles(admin, known, target, owner, privileges)
-    found += checks.of_target(target, request.overwrite)
+    found += checks.of_target(target, request.overwrite, request.in_use)
     found += checks.of_space(admin, known, target)
     if client is None or made is None:
         return found, None
