@@ -10,9 +10,10 @@ module: nuxeo_conf_facts
 short_description: Resolve nuxeo.conf as Nuxeo's own launcher does, and tell which stores the instance has
 version_added: 1.0.0
 description:
-  - Reads C(nuxeo.conf) and the templates that it names by the rules of the launcher of the installed version. Knows the lines
-    8.10, 9.10, 10.10, 2021, 2023 and 2025.
-  - Tells where the database, the blobs, the search engine, the audit, the sequences and the streams of the instance are.
+  - Reads C(nuxeo.conf) and the templates that it names by the rules of the launcher of the installed version. Knows
+    the lines 8.10, 9.10, 10.10, 2021, 2023 and 2025.
+  - Tells where the database, the blobs, the search engine, the audit, the sequences and the streams of the instance
+    are.
   - Writes no file and never runs C(nuxeoctl), which would write to C(nuxeo.conf).
   - Returns no secret, neither by name nor inside a URL, even when it is asked for.
 author:
@@ -32,8 +33,8 @@ options:
   environment:
     description:
       - The environment of the Nuxeo process, for C(${env:NAME}), E(NUXEO_PROFILES) and E(NUXEO_ENVIRONMENT).
-      - By default that of the running Nuxeo process, else the one that its systemd unit gives it. Never that of the shell
-        of the user that runs this module.
+      - By default that of the running Nuxeo process, else the one that its systemd unit gives it, else the one that
+        M(nuxeo.platform.nuxeo_service) has kept when it stopped it. Never that of the shell that runs this module.
     type: dict
   version:
     description:
@@ -123,14 +124,15 @@ ansible_facts:
         database:
           description:
             - The database of the repository, read from the JDBC URL first.
-            - C(kind) is V(postgresql), V(h2), V(mysql), V(mariadb), V(oracle), V(mssql), V(db2) or V(mongodb). C(path) is
-              there for V(h2) only and has no V(.mv.db) at its end.
+            - C(kind) is V(postgresql), V(h2), V(mysql), V(mariadb), V(oracle), V(mssql), V(db2) or V(mongodb).
+            - C(path) is there for V(h2) only and has no V(.mv.db) at its end.
           type: dict
           returned: always
           sample: {kind: postgresql, host: db1, port: 5432, name: nuxeo, user: nuxeo}
         blobs:
           description:
-            - Each blob store. C(kind) is V(file), V(encrypted), V(record), V(s3), V(gcs), V(azure), V(gridfs) or V(other).
+            - Each blob store.
+            - C(kind) is V(file), V(encrypted), V(record), V(s3), V(gcs), V(azure), V(gridfs) or V(other).
             - Stores that only an XML contribution names are not among them.
           type: list
           elements: dict
@@ -142,7 +144,9 @@ ansible_facts:
           returned: always
           sample: {kind: none}
         audit:
-          description: Where the audit is kept, V(elasticsearch), V(sql), V(mongodb), V(memory) or V(other), and its index, table or collection.
+          description:
+            - Where the audit is kept, V(elasticsearch), V(sql), V(mongodb), V(memory) or V(other).
+            - Beside it its C(index), C(table) or C(collection).
           type: dict
           returned: always
           sample: {kept: sql, table: NXP_LOGS}
@@ -154,8 +158,8 @@ ansible_facts:
         streams:
           description:
             - What carries the streams. C(kind) is V(kafka), V(chronicle), V(memory) or V(none).
-            - With V(kafka) there are C(bootstrap_servers), C(prefix), C(security) (the protocol in force), C(sasl_mechanism),
-              C(truststore) and C(keystore), with V(chronicle) there is C(path).
+            - With V(kafka) there are C(bootstrap_servers), C(prefix), C(security) (the protocol in force),
+              C(sasl_mechanism), C(truststore) and C(keystore), with V(chronicle) there is C(path).
           type: dict
           returned: always
           sample: {kind: chronicle, path: /var/lib/nuxeo/data/stream}

@@ -11,20 +11,69 @@ from __future__ import annotations
 
 import re
 
-from .load import read_bytes
+from .errors import ConfError
+from .load import GUARD, read_bytes
+from .write import replace_file
 
 BEGIN = "### nuxeo.platform restore guard: begin ###"
 END = "### nuxeo.platform restore guard: end ###"
-KEY = "nuxeo.platform.restore"
 _BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END) + r"(?:\r\n|\n|\r|$)", re.DOTALL)
+_TEXT = """{begin}
+# A restore of the backup set {set_id} onto this instance has begun and has not ended.
+# Its database, its blobs and its files do not belong together yet. The line below keeps Nuxeo from starting with them.
+# Run the restore again: it takes this block out when all is in its place.
+{key}=\\u(unfinished)
+{end}
+"""
 
 
 def find(path: str) -> str:
     """The text of the block that is in a file, or nothing."""
-    found = _BLOCK.search(read_bytes(path).decode("iso-8859-1"))
+    return find_in(read_bytes(path))
+
+
+def find_in(content: bytes) -> str:
+    """The text of the block in a content."""
+    found = _BLOCK.search(content.decode("iso-8859-1"))
     return found.group() if found else ""
 
 
 def is_armed(path: str) -> bool:
     """Whether a restore onto this nuxeo.conf has begun and not ended."""
     return bool(find(path))
+
+
+def armed(content: bytes, set_id: str) -> bytes:
+    """The content of a nuxeo.conf with the block of a set at its head, instead of any other."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", set_id):
+        raise ConfError("Arming of the restore guard", f"'{set_id}' is no id of a backup set", "Give the id of the set")
+    text = disarmed(content).decode("iso-8859-1")
+    block = _TEXT.format(begin=BEGIN, end=END, key=GUARD, set_id=set_id)
+    if "\r\n" in text:
+        block = block.replace("\n", "\r\n")
+    return (block + text).encode("iso-8859-1")
+
+
+def disarmed(content: bytes) -> bytes:
+    """The content without the block: what it was before, to the byte."""
+    return _BLOCK.sub("", content.decode("iso-8859-1")).encode("iso-8859-1")
+
+
+def arm(path: str, set_id: str) -> bool:
+    """Put the block at the head of a nuxeo.conf, durably; whether that changed anything."""
+    old = read_bytes(path)
+    new = armed(old, set_id)
+    if new == old:
+        return False
+    replace_file(path, new)
+    return True
+
+
+def disarm(path: str) -> bool:
+    """Take the block out; whether there was one."""
+    old = read_bytes(path)
+    new = disarmed(old)
+    if new == old:
+        return False
+    replace_file(path, new)
+    return True

@@ -13,6 +13,8 @@ from .properties import MalformedEscape, parse
 from .version import Line
 
 CHUNK = 512
+GUARD = "nuxeo.platform.restore"
+"""The property of an armed restore guard, see guard.py: its value is what every launcher refuses."""
 LIMIT = 16 * 1024 * 1024
 """Bytes of a configuration file at most: nothing sane is near it, and a wrong path may name anything."""
 
@@ -90,9 +92,11 @@ def load(path: str, line: Line, skip: str = "") -> dict[str, Value]:
     try:
         entries = parse(text)
     except MalformedEscape as error:
-        raise refused(
-            Origin(path, error.line, error.name), "a \\u is not followed by four hexadecimal digits"
-        ) from error
+        origin = Origin(path, error.line, error.name)
+        if error.name == GUARD:
+            why = "a restore onto this instance has begun and has not ended"
+            raise refused(origin, why, "Run the restore again") from error
+        raise refused(origin, "a \\u is not followed by four hexadecimal digits") from error
     values = {}
     for entry in entries:
         name = entry.name if line.modern else trim(entry.name)

@@ -1,7 +1,12 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: which nuxeo.conf, which NUXEO_HOME and which environment, when they were not given."""
+"""PRIVATE to the collection: which nuxeo.conf, which NUXEO_HOME and which environment, when they were not given.
+
+In this order: the running server, the systemd unit that starts it, the places that the packages and the images use. Of
+a server that we have stopped ourselves, the environment is kept. That of the caller's shell is never looked at: it is
+not the one that Nuxeo runs in.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,9 @@ import os
 import typing as t
 
 from .errors import ConfError
+from .kept import kept
+from .process import FIXED, Running, environment_of, running
+from .unit import Unit, matching, units
 
 KNOWN = (
     ("/etc/nuxeo/nuxeo.conf", "/var/lib/nuxeo/server"),
@@ -19,6 +27,7 @@ KNOWN = (
     ("/var/lib/nuxeo/server/bin/nuxeo.conf", "/var/lib/nuxeo/server"),
     ("/opt/nuxeo/bin/nuxeo.conf", "/opt/nuxeo"),
 )
+TODO = "Give them as options 'path' and 'home'"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +39,76 @@ class Place:
     environment: t.Mapping[str, str]
 
 
-def locate(path: str | None, home: str | None, environment: t.Mapping[str, str] | None) -> Place:
-    """Complete what was given."""
-    conf = path or (f"{home}/bin/nuxeo.conf" if home else None)
+def locate(
+    path: str | None, home: str | None, environment: t.Mapping[str, str] | None, proc: str = "/proc", root: str = ""
+) -> Place:
+    """Complete what was given.
+
+    :param proc: the process file system
+    :param root: where the known places and the unit files are looked for, for tests
+    """
+    if path is not None and home is not None and environment is not None:
+        return Place(path, home, environment)
+    conf = path or (f"{home}/bin/nuxeo.conf" if home and os.path.exists(f"{home}/bin/nuxeo.conf") else None)
+    server = _only_server(conf, home, proc)
+    unit, values = _only_unit(server.conf if server else conf, home, root)
+    if server is not None:
+        conf = conf or _unfixed(server.conf)
+        home = home or server.home
+    if unit is not None:
+        home = home or values.get("NUXEO_HOME") or os.path.dirname(os.path.dirname(unit.control or "")) or None
+        conf = conf or values.get("NUXEO_CONF") or f"{home}/bin/nuxeo.conf"
+    conf, home = _known(conf, home, root)
+    if environment is None:
+        environment = environment_of(server.pid, proc) if server else values
+        if server is None and unit is None:
+            environment = kept(conf) or {}
+    return Place(conf, home, environment)
+
+
+def _unfixed(conf: str) -> str:
+    return conf[: -len(FIXED)] if conf.endswith(FIXED) else conf
+
+
+def _only_server(conf: str | None, home: str | None, proc: str) -> Running | None:
+    found = running(conf, proc)
+    if conf is None and home is not None:
+        found = [server for server in found if server.home and os.path.realpath(server.home) == os.path.realpath(home)]
+    if len(found) > 1:
+        told = ", ".join(f"{server.conf} (process {server.pid})" for server in found)
+        raise ConfError("Search for the running Nuxeo", f"there are several: {told}", TODO)
+    return found[0] if found else None
+
+
+def _only_unit(conf: str | None, home: str | None, root: str) -> tuple[Unit | None, dict[str, str]]:
+    found = []
+    for unit in units(root):
+        try:
+            values = unit.full_environment(root)
+        except OSError as error:
+            raise ConfError(
+                f"Reading of the environment of {unit.name}",
+                str(error),
+                "Run as root, or give the environment as an option",
+            ) from error
+        if matching(unit, conf, home, values):
+            found.append((unit, values))
+    if len(found) > 1:
+        told = ", ".join(unit.name for unit, _values in found)
+        raise ConfError("Search for the systemd unit of Nuxeo", f"there are several: {told}", TODO)
+    return found[0] if found else (None, {})
+
+
+def _known(conf: str | None, home: str | None, root: str) -> tuple[str, str]:
     if conf is None:
-        conf, home = next((pair for pair in KNOWN if all(map(os.path.exists, pair))), (None, None))
-    if conf is None:
-        raise ConfError("Search for nuxeo.conf", "none was found", "Give the path of nuxeo.conf")
-    return Place(conf, home or os.path.dirname(os.path.dirname(os.path.abspath(conf))), environment or {})
+        for known_conf, known_home in KNOWN:
+            if os.path.exists(root + known_conf) and os.path.isdir(f"{home or root + known_home}/templates"):
+                return root + known_conf, home or root + known_home
+        raise ConfError("Search for nuxeo.conf", "no running server, no systemd unit and no known place has one", TODO)
+    if home is None:
+        above = os.path.dirname(os.path.dirname(os.path.abspath(conf)))
+        candidates = [above, *(root + known_home for _conf, known_home in KNOWN)]
+        home = next((folder for folder in candidates if os.path.isdir(f"{folder}/templates")), None)
+    if home is None:
+        raise ConfError(f"Search for the NUXEO_HOME of '{conf}'", "no known place has the templates", TODO)
+    return conf, home

@@ -12,10 +12,14 @@ import typing as t
 
 def loopback_url(get: t.Callable[[str], str | None]) -> str:
     """What the launcher computes for ``nuxeo.loopback.url`` from the bind address, the port and the context."""
-    address = _address(get("nuxeo.bind.address") or "127.0.0.1")
-    if ":" in address:
-        address = f"[{address}]"
-    return f"http://{address}:{get('nuxeo.server.http.port')}{get('org.nuxeo.ecm.contextPath')}".replace("None", "null")
+    port, context = (get(name) or "null" for name in ("nuxeo.server.http.port", "org.nuxeo.ecm.contextPath"))
+    return f"http://{own_address(get('nuxeo.bind.address'))}:{port}{context}"
+
+
+def own_address(bind_address: str | None) -> str:
+    """The address at which a node reaches itself, as it stands in a URL."""
+    address = _address(bind_address or "127.0.0.1")
+    return f"[{address}]" if ":" in address else address
 
 
 def _address(host: str) -> str:

@@ -1,0 +1,166 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: changes single properties of a nuxeo.conf and leaves every other byte as it is.
+
+What is written is plain ASCII on one line, ``name=value`` from the first column: every version reads that back in
+whatever encoding it takes the file for, and so do the parts of nuxeoctl that search the text without parsing it.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .errors import ConfError
+from .java import trim
+from .load import encoding_of
+from .properties import Entry, parse
+from .secrets import MASK, is_secret, mask
+from .version import Line
+
+BEGIN = "### BEGIN - DO NOT EDIT BETWEEN BEGIN AND END ###"
+END = "### END - DO NOT EDIT BETWEEN BEGIN AND END ###"
+_NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f", "\\": "\\\\"}
+
+
+def escape(text: str, more: str = "") -> str:
+    """Write a name or value so that java.util.Properties reads exactly it back."""
+    out = []
+    for char in text:
+        if char in _NAMED:
+            out.append(_NAMED[char])
+        elif char in more:
+            out.append("\\" + char)
+        elif " " <= char <= "~":
+            out.append(char)
+        else:
+            units = char.encode("utf-16-be", "surrogatepass")
+            out += [f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)]
+    return "".join(out)
+
+
+def line_for(name: str, value: str) -> str:
+    """The line that sets a property."""
+    return escape(name, " =:#!") + "=" + escape(value)
+
+
+class Editor:
+    """The text of a nuxeo.conf, and what is done to it. Nothing is written here."""
+
+    def __init__(self, content: bytes, line: Line) -> None:
+        self.line = line
+        self.encoding = encoding_of(content, line)
+        # one character for each byte: what is not touched goes back as it came, whatever it means
+        self.text = content.decode("iso-8859-1")
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file as it is now."""
+        return self.text.encode("iso-8859-1")
+
+    def _name(self, entry: Entry) -> str:
+        return self._decode(entry.name) if self.line.modern else trim(self._decode(entry.name))
+
+    def _decode(self, text: str) -> str:
+        """An unescaped text as the launcher understands its bytes."""
+        try:
+            return text.encode("iso-8859-1").decode(self.encoding)
+        except UnicodeError:  # it has both escapes and raw bytes: equal to nothing that we would write
+            return text
+
+    def _entries(self, name: str) -> list[Entry]:
+        return [entry for entry in parse(self.text) if self._name(entry) == name]
+
+    def get(self, name: str) -> str | None:
+        """The value that the file gives to a property, as the launcher reads it."""
+        entries = self._entries(name)
+        return trim(self._decode(entries[-1].value)) if entries else None
+
+    def set(self, name: str, value: str) -> bool:
+        """Give a property a value; whether that changed anything."""
+        _check(name, value)
+        if self.get(name) == value:
+            return False
+        begin, _end = self._block()
+        entries = [entry for entry in self._entries(name) if entry.start < begin]
+        self._cut(entry for entry in self._entries(name) if entry.start >= begin)
+        if entries:
+            old = entries[-1]
+            ending = _line_end(self.text[old.start : old.end])
+            self.text = self.text[: old.start] + line_for(name, value) + ending + self.text[old.end :]
+        else:
+            self._insert(line_for(name, value))
+        return True
+
+    def remove(self, name: str) -> bool:
+        """Take every line of a property out; whether there was one."""
+        entries = self._entries(name)
+        self._cut(entries)
+        return bool(entries)
+
+    def _cut(self, entries: t.Iterable[Entry]) -> None:
+        for entry in sorted(entries, key=lambda entry: -entry.start):
+            self.text = self.text[: entry.start] + self.text[entry.end :]
+
+    def _block(self) -> tuple[int, int]:
+        """Where the launcher's own block begins and ends; the end of the text when there is none."""
+        begin = re.search(r"^[ \t]*" + re.escape(BEGIN), self.text, re.MULTILINE)
+        if begin is None:
+            return len(self.text), len(self.text)
+        end = self.text.find(END, begin.end())
+        return begin.start(), len(self.text) if end < 0 else end
+
+    def _insert(self, line: str) -> None:
+        """Before the launcher's block and the blank line above it, or at the end."""
+        ending = _line_end(self.text) or "\n"
+        at, _end = self._block()
+        while self.text[:at].endswith(ending + ending):
+            at -= len(ending)
+        before = self.text[:at]
+        if _continues(before):  # a last line that ends with a backslash would swallow ours
+            before = before.rstrip("\r\n") + ending + ending
+        elif before and not before.endswith(("\n", "\r")):
+            before += ending
+        self.text = before + line + ending + self.text[at:]
+
+    def masked(self, changed: t.Collection[str] = ()) -> str:
+        """The text for a diff: no secret in a value, nor in a line that is commented out."""
+        text = self.text
+        for entry in sorted(parse(self.text), key=lambda entry: -entry.start):
+            shown = mask(entry.value)
+            name = self._name(entry)
+            if is_secret(name):
+                shown = MASK + (" (changed)" if name in changed else "")
+            if shown != entry.value:
+                ending = _line_end(text[entry.start : entry.end])
+                text = text[: entry.start] + line_for(name, shown) + ending + text[entry.end :]
+        text = re.sub(r"^([ \t]*[#!][^=:\r\n]*)[=:]([^\r\n]*)", _masked_comment, text, flags=re.MULTILINE)
+        return self._decode(text)
+
+
+def _masked_comment(found: re.Match[str]) -> str:
+    name = found.group(1).lstrip("#! \t")
+    return f"{found.group(1)}={MASK}" if is_secret(name) else mask(found.group())
+
+
+def _line_end(text: str) -> str:
+    found = re.search(r"\r\n|\n|\r", text)
+    return found.group() if found else ""
+
+
+def _continues(text: str) -> bool:
+    last = text.rstrip("\r\n")
+    last = last[max(last.rfind("\n"), last.rfind("\r")) + 1 :]
+    return not last.lstrip(" \t\f").startswith(("#", "!")) and (len(last) - len(last.rstrip("\\"))) % 2 == 1
+
+
+def _check(name: str, value: str) -> None:
+    if not name or trim(name) != name:
+        raise ConfError(f"Setting of property '{name}'", "its name is empty or has blanks at its ends", "Correct it")
+    if trim(value) != value:
+        raise ConfError(
+            f"Setting of property '{name}'",
+            "its value has blanks at its ends, which Nuxeo takes away when it reads them",
+            "Give the value without them",
+        )

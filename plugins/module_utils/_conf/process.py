@@ -1,0 +1,106 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the Nuxeo processes of this host, found as nuxeoctl finds them, without running it.
+
+A process is a Nuxeo server when its command line names a nuxeo.conf and, behind it, Tomcat's start class. A pid file is
+never trusted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from .errors import ConfError
+
+BOOTSTRAP = "org.apache.catalina.startup.Bootstrap"
+FIXED = ".fixed"
+"""nuxeoctl runs a file with CRLF line ends as a converted copy of that name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A running server."""
+
+    pid: int
+    conf: str
+    home: str | None
+    started: str
+    """Ticks since boot: with the pid it names one process and no later one."""
+
+
+def running(conf: str | None = None, proc: str = "/proc") -> list[Running]:
+    """The servers that run, or those that run with one nuxeo.conf, by pid."""
+    found = []
+    for name in os.listdir(proc):
+        if not name.isdigit():
+            continue
+        server = _server(proc, int(name))
+        if server is not None and (conf is None or same_file(server.conf, conf)):
+            found.append(server)
+    return sorted(found, key=lambda server: server.pid)
+
+
+def same_file(left: str, right: str) -> bool:
+    """Whether two paths name one nuxeo.conf, or its copy with other line ends."""
+    names = [os.path.realpath(name[: -len(FIXED)] if name.endswith(FIXED) else name) for name in (left, right)]
+    return names[0] == names[1]
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:  # it ended, or it is none of ours
+        return b""
+
+
+def _server(proc: str, pid: int) -> Running | None:
+    arguments = [os.fsdecode(part) for part in _read(f"{proc}/{pid}/cmdline").split(b"\0")]
+    if BOOTSTRAP not in arguments or os.path.basename(arguments[0]) in ("sh", "bash", "dash"):
+        return None
+    before = arguments[: arguments.index(BOOTSTRAP)]
+    conf = _setting(before, "-Dnuxeo.conf=")
+    if conf is None:
+        conf = next((part for part in before if os.path.basename(part) in ("nuxeo.conf", "nuxeo.conf" + FIXED)), None)
+    if conf is None:
+        return None
+    state, _sep, started = _stat(proc, pid)
+    if state in ("Z", "X", ""):
+        return None
+    return Running(pid, conf, _setting(before, "-Dnuxeo.home="), started)
+
+
+def _stat(proc: str, pid: int) -> tuple[str, str, str]:
+    """State and start time; the name before them may hold anything."""
+    fields = _read(f"{proc}/{pid}/stat").rpartition(b")")[2].decode("ascii", "replace").split()
+    return (fields[0], "", fields[19]) if len(fields) > 19 else ("", "", "")
+
+
+def _setting(arguments: t.Sequence[str], prefix: str) -> str | None:
+    values = [part[len(prefix) :] for part in arguments if part.startswith(prefix)]
+    return values[-1] if values else None
+
+
+def environment_of(pid: int, proc: str = "/proc") -> dict[str, str]:
+    """The environment that a process was started with.
+
+    :raises ConfError: when it cannot be read, for nothing else may stand for it
+    """
+    try:
+        with open(f"{proc}/{pid}/environ", "rb") as stream:
+            content = stream.read()
+    except OSError as error:
+        raise ConfError(
+            f"Reading of the environment of the Nuxeo process {pid}",
+            error.strerror or str(error),
+            "Run as root or as the user of Nuxeo, or give the environment as an option",
+        ) from error
+    values: dict[str, str] = {}
+    for part in content.split(b"\0"):
+        name, separator, value = part.partition(b"=")
+        if separator:
+            values.setdefault(os.fsdecode(name), value.decode("utf-8", "surrogateescape"))
+    return values

@@ -1,0 +1,180 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: starts and stops a Nuxeo, and believes neither its exit code nor its pid file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pwd
+import shutil
+import time
+import typing as t
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from . import kept
+from .errors import ConfError
+from .loaded import Configuration
+from .loopback import own_address
+from .process import Running, environment_of, running
+
+POLL = 0.5
+CONTROL = "nuxeoctl"
+
+
+class Run(t.Protocol):
+    """Runs a program to its end, in exactly the given environment."""
+
+    def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]: ...
+
+
+@dataclasses.dataclass
+class Service:
+    """One Nuxeo on this host.
+
+    :param name: a systemd unit, ``nuxeoctl``, or the path of a nuxeoctl
+    :param url: where it answers; default: from its configuration
+    """
+
+    name: str
+    configuration: Configuration
+    run: Run
+    timeout: float
+    url: str | None = None
+
+    @property
+    def uses_control(self) -> bool:
+        """Whether nuxeoctl is run, and not systemd."""
+        return self.name == CONTROL or "/" in self.name
+
+    def servers(self) -> list[Running]:
+        """The processes of this instance."""
+        return running(self.configuration.conf)
+
+    def address(self) -> str:
+        """The URL of the running status."""
+        url = self.url
+        if url is None:
+            host = own_address(self.configuration.used("nuxeo.bind.address"))
+            port = self.configuration.used("nuxeo.server.http.port", "8080")
+            url = f"http://{host}:{port}{self.configuration.used('org.nuxeo.ecm.contextPath', '/nuxeo')}"
+        return url.rstrip("/") + "/runningstatus?info=started"
+
+    # -- start
+
+    def start(self) -> Running:
+        """Start it where it does not run, and wait until it says that it has started."""
+        until = time.monotonic() + self.timeout
+        if not self.servers():
+            self._call("start")
+        seen: Running | None = None
+        while True:
+            found = self.servers()
+            if seen is not None and seen not in found and not found:
+                raise self._failed("start", f"its process {seen.pid} has ended", "Read server.log")
+            seen = found[0] if found else seen
+            why = "no process has its nuxeo.conf in the command line"
+            if seen is not None:
+                why = f"process {seen.pid} runs, but {self.address()} says {self._answer()}"
+                if why.endswith(" true"):
+                    kept.forget(self.configuration.conf)
+                    return seen
+            if time.monotonic() > until:
+                raise self._failed("start", f"after {self.timeout:g} s {why}", "Read server.log, or give more time")
+            time.sleep(POLL)
+
+    def _answer(self) -> str:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(self.address(), timeout=5) as response:
+                return str(response.read(100).decode("utf-8", "replace").strip())
+        except (OSError, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+
+    # -- stop
+
+    def stop(self) -> None:
+        """Stop it and wait until no process of it is left."""
+        until = time.monotonic() + self.timeout
+        before = self.servers()
+        if before and self.uses_control:
+            self._keep_environment(before[0])
+        self._call("stop")
+        while True:
+            left = self.servers()
+            if not left:
+                return
+            if time.monotonic() > until:
+                pids = ", ".join(str(server.pid) for server in left)
+                raise self._failed(
+                    "stop",
+                    f"after {self.timeout:g} s process {pids} still runs with '{self.configuration.conf}'",
+                    "It may have been started in another way than by this service: stop it by hand",
+                )
+            time.sleep(POLL)
+
+    # -- the environment, which nuxeoctl takes from whoever calls it
+
+    def _keep_environment(self, server: Running) -> None:
+        with contextlib.suppress(ConfError):  # of another user: we could not start it either
+            kept.keep(self.configuration.conf, environment_of(server.pid))
+
+    def _control_environment(self) -> dict[str, str]:
+        values = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}
+        values.update({name: os.environ[name] for name in ("JAVA_HOME", "HOME") if name in os.environ})
+        values.update(self.configuration.environment)
+        return {**values, "NUXEO_CONF": self.configuration.conf, "NUXEO_HOME": self.configuration.home}
+
+    # -- commands
+
+    def _call(self, action: str) -> None:
+        if self.uses_control:
+            control = self.name if "/" in self.name else f"{self.configuration.home}/bin/nuxeoctl"
+            if not os.access(control, os.X_OK):
+                raise self._failed(action, f"'{control}' is no program", "Give its path, or the name of a unit")
+            argv = [*self._as_owner(), control, "--quiet", "startbg" if action == "start" else action]
+            rc, out, err = self.run(argv, self._control_environment())
+        else:
+            rc, out, err = self.run(["systemctl", action, "--", self.name], None)
+        if rc != 0 and not (action == "stop" and not self.servers()):
+            said = " ".join((err.strip() or out.strip()).split())[-500:]
+            raise self._failed(
+                action, f"exit code {rc}, {said or 'without a word'}", "Read nuxeoctl.log and server.log"
+            )
+
+    def _as_owner(self) -> list[str]:
+        """As root, run nuxeoctl as the owner of the data folder: root's files would lock that user out."""
+        if os.geteuid() != 0:
+            return []
+        folder = self.configuration.used("nuxeo.data.dir")
+        owner = os.stat(folder if os.path.isdir(folder) else self.configuration.conf)
+        if owner.st_uid == 0:
+            return []
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise self._failed("start", "setpriv is missing", "Install util-linux, or run as the user of Nuxeo")
+        groups = "--init-groups" if _known_user(owner.st_uid) else "--clear-groups"
+        return [setpriv, f"--reuid={owner.st_uid}", f"--regid={_group(owner)}", groups, "--"]
+
+    def _failed(self, action: str, why: str, todo: str) -> ConfError:
+        verb = {"start": "Start", "stop": "Stop"}[action]
+        return ConfError(f"{verb} of Nuxeo by '{self.name}'", why, todo)
+
+
+def _known_user(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _group(owner: os.stat_result) -> int:
+    try:
+        return pwd.getpwuid(owner.st_uid).pw_gid
+    except KeyError:
+        return owner.st_gid

@@ -1,0 +1,159 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the systemd units of this host that start a Nuxeo, and the environment they give it.
+
+The unit files are read, with their drop-ins, since systemd itself need not run here, nor tell a plain user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import re
+import typing as t
+
+FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+_CONTROL = re.compile(r"(\S*/)?nuxeoctl")
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
+
+
+@dataclasses.dataclass
+class Unit:
+    """What matters of one service."""
+
+    name: str
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    environment_files: list[str] = dataclasses.field(default_factory=list)
+    start: list[str] = dataclasses.field(default_factory=list)
+    user: str | None = None
+
+    @property
+    def control(self) -> str | None:
+        """The nuxeoctl that it runs."""
+        return next((word for word in self.start if _CONTROL.fullmatch(word)), None)
+
+    def full_environment(self, root: str = "") -> dict[str, str]:
+        """Its variables and those of its files, which win. A file with ``-`` before its name may be missing."""
+        values = dict(self.environment)
+        for name in self.environment_files:
+            for path in sorted(glob.glob(root + name.lstrip("-"))):
+                with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+                    values.update(_environment_file(stream.read()))
+        return values
+
+
+def units(root: str = "") -> list[Unit]:
+    """All services that start nuxeoctl, by name; the file of the strongest folder counts."""
+    files: dict[str, str] = {}
+    for folder in reversed(FOLDERS):
+        for path in sorted(glob.glob(f"{root}{folder}/*.service")):
+            files[os.path.basename(path)] = path
+    found = [_read_unit(name, path, root) for name, path in sorted(files.items()) if os.path.isfile(path)]
+    return [unit for unit in found if unit.control is not None]
+
+
+def _read_unit(name: str, path: str, root: str) -> Unit:
+    drop_ins: dict[str, str] = {}
+    for folder in reversed(FOLDERS):
+        for drop_in in glob.glob(f"{root}{folder}/{name}.d/*.conf"):
+            drop_ins[os.path.basename(drop_in)] = drop_in
+    unit = Unit(name)
+    for file in [path, *(drop_ins[key] for key in sorted(drop_ins))]:
+        try:
+            with open(file, encoding="utf-8", errors="surrogateescape") as stream:
+                _apply(unit, stream.read())
+        except OSError:
+            continue
+    return unit
+
+
+def _apply(unit: Unit, text: str) -> None:
+    section = ""
+    for line in re.sub(r"\\\r?\n[ \t]*", " ", _without_comments(text)).splitlines():
+        line = line.strip()  # noqa: PLW2901
+        if line.startswith("["):
+            section = line
+            continue
+        key, separator, value = (part.strip() for part in line.partition("="))
+        if section == "[Service]" and separator:
+            _set(unit, key, value.replace("%n", unit.name).replace("%%", "%"))
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
+
+
+def _set(unit: Unit, key: str, value: str) -> None:
+    if key == "Environment":
+        if not value:
+            unit.environment.clear()
+        for word in words(value):
+            name, separator, text = word.partition("=")
+            if separator:
+                unit.environment[name] = text
+    elif key == "EnvironmentFile":
+        unit.environment_files = [*unit.environment_files, value] if value else []
+    elif key == "ExecStart":
+        unit.start = words(value.lstrip("@-:+!")) if value else []
+    elif key == "User":
+        unit.user = value or None
+
+
+def words(text: str) -> list[str]:
+    """Split as systemd does: blanks part, quotes join, backslashes escape."""
+    found: list[str] = []
+    for match in re.finditer(r"(?:\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\\.|[^\s\"'\\])+", text):
+        parts = re.finditer(r"\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'|((?:\\.|[^\"'\\])+)", match.group())
+        found.append("".join(_unescape(next(filter(None, part.groups()), "")) for part in parts))
+    return found
+
+
+def _unescape(text: str) -> str:
+    def one(found: re.Match[str]) -> str:
+        code = found.group(1)
+        if code[0] == "x" and len(code) == 3:
+            return chr(int(code[1:], 16))
+        return _ESCAPES.get(code, code)
+
+    return re.sub(r"\\(x[0-9a-fA-F]{2}|.)", one, text)
+
+
+def _environment_file(text: str) -> dict[str, str]:
+    """``NAME=value`` lines with the quotes of a shell; no variable is expanded."""
+    values = {}
+    for line in re.sub(r"\\\r?\n", "", text).splitlines():
+        line = line.strip()  # noqa: PLW2901
+        name, separator, value = line.partition("=")
+        if not separator or line.startswith(("#", ";")):
+            continue
+        values[name.strip()] = _shell_value(value.strip())
+    return values
+
+
+def _shell_value(value: str) -> str:
+    out = []
+    for part in re.finditer(r"\"((?:\\.|[^\"\\])*)\"|'([^']*)'|\\(.)|([^\"'\\])", value):
+        double, single, escaped, plain = part.groups()
+        if double is not None:
+            out.append(re.sub(r"\\([\"\\$`])", r"\1", double))
+        else:
+            out.append(single if single is not None else escaped or plain or "")
+    return "".join(out)
+
+
+def matching(unit: Unit, conf: str | None, home: str | None, values: t.Mapping[str, str]) -> bool:
+    """Whether a unit starts the Nuxeo that has this nuxeo.conf, or this home; any unit when neither is given."""
+    own = values.get("NUXEO_CONF")
+    control_home = os.path.dirname(os.path.dirname(unit.control or ""))
+    own_home = values.get("NUXEO_HOME") or control_home
+    if conf is not None:
+        return os.path.realpath(own or f"{own_home}/bin/nuxeo.conf") == os.path.realpath(conf)
+    return home is None or os.path.realpath(own_home) == os.path.realpath(home)

@@ -1,0 +1,55 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: puts a new content in the place of a file, with the owner and the mode of the old one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+
+from .._io import fsync_directory
+from .errors import ConfError
+
+
+def replace_file(path: str, content: bytes) -> None:
+    """Write beside the file, fsync, give the copy the owner and the mode of the file, rename. A link is followed.
+
+    :raises ConfError: when the owner cannot be kept: Nuxeo could not read its own configuration any more
+    """
+    path = os.path.realpath(path)
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    try:
+        old = os.stat(path)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(stream.fileno(), old.st_uid, old.st_gid)
+            os.fchmod(stream.fileno(), stat.S_IMODE(old.st_mode))
+            _copy_attributes(path, stream.fileno())
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise ConfError(
+            f"Writing of '{path}'", error.strerror or str(error), "It is as it was. Run as its owner or as root"
+        ) from error
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    fsync_directory(folder)
+
+
+def _copy_attributes(path: str, descriptor: int) -> None:
+    """Access lists and labels, where the file system has them."""
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(path):
+            with contextlib.suppress(OSError):
+                os.setxattr(descriptor, name, os.getxattr(path, name))

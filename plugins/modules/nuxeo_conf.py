@@ -1,0 +1,182 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nuxeo_conf
+short_description: Set or remove properties in nuxeo.conf
+version_added: 1.0.0
+description:
+  - Sets or removes properties in C(nuxeo.conf). Comments, order, continuation lines, escapes and line ends of all else
+    stay as they are, to the byte.
+  - A value is written so that every version of Nuxeo reads exactly that value back.
+  - A property that the file already sets is changed where it stands, its last line when there are several. A new one
+    goes before the block that Nuxeo's launcher keeps for itself.
+  - Owner and mode of the file stay. It is replaced as a whole or not at all.
+author:
+  - Nuxeo Platform collection contributors (@nuxeo)
+options:
+  path:
+    description:
+      - The C(nuxeo.conf) to change.
+      - Default as O(nuxeo.platform.nuxeo_conf_facts#module:path).
+    type: path
+  home:
+    description:
+      - E(NUXEO_HOME) of the instance.
+      - Default as O(nuxeo.platform.nuxeo_conf_facts#module:home).
+    type: path
+  version:
+    description:
+      - The version of Nuxeo, which decides in which encoding the file is read.
+      - Default as O(nuxeo.platform.nuxeo_conf_facts#module:version). Where it cannot be read, a value outside of ASCII
+        that is already there is taken for another and is written again.
+    type: str
+  properties:
+    description:
+      - Names and values. References such as V(${nuxeo.data.dir}) and V(${env:NAME}) may stand in a value and are left
+        for Nuxeo to expand.
+      - With O(state=absent) the values are not looked at.
+    type: dict
+    default: {}
+  secret_properties:
+    description:
+      - Like O(properties), for those whose values are secrets, such as V(nuxeo.db.password).
+    type: dict
+    default: {}
+  state:
+    description:
+      - V(present) sets the properties, V(absent) takes every line of them out.
+    type: str
+    choices: [absent, present]
+    default: present
+  backup:
+    description:
+      - Keep a copy of the file as it was, beside it and with its mode.
+    type: bool
+    default: false
+  restore_guard:
+    description:
+      - V(armed) puts a block at the head of the file with which no version of Nuxeo starts. V(absent) takes it out.
+      - It is there while a restore is under way, so that nobody starts an instance that is half restored.
+    type: str
+    choices: [absent, armed]
+  restore_set:
+    description:
+      - The id of the backup set that is restored, for the text of the block.
+    type: str
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Secrets are masked.
+  idempotent:
+    support: full
+seealso:
+  - module: nuxeo.platform.nuxeo_conf_facts
+"""
+
+EXAMPLES = r"""
+- name: Point the instance at another database
+  nuxeo.platform.nuxeo_conf:
+    path: /etc/nuxeo/nuxeo.conf
+    backup: true
+    properties:
+      nuxeo.db.host: db2.example.com
+      nuxeo.db.name: nuxeo_clone
+    secret_properties:
+      nuxeo.db.password: "{{ vault_nuxeo_db_password }}"
+
+- name: Leave the cluster
+  nuxeo.platform.nuxeo_conf:
+    path: /etc/nuxeo/nuxeo.conf
+    state: absent
+    properties:
+      nuxeo.cluster.nodeid:
+
+- name: Keep the instance from being started
+  nuxeo.platform.nuxeo_conf:
+    path: /etc/nuxeo/nuxeo.conf
+    restore_guard: armed
+    restore_set: 20261123T020004Z
+"""
+
+RETURN = r"""
+conf:
+  description: The file.
+  type: str
+  returned: success
+  sample: /etc/nuxeo/nuxeo.conf
+properties_changed:
+  description: The names of the properties that were set to another value or removed.
+  type: list
+  elements: str
+  returned: success
+  sample: [nuxeo.db.host]
+guard_changed:
+  description: Whether the restore guard was armed or taken away.
+  type: bool
+  returned: success
+  sample: false
+backup_file:
+  description: The copy of the file as it was, null when none was made.
+  type: str
+  returned: success
+  sample: /etc/nuxeo/nuxeo.conf.4711.2026-11-23@02:00:04~
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path"},
+            "home": {"type": "path"},
+            "version": {"type": "str"},
+            "properties": {"type": "dict", "default": {}},
+            "secret_properties": {"type": "dict", "default": {}, "no_log": True},
+            "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
+            "backup": {"type": "bool", "default": False},
+            "restore_guard": {"type": "str", "choices": ["absent", "armed"]},
+            "restore_set": {"type": "str"},
+        },
+        required_if=[("restore_guard", "armed", ["restore_set"])],
+        supports_check_mode=True,
+    )
+    given = module.params
+    with fail_json_on_error(module):
+        plan = change(
+            path=given["path"],
+            home=given["home"],
+            version=given["version"],
+            properties=given["properties"],
+            secret_properties=given["secret_properties"],
+            present=given["state"] == "present",
+            restore_guard=given["restore_guard"],
+            restore_set=given["restore_set"],
+        )
+        backup_file = None
+        if plan.changed and not module.check_mode:
+            backup_file = module.backup_local(plan.path) if given["backup"] else None
+            plan.write()
+        module.exit_json(
+            changed=plan.changed,
+            conf=plan.path,
+            properties_changed=plan.properties_changed,
+            guard_changed=plan.guard_changed,
+            backup_file=backup_file,
+            diff=plan.diff,
+        )
+
+
+if __name__ == "__main__":
+    main()
