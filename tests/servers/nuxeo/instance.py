@@ -144,7 +144,7 @@ def _lay_out_home(home: Path, version: str, python: str) -> None:
         if program.suffix in {".py", ".java"} and program.name != "nuxeoctl.py":
             shutil.copy(program, home / "bin" / "standin" / program.name)
     text = (programs / "nuxeoctl.py").read_text(encoding="utf-8")
-    _write(home / "bin" / "nuxeoctl", f"#!{python}\n" + text.split("\n", 1)[1], 0o755)
+    _write(home / "bin" / "nuxeoctl", f"#!{python}\n{text}", 0o755)
     for folder in ("log", "tmp", "packages", "nxserver/config", "nxserver/lib", "nxserver/plugins"):
         (home / folder).mkdir(parents=True, exist_ok=True)
 

@@ -126,8 +126,8 @@ class Configuration:
     def get(self, name: str, default: str = "") -> str:
         """A value with every reference put in."""
         value = self.raw.get(name, default)
-        for _ in range(2):
-            for _ in range(10):
+        for twice in range(2):
+            for dummy in range(10):
                 before = value
                 value = _REFERENCE.sub(lambda m: self.raw.get(m.group(1), m.group(2) or m.group(0)), value)
                 if value == before:

@@ -127,7 +127,7 @@ class Database:
     def insert(self, table: str, **values: Value) -> Statement:
         """A statement that adds a row; ``__`` in a name stands for ``-``."""
         columns = ", ".join(self.quote(name.replace("__", "-")) for name in values)
-        marks = ", ".join("?" for _ in values)
+        marks = ", ".join("?" * len(values))
         return f"insert into {self.quote(table)} ({columns}) values ({marks})", list(values.values())
 
     def _column(self, name: str, kind: str) -> str:

@@ -164,7 +164,7 @@ class Writer:
         self.pause = threads / rate
         self.errors = 0
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._write, daemon=True) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._write, daemon=True) for number in range(threads)]
         for thread in self._threads:
             thread.start()
 

@@ -128,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/nuxeo/standin/documents":
             size = int(body.get("size", 1000))
             count = int(body.get("count", 1))
-            self._guarded(lambda: [repository.create(repository.content(size)) for _ in range(count)])
+            self._guarded(lambda: [repository.create(repository.content(size)) for number in range(count)])
         elif self.path == "/nuxeo/standin/delete":
             self._guarded(lambda: repository.delete(body["ids"]))
         elif self.path == "/nuxeo/standin/writer":

@@ -1,0 +1,76 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# make demo     the main job on an instance made for it: no root, no server needed
+# make test     all tests and checks; as root on Debian 12 it installs what it needs
+# The parts:    make test-unit | test-integration | test-faults | test-roles | test-meta | test-molecule | lint
+# Benchmarks:   make bench-dump | bench-blobs
+# make clean    removes what was built; make distclean also what was fetched
+
+SHELL := /bin/bash
+PREPARE := tests/servers/prepare.sh
+VENV := .cache/venv
+JOBS ?= 2
+export PYTHONPATH := $(CURDIR)/build/collections
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+export PATH := $(PATH):/usr/sbin:/sbin
+unexport MAKEFLAGS MAKELEVEL
+
+# Every worker takes whole groups of tests; one test may take 25 minutes, the run 57.
+PYTEST = timeout --kill-after=30 3420 $(VENV)/bin/python -m pytest --timeout=1500 -n $(JOBS) --dist=loadgroup --no-loadscope-reorder --durations=15
+DEMO_PYTHON = $(if $(wildcard $(VENV)/.made-of),$(VENV),.cache/venv-demo)/bin/python
+
+.PHONY: all test test-unit test-integration test-faults test-roles test-meta test-molecule lint demo bench-dump bench-blobs \
+	prepare prepare-demo clean distclean
+
+all: demo
+
+prepare:
+	@$(PREPARE) system
+	@$(PREPARE) venv $(VENV) tests/requirements.txt
+	@$(PREPARE) link
+	@$(VENV)/bin/python tests/servers/h2.py > /dev/null
+
+prepare-demo:
+	@[ -e $(VENV)/.made-of ] || $(PREPARE) venv .cache/venv-demo tests/requirements-demo.txt
+	@$(PREPARE) link
+
+test: prepare
+	@$(PYTEST) tests/meta tests
+
+test-unit: prepare
+	@$(PYTEST) tests/unit
+
+test-integration: prepare
+	@$(PYTEST) tests/integration
+
+test-faults: prepare
+	@$(PYTEST) tests/faults
+
+test-roles: prepare
+	@$(PYTEST) tests/roles
+
+test-meta: prepare
+	@$(PYTEST) tests/meta
+
+test-molecule: prepare
+	@$(PYTEST) tests/meta/test_molecule.py
+
+lint: prepare
+	@$(PYTEST) tests/meta -k "ruff or mypy or lint or changelog"
+
+demo: prepare-demo
+	@$(DEMO_PYTHON) tests/demo/demo.py
+
+bench-dump: prepare
+	@$(VENV)/bin/python tests/bench/bench_dump.py
+
+bench-blobs: prepare
+	@$(VENV)/bin/python tests/bench/bench_blobs.py
+
+clean:
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache tests/output .ansible
+
+distclean: clean
+	rm -rf .cache
