@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -20,6 +21,7 @@ from .place import ABANDONED, PARTIAL, Place, SetError
 _MINIMUM = 1 << 20
 _FOLDERS = ("database", "blobs", "files", "conf")
 _ERROR = 2000
+_TEMPORARY = re.compile(r"\.(lease|failed)\.json\.[^/]*\.tmp|\.?lease\.json\.[0-9a-f]{16}(\.[^/]*\.tmp)?")
 
 
 def check_place(place: Place, forbidden: t.Sequence[str], required_bytes: int, require_mount: bool) -> int:
@@ -102,6 +104,7 @@ def begin(
         _refuse(place, old, timeout, gone)
         for path in (partial, *(os.path.join(partial, name) for name in _FOLDERS)):
             _private_folder(path)
+        _sweep(place)
         take(place, value, old)
         for name in _leftovers(place, run_id):
             if name.startswith(PARTIAL):
@@ -121,6 +124,13 @@ def begin_here(place: Place, options: t.Mapping[str, t.Any], check: bool) -> dic
     except OSError as error:
         raise SetError(what, *why(error, place.root)) from error
     return {**begun, "free_bytes": free}
+
+
+def _sweep(place: Place) -> None:
+    """Remove temporary files of a killed writer, under the lock that all writers here have."""
+    for name in os.listdir(place.folder):
+        if _TEMPORARY.fullmatch(name):
+            os.unlink(os.path.join(place.folder, name))
 
 
 def _refuse(place: Place, old: Lease | None, timeout: float, gone: str | None) -> None:
@@ -170,7 +180,8 @@ def clean(place: Place) -> int:
 
 def note_failure(place: Place, run_id: str, step: str, error: str) -> None:
     """Keep a word about the last run that failed, for the list."""
-    write_json(place.failed, {"run_id": run_id, "time": now(), "step": step, "error": error[:_ERROR]})
+    with contextlib.suppress(OSError):  # it is a word for the list; the run has told its failure itself
+        write_json(place.failed, {"run_id": run_id, "time": now(), "step": step, "error": error[:_ERROR]})
 
 
 def abandon(place: Place, run_id: str, step: str, error: str, check: bool) -> bool:
@@ -186,9 +197,10 @@ def abandon(place: Place, run_id: str, step: str, error: str, check: bool) -> bo
         there = os.path.isdir(place.partial(run_id))
         if there:
             set_aside(place, run_id)
-            note_failure(place, run_id, step, error)
         if ours:
             os.unlink(place.lease)
             fsync_directory(place.folder)
     clean(place)
+    if there:  # now, since the disk may have been full
+        note_failure(place, run_id, step, error)
     return ours or there

@@ -10,6 +10,7 @@ import ctypes
 import datetime
 import json
 import os
+import re
 import typing as t
 
 from .._files.at import why
@@ -24,15 +25,14 @@ from .sums import SUMS, default_jobs, hash_all, walk, write_sums
 MANIFEST = "manifest.json"
 LINKS = "links.jsonl"
 _LARGE = 4096
+_FRACTION = re.compile(r"\.[0-9]{1,6}Z\Z")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def set_id(backup_date: str) -> str:
     """The name of the set whose cut was at a time such as ``2026-11-23T02:00:04.512345Z``."""
     try:
-        moment = datetime.datetime.strptime(
-            backup_date.split(".", maxsplit=1)[0].rstrip("Z") + "Z", "%Y-%m-%dT%H:%M:%SZ"
-        )
+        moment = datetime.datetime.strptime(_FRACTION.sub("Z", backup_date), "%Y-%m-%dT%H:%M:%SZ")
     except ValueError as error:
         raise SetError(f"Use of '{backup_date}' as backup date", "it is not a time in ISO 8601 with Z") from error
     return moment.strftime("%Y%m%dT%H%M%SZ")
@@ -169,6 +169,8 @@ def _sync(partial: str, place: Place) -> None:
             finally:
                 os.close(descriptor)
     for parent, _folders, _names in os.walk(partial, topdown=False):
+        if os.stat(parent).st_mode & 0o077:
+            os.chmod(parent, 0o700)
         fsync_directory(parent)
 
 
