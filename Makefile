@@ -61,7 +61,7 @@ lint: prepare
 	@$(PYTEST) tests/meta -k "ruff or mypy or lint or changelog"
 
 demo: prepare-demo
-	@$(DEMO_PYTHON) tests/demo/demo.py
+	@PYTHONPATH=tests $(DEMO_PYTHON) tests/demo/demo.py
 
 bench-dump: prepare
 	@$(VENV)/bin/python tests/bench/bench_dump.py

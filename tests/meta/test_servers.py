@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 if t.TYPE_CHECKING:
+    from conftest import Database, MakeNuxeo, RunPlaybook
     from servers.postgresql import Server
-
-    from ..conftest import Database, MakeNuxeo, RunPlaybook
 
 MakeDatabase = t.Callable[..., "Database"]
 

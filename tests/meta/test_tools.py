@@ -8,15 +8,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from tool import BIN, BUILD, REPO, copy_collection, run
+from meta.tool import BIN, BUILD, REPO, copy_collection, run
 
 HOME = REPO / ".cache" / "home"
 
@@ -30,8 +26,8 @@ def _prepare_home() -> dict[str, str]:
     listed = subprocess.run([BIN / "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
     lines = []
     for line in listed.splitlines():
-        name, _, value = line.partition("=")
-        section, _, key = name.strip().rpartition(".")
+        name, dummy, value = line.partition("=")
+        section, dummy, key = name.strip().rpartition(".")
         if section in {"global", ":env:", "install"} and key not in {"config-file", "no-index", "find-links"}:
             lines.append(f"{key} = {value.strip().strip(chr(39))}")
     settings = HOME / ".config" / "pip" / "pip.conf"
@@ -60,7 +56,7 @@ def test_ansible_test_sanity(tested: Path) -> None:
         "no",
         cwd=tested,
         timeout=1200,
-        **_prepare_home(),
+        env=_prepare_home(),
     )
 
 
@@ -77,7 +73,7 @@ def test_ansible_test_units(tested: Path) -> None:
         "no",
         cwd=tested,
         timeout=1200,
-        **_prepare_home(),
+        env=_prepare_home(),
     )
 
 
@@ -90,7 +86,7 @@ def test_ruff_lint() -> None:
 def test_mypy_of_plugins() -> None:
     """Strict types in all that is installed."""
     link = "build/collections/ansible_collections/nuxeo/platform"
-    run("mypy", "--cache-dir", "build/mypy", f"{link}/plugins", MYPYPATH="build/collections")
+    run("mypy", "--cache-dir", "build/mypy", f"{link}/plugins", env={"MYPYPATH": "build/collections"})
 
 
 @pytest.mark.parametrize("part", ["conftest.py servers meta demo", "servers/nuxeo/program"])
@@ -99,14 +95,21 @@ def test_mypy_of_tests(part: str) -> None:
     paths = [REPO / "tests" / name for name in part.split()]
     files = [str(file) for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*.py")))]
     files = [file for file in files if "program" in part or "/nuxeo/program/" not in file]
-    mypypath = "tests/servers/nuxeo/program" if "program" in part else "tests:tests/meta:build/collections"
-    run("mypy", "--cache-dir", f"build/mypy-{len(part)}", *files, MYPYPATH=mypypath)
+    mypypath = "tests/servers/nuxeo/program" if "program" in part else "tests:build/collections"
+    run("mypy", "--cache-dir", f"build/mypy-{len(part)}", *files, env={"MYPYPATH": mypypath})
 
 
 def test_ansible_lint() -> None:
     """The production profile with no rule skipped, and the stricter rules that are opt-in."""
     assert not (REPO / ".ansible-lint-ignore").exists()
-    out = run("ansible-lint", "--offline", "--nocolor", "--strict", timeout=900, ANSIBLE_HOME=str(BUILD / "lint-home"))
+    out = run(
+        "ansible-lint",
+        "--offline",
+        "--nocolor",
+        "--strict",
+        timeout=900,
+        env={"ANSIBLE_HOME": str(BUILD / "lint-home")},
+    )
     assert "Passed" in out, out
 
 
@@ -157,10 +160,12 @@ def test_artefact_works_alone(artefact: Path, tmp_path: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     environment = {"ANSIBLE_COLLECTIONS_PATH": str(artefact.parents[2]), "ANSIBLE_HOME": str(tmp_path)}
     environment["PYTHONPATH"] = ""
-    listed: dict[str, t.Any] = json.loads(run("ansible-doc", "-l", "-j", "nuxeo.platform", cwd=tmp_path, **environment))
+    listed: dict[str, t.Any] = json.loads(
+        run("ansible-doc", "-l", "-j", "nuxeo.platform", cwd=tmp_path, env=environment)
+    )
     modules = {path.stem for path in (REPO / "plugins" / "modules").glob("*.py")}
     assert {name.rsplit(".", 1)[-1] for name in listed} == modules
-    run("ansible-doc", "-j", *sorted(listed), cwd=tmp_path, **environment)
+    run("ansible-doc", "-j", *sorted(listed), cwd=tmp_path, env=environment)
     for playbook in sorted((REPO / "playbooks").glob("*.yml")):
         name = f"nuxeo.platform.{playbook.stem}"
-        run("ansible-playbook", "-i", "localhost,", "--syntax-check", name, cwd=tmp_path, **environment)
+        run("ansible-playbook", "-i", "localhost,", "--syntax-check", name, cwd=tmp_path, env=environment)

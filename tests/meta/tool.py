@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -24,13 +25,13 @@ def path_of_programs() -> str:
     return os.pathsep.join([str(BIN), *versions, *others, "/usr/sbin", "/sbin"])
 
 
-def run(*words: str | Path, cwd: Path = REPO, timeout: float = 600, **variables: str) -> str:
+def run(*words: str | Path, cwd: Path = REPO, timeout: float = 600, env: t.Mapping[str, str] | None = None) -> str:
     """Run a tool of this environment; an AssertionError with the end of what it printed when it fails."""
     program = BIN / str(words[0])
     command = [str(program) if program.exists() else str(words[0]), *(str(word) for word in words[1:])]
     environment = {**os.environ, "PATH": path_of_programs(), "NO_COLOR": "1", "PY_COLORS": "0"}
     environment["ANSIBLE_COLLECTIONS_PATH"] = environment["PYTHONPATH"] = str(BUILD / "collections")
-    environment.update(variables)
+    environment.update(env or {})
     try:
         done = subprocess.run(
             command,

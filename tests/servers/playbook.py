@@ -95,11 +95,11 @@ def environment(home: Path) -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}, **settings, "PATH": path}
 
 
-def local_inventory(path: Path, hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> Path:
-    """An inventory of hosts that are all this machine, with variables of their own."""
+def local_inventory(path: Path, hosts: t.Mapping[str, t.Mapping[str, t.Any]], group: str = "nuxeo") -> Path:
+    """An inventory of hosts that are all this machine, with variables of their own, in one group."""
     common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    text = json.dumps({"all": {"vars": common, "hosts": {name: dict(values) for name, values in hosts.items()}}})
-    path.write_text(text, encoding="utf-8")
+    members = {name: dict(values) for name, values in hosts.items()}
+    path.write_text(json.dumps({group: {"vars": common, "hosts": members}}, indent=2) + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path
 
