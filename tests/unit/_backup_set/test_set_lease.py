@@ -1,0 +1,265 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lease: one run at a time, and a killed one is in nobody's way."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import controller, lease
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path) -> Place:
+    (tmp_path / "root").mkdir()
+    return Place(str(tmp_path / "root"), "acme")
+
+
+def start(place: Place, timeout: float = 900, gone: t.Optional[str] = None) -> t.Dict[str, t.Any]:
+    who = {"node": "n1", "controller": controller.identity(os.getpid())}
+    return begin(place, who, timeout=timeout, gone=gone)
+
+
+def grow_old(place: Place, seconds: float) -> None:
+    """As if nothing had happened for some time."""
+    then = time.time() - seconds
+    for path in [place.lease, *pathlib.Path(place.sets).rglob("*")]:
+        os.utime(path, (then, then))
+
+
+def partials(place: Place) -> t.List[str]:
+    return sorted(os.listdir(place.sets))
+
+
+def test_begin_makes_owner_only_folders_whatever_the_umask(place: Place) -> None:
+    old = os.umask(0)
+    try:
+        begun = start(place)
+    finally:
+        os.umask(old)
+    modes = {stat.S_IMODE(p.lstat().st_mode) for p in pathlib.Path(place.root).rglob("*") if p.is_dir()}
+    assert modes == {0o700}
+    assert stat.S_IMODE(os.stat(place.lease).st_mode) == 0o600
+    found = json.loads(pathlib.Path(place.lease).read_text())
+    assert found == begun["lease"] and found["run_id"] == begun["run_id"] and found["controller"]["pid"] == os.getpid()
+    assert sorted(os.listdir(begun["partial"])) == ["blobs", "conf", "database", "files"]
+    assert sorted(os.listdir(place.folder)) == [".lock", "lease.json", "sets"]
+
+
+def test_the_second_run_is_told_who_holds_the_place(place: Place) -> None:
+    first = start(place)
+    with pytest.raises(SetError) as caught:
+        start(place)
+    who = first["lease"]["controller"]
+    text = str(caught.value)
+    assert text.startswith(
+        f"Begin of a backup of 'acme' in '{place.root}': run {first['run_id']} of user '{who['user']}'"
+    )
+    assert f"on '{who['host']}' (process {os.getpid()}) is on since {first['lease']['started']}" in text
+    assert caught.value.result["holder"]["run_id"] == first["run_id"]
+    assert partials(place) == [f".partial-{first['run_id']}"]
+
+
+def test_check_mode_says_the_same_and_changes_nothing(place: Place) -> None:
+    assert begin(place, {}, timeout=900, check=True)["took_over"] is None
+    assert os.listdir(place.root) == []
+    start(place)
+    with pytest.raises(SetError, match="is on since"):
+        begin(place, {}, timeout=900, check=True)
+
+
+def test_a_holder_known_to_be_gone_is_replaced_at_once(place: Place) -> None:
+    first = start(place)
+    (pathlib.Path(first["partial"]) / "database/half").write_text("x")
+    with pytest.raises(SetError):
+        start(place, gone="another")
+    second = start(place, gone=first["run_id"])
+    assert second["took_over"]["run_id"] == first["run_id"]
+    assert partials(place) == [f".partial-{second['run_id']}"]
+    assert json.loads(pathlib.Path(place.failed).read_text())["run_id"] == first["run_id"]
+    assert json.loads(pathlib.Path(place.lease).read_text())["run_id"] == second["run_id"]
+
+
+def test_a_holder_without_sign_of_life_is_replaced(place: Place) -> None:
+    first = start(place)
+    grow_old(place, 1000)
+    progress = pathlib.Path(first["progress"])
+    progress.write_text("{}")
+    with pytest.raises(SetError, match="last sign of life is 0 s old"):
+        start(place)
+    other = progress.with_name("progress-n2.json")
+    other.write_text("{}")
+    grow_old(place, 1000)
+    os.utime(other)
+    with pytest.raises(SetError):
+        start(place)
+    grow_old(place, 890)
+    with pytest.raises(SetError, match="last sign of life is 89"):
+        start(place)
+    grow_old(place, 910)
+    assert start(place)["took_over"]["run_id"] == first["run_id"]
+
+
+def test_a_sign_of_life_from_the_future_grows_old_from_now_on(place: Place) -> None:
+    """A clock was set back after the holder died: its files are newer than now."""
+    first = start(place)
+    grow_old(place, -86400)
+    with pytest.raises(SetError, match="is 0 s old"):
+        start(place)
+    assert max(os.stat(p).st_mtime for p in [place.lease, first["partial"]]) <= time.time() + 1
+    grow_old(place, 901)
+    start(place)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"run_id"', "\0" * 100])
+def test_a_lease_that_cannot_be_read_goes_by_its_age(place: Place, content: str) -> None:
+    first = start(place)
+    pathlib.Path(place.lease).write_text(content)
+    with pytest.raises(SetError, match="run unknown"):
+        start(place)
+    grow_old(place, 901)
+    second = start(place)
+    assert partials(place) == [f".partial-{second['run_id']}"] and second["run_id"] != first["run_id"]
+
+
+def attempt(place: Place, gone: t.Optional[str], gate: t.Any, results: t.Any) -> None:
+    gate.wait()
+    try:
+        results.put(start(place, gone=gone)["run_id"])
+    except SetError:
+        results.put(None)
+
+
+@pytest.mark.parametrize("how", ["free", "gone", "old"])
+def test_of_eight_that_begin_at_once_one_wins(place: Place, how: str) -> None:
+    for _ in range(15):
+        gone = None
+        if how != "free":
+            gone = start(place)["run_id"]
+        if how == "old":
+            grow_old(place, 1000)
+        gate, results = FORK.Barrier(8), FORK.SimpleQueue()
+        runs = [
+            FORK.Process(target=attempt, args=(place, gone if how == "gone" else None, gate, results)) for _ in range(8)
+        ]
+        for run in runs:
+            run.start()
+        winners = [winner for winner in (results.get() for _ in runs) if winner]
+        for run in runs:
+            run.join()
+        assert len(winners) == 1
+        assert json.loads(pathlib.Path(place.lease).read_text())["run_id"] == winners[0]
+        assert partials(place) == [f".partial-{winners[0]}"]
+        assert abandon(place, winners[0], "", "", False)
+        assert partials(place) == [] and not os.path.exists(place.lease)
+
+
+def test_what_still_writes_for_a_replaced_run_cannot_reach_the_new_one(place: Place) -> None:
+    first = start(place)
+    second = start(place, gone=first["run_id"])
+    with pytest.raises(FileNotFoundError):
+        pathlib.Path(first["partial"], "database", "late").touch()
+    assert not abandon(place, first["run_id"], "", "late", False)
+    assert json.loads(pathlib.Path(place.lease).read_text())["run_id"] == second["run_id"]
+    assert os.listdir(os.path.join(second["partial"], "database")) == []
+
+
+def test_abandon_leaves_a_word_and_nothing_else(place: Place) -> None:
+    first = start(place)
+    assert abandon(place, first["run_id"], "dump", "No space left on device", True)
+    assert os.path.exists(first["partial"])
+    assert abandon(place, first["run_id"], "dump", "x" * 5000, False)
+    assert sorted(os.listdir(place.folder)) == [".lock", "failed.json", "sets"] and partials(place) == []
+    failed = json.loads(pathlib.Path(place.failed).read_text())
+    assert (failed["step"], failed["error"], failed["run_id"]) == ("dump", "x" * 2000, first["run_id"])
+    assert not abandon(place, first["run_id"], "dump", "", False)
+    assert not abandon(Place(place.root, "other"), first["run_id"], "", "", False)
+
+
+def test_a_lock_that_another_holds_is_waited_for(place: Place) -> None:
+    os.makedirs(place.sets)
+    argv = ["flock", place.lock, "sh", "-c", "echo; sleep 0.5"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline()
+        with pytest.raises(SetError, match="another process has it since 0 s"), lease.locked(place, 0.1):
+            pass
+        assert not os.path.exists(place.lease)
+        start(place)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline()
+        other.kill()  # sh still has it
+        before = time.monotonic()
+        with lease.locked(place):
+            assert time.monotonic() - before > 0.2
+
+
+@pytest.fixture
+def sleeper() -> t.Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=-1)
+    assert process.stdout and process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_process_is_known_by_its_start_too(sleeper: subprocess.Popen[bytes]) -> None:
+    who = controller.identity(sleeper.pid)
+    assert not controller.is_dead(who)
+    assert controller.is_dead({**who, "start": who["start"] - 1})  # the pid was given to another process since
+    sleeper.send_signal(signal.SIGSTOP)
+    assert not controller.is_dead(who)
+    sleeper.kill()
+    time.sleep(0.2)
+    assert controller.is_dead(who)  # a zombie
+    sleeper.wait()
+    assert controller.is_dead(who)
+
+
+@pytest.mark.parametrize("key", ["host", "boot_id", "pid_namespace", "pid", "start"])
+@pytest.mark.parametrize("value", ["another", None])
+def test_a_process_that_this_host_cannot_see_is_not_called_dead(
+    sleeper: subprocess.Popen[bytes], key: str, value: t.Optional[str]
+) -> None:
+    who = controller.identity(sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
+    assert not controller.is_dead({**who, key: value})
+    del who[key]
+    assert not controller.is_dead(who)
+
+
+def test_names_of_processes_may_hold_anything(tmp_path: pathlib.Path) -> None:
+    odd = tmp_path / "a) R 1 (b"
+    odd.symlink_to(sys.executable)
+    process = subprocess.Popen([str(odd), "-c", "import time; print(flush=True); time.sleep(60)"], stdout=-1)
+    assert process.stdout and process.stdout.readline()
+    try:
+        who = controller.identity(process.pid)
+        boot = float(pathlib.Path("/proc/uptime").read_text().split()[0]) * os.sysconf("SC_CLK_TCK")
+        assert boot - 3000 < who["start"] <= boot
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".x", "-rf", "a/b", "a b", "../x", "x\n", "a" * 300])
+def test_an_instance_is_a_plain_name(tmp_path: pathlib.Path, name: str) -> None:
+    with pytest.raises(SetError, match="the name of an instance"):
+        Place(str(tmp_path), name)
