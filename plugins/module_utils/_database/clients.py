@@ -90,8 +90,8 @@ def can_compress(run: Run, client: Client, method: str) -> bool:
 
     pg_dump looks at the method before it connects, so it is sent to a place where no server can be.
     """
-    words = [client.program("pg_dump"), f"--compress={_spec(client, method)}", "--format=directory", "--no-password"]
-    done = run([*words, "--file=/dev/null/none", "--dbname=host=/dev/null/none dbname=none"])
+    words = [client.program("pg_dump"), f"--compress={_spec(client, method)}", "--no-password"]
+    done = run([*words, "--file=/dev/null", "--dbname=host=/dev/null/none dbname=none"])
     return done.rc != 0 and "compress" not in done.stderr and "connection to server" in done.stderr
 
 

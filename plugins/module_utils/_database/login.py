@@ -142,10 +142,13 @@ JAVA_LIKE = "/etc/ssl/certs/ca-certificates.crt"
 """The driver's last resort is Java's own trust store; the nearest thing that libpq can read."""
 
 
-def from_params(params: t.Mapping[str, t.Any], name: str | None = None) -> PostgresLogin:
-    """The login from a module's options: what they say, and for the rest what the instance's nuxeo.conf says."""
+def from_params(params: t.Mapping[str, t.Any], guarded: bool = False) -> PostgresLogin:
+    """The login from a module's options: what they say, and for the rest what the instance's nuxeo.conf says.
+
+    :param guarded: whether a nuxeo.conf is read in which a restore is marked as unfinished
+    """
     from_conf = params.get("nuxeo_conf") or params.get("nuxeo_home")
-    found = _from_nuxeo(params) if from_conf else PostgresLogin("", "", "", "")
+    found = _from_nuxeo(params, guarded) if from_conf else PostgresLogin("", "", "", "")
     extra = dict(found.extra)
     for option, key in (("ssl_mode", "sslmode"), ("ca_cert", "sslrootcert"), ("connect_timeout", "connect_timeout")):
         if params.get(option):
@@ -157,7 +160,7 @@ def from_params(params: t.Mapping[str, t.Any], name: str | None = None) -> Postg
     login = PostgresLogin(
         host=params.get("login_host") or found.host,
         port=str(params.get("login_port") or (found.port if not params.get("login_host") else "") or ""),
-        name=name or params.get("name") or found.name,
+        name=params.get("name") or found.name,
         user=user or found.user,
         password=password if password is not None else ("" if other else found.password),
         extra=extra,
@@ -167,11 +170,15 @@ def from_params(params: t.Mapping[str, t.Any], name: str | None = None) -> Postg
     return login
 
 
-def _from_nuxeo(params: t.Mapping[str, t.Any]) -> PostgresLogin:
+def _from_nuxeo(params: t.Mapping[str, t.Any], guarded: bool) -> PostgresLogin:
     from .._conf.login import database_login  # noqa: PLC0415 - only who reads nuxeo.conf needs that package
 
     found = database_login(
-        params.get("nuxeo_conf"), params.get("nuxeo_home"), params.get("nuxeo_environment"), params.get("nuxeo_version")
+        params.get("nuxeo_conf"),
+        params.get("nuxeo_home"),
+        params.get("nuxeo_environment"),
+        params.get("nuxeo_version"),
+        ignore_guard=guarded,
     )
     if found.kind != "postgresql":
         raise DatabaseError(
