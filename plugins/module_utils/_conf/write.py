@@ -6,12 +6,27 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
+import pwd
 import secrets
 import stat
 
-from .._io import fsync_directory
+from .._io import fsync_directory, write_atomic
 from .errors import ConfError
+
+
+def new_file(path: str, content: bytes, mode: int, owner: str, group: str) -> None:
+    """Write a file whole, with the owner and group of these names; only root can give files away."""
+    write_atomic(path, content, 0o600)
+    try:
+        if os.geteuid() == 0:
+            os.chown(path, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+        os.chmod(path, mode)  # after chown, which clears some of it
+    except KeyError as error:
+        raise ConfError(
+            f"Writing of '{path}'", f"{error.args[0]}", "Make it, or set the option owner or group"
+        ) from error
 
 
 def replace_file(path: str, content: bytes) -> None:

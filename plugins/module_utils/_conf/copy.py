@@ -1,0 +1,192 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: saves the files of a configuration into a backup set, and puts them back."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import os
+import tempfile
+import typing as t
+
+from .._files.entry import FOLDER, Entry, TreeResult, read_tree_list, write_tree_list
+from .._files.restore import restore_tree
+from .._files.tree import copy_file, copy_tree
+from .._io import fsync_directory, write_json
+from .errors import ConfError
+from .load import read_bytes
+from .loaded import Configuration
+from .parts import CONF, Part, parts
+from .write import new_file
+
+LIST = "tree.jsonl"
+PARTS = "parts.json"
+
+
+def save(configuration: Configuration, dest: str) -> tuple[list[Part], int, int]:
+    """Copy all parts below ``dest``, which must be absent or empty; parts, count of files and bytes."""
+    found = parts(configuration)
+    try:
+        os.makedirs(dest, 0o700, exist_ok=True)
+        os.chmod(dest, 0o700)  # noqa: S103 - stricter than what it may have been
+        if os.listdir(dest):
+            raise ConfError(f"Copy of the configuration to '{dest}'", "the folder is not empty", "Give another one")
+        entries: list[Entry] = []
+        for part in found:
+            entries += _save_part(part, dest)
+        write_tree_list(os.path.join(dest, LIST), entries)
+        where = {"conf": configuration.conf, "home": configuration.home, "version": configuration.version}
+        write_json(os.path.join(dest, PARTS), {**where, "parts": [part.as_json() for part in found]})
+    except OSError as error:
+        raise ConfError(
+            f"Copy of the configuration to '{dest}'", error.strerror or str(error), "Check the folder and its volume"
+        ) from error
+    files = [entry for entry in entries if entry.type == "file"]
+    return found, len(files), sum(entry.size for entry in files)
+
+
+def _save_part(part: Part, dest: str) -> list[Entry]:
+    target = os.path.join(dest, part.name)
+    _make_folders(dest, os.path.dirname(part.name))
+    if not part.folder:
+        return [dataclasses.replace(copy_file(part.path, target), path=part.name)]
+    copied = copy_tree(part.path, target)
+    if copied.specials or copied.outsides:
+        odd = ", ".join([*copied.special, *copied.outside])
+        raise ConfError(
+            f"Copy of '{part.path}'", f"it holds what cannot be saved with it: {odd}", "Put files in their places"
+        )
+    return [dataclasses.replace(entry, path=_joined(part.name, entry.path)) for entry in copied.entries]
+
+
+def _make_folders(dest: str, relative: str) -> None:
+    path = dest
+    for name in filter(None, relative.split("/")):
+        path = os.path.join(path, name)
+        if not os.path.isdir(path):
+            os.mkdir(path, 0o700)
+            os.chmod(path, 0o700)  # noqa: S103 - whatever the umask
+
+
+def _joined(name: str, path: str) -> str:
+    return name if path == "." else f"{name}/{path}"
+
+
+@dataclasses.dataclass
+class Restored:
+    """What was put back."""
+
+    changed: list[str] = dataclasses.field(default_factory=list)
+    kept_aside: list[str] = dataclasses.field(default_factory=list)
+
+
+def saved_parts(src: str) -> tuple[dict[str, t.Any], list[Part]]:
+    """What a copy holds, and where it came from."""
+    path = os.path.join(src, PARTS)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            value = json.load(stream)
+        return value, [Part(**part) for part in value["parts"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfError(f"Reading of '{path}'", str(error), "Give the folder of a saved configuration") from error
+
+
+class Restorer:
+    """Puts a saved configuration back.
+
+    :param home: NUXEO_HOME here; what lay below that of then comes below it
+    :param conf: the nuxeo.conf here
+    """
+
+    def __init__(self, src: str, home: str, conf: str, owner: str | None, group: str | None, check: bool) -> None:
+        self.src = src
+        self.home = home
+        self.conf = conf
+        self.owner = owner
+        self.group = group
+        self.check = check
+        self.value, self.parts = saved_parts(src)
+        self.entries = read_tree_list(os.path.join(src, LIST))
+        self.result = Restored()
+
+    def place(self, part: Part) -> str:
+        """Where a part belongs on this node."""
+        old = str(self.value["home"])
+        if part.kind == CONF:
+            return self.conf
+        return self.home + part.path[len(old) :] if part.path.startswith(old + "/") else part.path
+
+    def restore(self, kinds: t.Collection[str]) -> Restored:
+        """All parts of these kinds."""
+        for part in self.parts:
+            if part.kind in kinds:
+                self._part(part)
+        return self.result
+
+    def _part(self, part: Part) -> None:
+        place = self.place(part)
+        entries = [entry for entry in self.entries if entry.path == part.name or entry.path.startswith(part.name + "/")]
+        if not entries:
+            raise ConfError(f"Restore of '{place}'", f"'{part.name}' is not in {LIST}", "Verify the set")
+        entries = [dataclasses.replace(entry, path=_below(part.name, entry.path)) for entry in entries]
+        if not (
+            self._folder_differs(part, entries, place) if part.folder else self._file(part, entries[0], place, True)
+        ):
+            return
+        self.result.changed.append(place)
+        if os.path.lexists(place) and part.kind != CONF:
+            self._keep_aside(place)
+        if self.check:
+            return
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        if part.folder:
+            self._run(part, entries, place, False)
+        else:
+            self._file(part, entries[0], place, False)
+
+    def _folder_differs(self, part: Part, entries: list[Entry], place: str) -> bool:
+        return _extra(place, entries) or self._run(part, entries, place, True).changed > 0
+
+    def _run(self, part: Part, entries: list[Entry], place: str, check: bool) -> TreeResult:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, LIST)
+            write_tree_list(path, entries)
+            return restore_tree(path, os.path.join(self.src, part.name), place, self.owner, self.group, check=check)
+
+    def _file(self, part: Part, entry: Entry, place: str, check: bool) -> bool:
+        """Write one file, or tell whether it differs."""
+        content = read_bytes(os.path.join(self.src, part.name))
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise ConfError(
+                f"Restore of '{place}'", f"'{part.name}' of the set is not what {LIST} says", "Verify the set"
+            )
+        if check:
+            return not os.path.isfile(place) or read_bytes(place) != content
+        new_file(place, content, entry.mode, self.owner or entry.owner, self.group or entry.group)
+        return True
+
+    def _keep_aside(self, place: str) -> None:
+        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        aside = f"{place}.before-{stamp}"
+        self.result.kept_aside.append(aside)
+        if not self.check:
+            os.rename(place, aside)
+            fsync_directory(os.path.dirname(place))
+
+
+def _below(name: str, path: str) -> str:
+    return "." if path == name else path[len(name) + 1 :]
+
+
+def _extra(place: str, entries: list[Entry]) -> bool:
+    """Whether a folder holds what the copy does not."""
+    known = {entry.path for entry in entries}
+    for folder, folders, files in os.walk(place):
+        inside = os.path.relpath(folder, place)
+        if any((name if inside == "." else f"{inside}/{name}") not in known for name in [*folders, *files]):
+            return True
+    return not any(entry.type == FOLDER for entry in entries)
