@@ -1,0 +1,383 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""postgresql_restore on real servers; what it made is read by psql."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import typing as t
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from .conftest import alive, as_owner, login, sums
+
+Run = t.Callable[..., t.Dict[str, t.Any]]
+
+WAYS = [("15", "15"), ("15", "18"), ("18", "18")]
+
+
+class Dumped(t.NamedTuple):
+    """A database and its dump."""
+
+    source: t.Any
+    src: Path
+
+
+@pytest.fixture
+def dump_of(
+    request: pytest.FixtureRequest, make_database: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path
+) -> t.Callable[..., Dumped]:
+    """Makes a filled database on a version, and dumps it."""
+
+    def make(version: str, more: str = "", **options: t.Any) -> Dumped:
+        source = make_database(request.getfixturevalue(f"postgresql{version}"))
+        fill_database(source)
+        if more:
+            source.server.psql(more.format(**source._asdict()), source.name)
+        result = run_module("postgresql_dump", dest=tmp_path / f"dump-{source.name}", **login(source, **options))
+        assert result.get("changed"), result
+        return Dumped(source, tmp_path / f"dump-{source.name}")
+
+    return make
+
+
+@pytest.fixture
+def target_on(request: pytest.FixtureRequest, make_database: t.Any) -> t.Iterator[t.Callable[[str], t.Any]]:
+    """Makes an empty database with an owner of its own; it goes afterwards, with those named after it."""
+    made: list[t.Any] = []
+
+    def make(version: str) -> t.Any:
+        made.append(make_database(request.getfixturevalue(f"postgresql{version}")))
+        return made[-1]
+
+    yield make
+    for target in made:
+        for name in databases(target):
+            target.server.drop_database(name)
+
+
+def databases(target: t.Any) -> list[str]:
+    """The databases whose names begin like the target's."""
+    found = target.server.psql(f"SELECT datname FROM pg_database WHERE datname LIKE '{target.name}\\_%' ORDER BY 1")
+    mine = target.server.psql(f"SELECT datname FROM pg_database WHERE datname = '{target.name}'")
+    return [name for name in (mine + "\n" + found).splitlines() if name]
+
+
+def as_admin(target: t.Any, **more: t.Any) -> dict[str, t.Any]:
+    """The target's login, and the superuser to do the work."""
+    return login(target, admin_user=target.server.user, admin_password=target.server.password, **more)
+
+
+def owners(target: t.Any) -> set[str]:
+    """Who owns what is in a database."""
+    return set(
+        target.server.psql(
+            "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
+            " UNION SELECT DISTINCT pg_get_userbyid(lomowner) FROM pg_largeobject_metadata"
+            " UNION SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()",
+            target.name,
+        ).splitlines()
+    )
+
+
+@pytest.mark.parametrize(("old", "new"), WAYS)
+def test_restored_rows_are_those_that_were_dumped(
+    dump_of: t.Any, target_on: t.Any, run_module: Run, old: str, new: str
+) -> None:
+    dumped, target = dump_of(old), target_on(new)
+    result = run_module("postgresql_restore", src=dumped.src, jobs=2, **as_admin(target))
+    assert result.get("changed"), result
+    assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
+    assert owners(target) == {target.user}
+    assert (result["kept_aside"], result["in_place"], databases(target)) == ("", False, [target.name])
+    assert as_owner(target, "SELECT nextval('hierarchy_seq')") == "4712"
+    # statistics for the planner are there
+    assert int(as_owner(target, "SELECT reltuples::int FROM pg_class WHERE relname = 'content'")) == 2002
+    comment = "SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = "
+    assert target.server.psql(f"{comment}'{target.name}'") == ""
+
+
+@pytest.mark.parametrize(("old", "new"), WAYS)
+def test_login_that_may_not_create_databases(
+    dump_of: t.Any, target_on: t.Any, run_module: Run, old: str, new: str
+) -> None:
+    dumped, target = dump_of(old), target_on(new)
+    oid = target.server.psql(f"SELECT oid FROM pg_database WHERE datname = '{target.name}'")
+    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    assert result.get("changed"), result
+    assert result["in_place"] is True
+    assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
+    assert target.server.psql(f"SELECT oid FROM pg_database WHERE datname = '{target.name}'") == oid
+    assert owners(target) == {target.user}
+
+
+def test_owner_who_may_create_databases_makes_a_new_one(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
+    target.server.drop_database(target.name)
+    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    assert result.get("changed"), result
+    assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
+
+
+def test_dump_of_a_newer_client_goes_back_into_the_older_server(
+    dump_of: t.Any, target_on: t.Any, run_module: Run, postgresql18: t.Any
+) -> None:
+    """pg_restore 18 tells the server of a setting that it does not know; that alone is no failure."""
+    dumped, target = dump_of("15", bin_dir=str(postgresql18.bin_dir)), target_on("15")
+    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    assert "in one transaction" in result["msg"]
+    result = run_module("postgresql_restore", src=dumped.src, jobs=2, **as_admin(target))
+    assert result.get("changed"), result
+    assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
+
+
+def test_second_restore_changes_nothing(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    first = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    through_json = {key: str(value) for key, value in first["fingerprint"].items()}
+    oid = target.server.psql(f"SELECT oid FROM pg_database WHERE datname = '{target.name}'")
+    for check in (True, False):
+        options = as_admin(target, unchanged_since=through_json, overwrite=True)
+        again = run_module("postgresql_restore", check=check, src=dumped.src, **options)
+        assert (again["changed"], again["kept_aside"]) == (False, ""), again
+        assert set(again) == set(first)
+    assert target.server.psql(f"SELECT oid FROM pg_database WHERE datname = '{target.name}'") == oid
+    as_owner(target, "UPDATE dublincore SET title = 'changed' WHERE id = md5('1')")
+    time.sleep(1)
+    refused = run_module("postgresql_restore", src=dumped.src, **as_admin(target, unchanged_since=through_json))
+    assert "is not empty" in refused["msg"]
+    options = as_admin(target, unchanged_since=through_json, overwrite=True)
+    assert run_module("postgresql_restore", src=dumped.src, **options)["changed"] is True
+
+
+def test_what_was_there_is_kept_aside(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    as_owner(target, "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('precious')")
+    target.server.psql(f'REVOKE CONNECT ON DATABASE "{target.name}" FROM PUBLIC')
+    target.server.psql(f'ALTER DATABASE "{target.name}" CONNECTION LIMIT 17')
+    refused = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    assert "it is not empty: relation mine" in refused["msg"] and "overwrite" in refused["msg"]
+    assert len(refused["problems"]) == 1
+    options = as_admin(target, overwrite=True, _ansible_diff=True)
+    foreseen = run_module("postgresql_restore", check=True, src=dumped.src, **options)
+    assert foreseen["changed"] and foreseen["kept_aside"].startswith(f"{target.name}_before_")
+    assert as_owner(target, "SELECT a FROM mine") == "precious"
+    result = run_module("postgresql_restore", src=dumped.src, **options)
+    assert target.server.psql("SELECT a FROM mine", result["kept_aside"]) == "precious"
+    assert databases(target) == [target.name, result["kept_aside"]]
+    assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
+    assert result["diff"]["after"]["kept_aside"] == result["kept_aside"]
+    rights = "SELECT datconnlimit, has_database_privilege('public', oid, 'CONNECT') FROM pg_database WHERE datname = "
+    assert target.server.psql(f"{rights}'{target.name}'") == "17|f"
+
+
+def test_clone_leaves_the_source_alone(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    before = sums(dumped.source.server, dumped.source.name)
+    run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    as_owner(target, "DELETE FROM content")
+    assert sums(dumped.source.server, dumped.source.name) == before
+
+
+def test_settings_extensions_and_privileges_come_over(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    more = """
+    CREATE SCHEMA "ext schema"; CREATE EXTENSION pgcrypto SCHEMA "ext schema"; CREATE EXTENSION pageinspect;
+    ALTER DATABASE "{name}" SET search_path = "$user", public, "ext schema";
+    ALTER DATABASE "{name}" SET work_mem = '7MB';
+    DO 'BEGIN CREATE ROLE reporting; EXCEPTION WHEN duplicate_object THEN NULL; END';
+    GRANT SELECT ON content TO reporting;
+    """
+    dumped, target = dump_of("15", more), target_on("15")
+    unprivileged = run_module("postgresql_restore", src=dumped.src, **login(target))
+    assert "may not create the extension 'pageinspect'" in unprivileged["msg"]
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, privileges=True))
+    assert result.get("changed"), result
+    assert as_owner(target, "SHOW search_path") == '"$user", public, "ext schema"'
+    assert as_owner(target, "SHOW work_mem") == "7MB"
+    found = "SELECT extname, nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace ORDER BY 1"
+    assert as_owner(target, found) == "pageinspect|public\npgcrypto|ext schema\nplpgsql|pg_catalog"
+    granted = "SELECT has_table_privilege('reporting', 'content', 'SELECT')"
+    assert as_owner(target, granted) == "t"
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    assert as_owner(target, granted) == "f", "another owner gets no privileges of others by default"
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
+def test_all_problems_are_told_at_once_and_nothing_changes(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    as_owner(target, "CREATE TABLE mine (a text)")
+    path = dumped.src / "dump.json"
+    known = json.loads(path.read_text())
+    known["database"]["extensions"].append({"name": "no_such_extension", "version": "1", "schema": "public"})
+    known["database"]["size"] = 1 << 62
+    known["database"]["grantees"] = ["no_such_role"]
+    path.write_text(json.dumps(known))
+    before = (databases(target), sums(target.server, target.name))
+    for check in (True, False):
+        options = as_admin(target, owner="nobody_at_all", privileges=True)
+        result = run_module("postgresql_restore", check=check, src=dumped.src, **options)
+        assert result["failed"]
+        for word in (
+            "lacks the extension 'no_such_extension'",
+            "no role 'nobody_at_all'",
+            "no_such_role",
+            "bytes free",
+            "it is not empty",
+        ):
+            assert word in result["msg"], word
+        assert len(result["problems"]) == 5
+    assert (databases(target), sums(target.server, target.name)) == before
+
+
+def test_older_server_is_refused(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("18"), target_on("15")
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    assert "older than the 18." in result["msg"]
+
+
+def test_client_that_cannot_read_the_archive(
+    dump_of: t.Any, target_on: t.Any, run_module: Run, postgresql15: t.Any
+) -> None:
+    dumped, target = dump_of("18"), target_on("18")
+    options = as_admin(target, bin_dir=str(postgresql15.bin_dir))
+    result = run_module("postgresql_restore", src=dumped.src, **options)
+    assert "PostgreSQL 18 or newer" in result["msg"]
+
+
+def test_database_in_use_is_refused_and_the_user_is_named(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    connection = psycopg2.connect(
+        host=target.host,
+        port=target.port,
+        dbname=target.name,
+        user=target.user,
+        password=target.password,
+        application_name="Nuxeo VCS",
+    )
+    try:
+        result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    finally:
+        connection.close()
+    assert "it is in use by Nuxeo VCS from 127.0.0.1" in result["msg"] and "Stop Nuxeo" in result["msg"]
+
+
+def test_locale_that_the_server_lacks(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    target.server.drop_database(target.name)
+    path = dumped.src / "dump.json"
+    known = json.loads(path.read_text())
+    known["database"]["collate"] = "tlh_XX.UTF-8"
+    path.write_text(json.dumps(known))
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    assert "'tlh_XX.UTF-8'" in result["msg"]
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, locale="C"))
+    assert result.get("changed"), result
+    assert target.server.psql(f"SELECT datcollate FROM pg_database WHERE datname = '{target.name}'") == "C"
+
+
+def damaged(src: Path) -> None:
+    """Cut the largest file of a dump in its middle."""
+    largest = max((src / "dump").glob("*.dat.gz"), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("version", ["15", "18"])
+def test_damaged_dump_leaves_the_target_as_it_was(
+    dump_of: t.Any, target_on: t.Any, run_module: Run, version: str
+) -> None:
+    dumped, target = dump_of(version), target_on(version)
+    as_owner(target, "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('precious')")
+    damaged(dumped.src)
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    assert result["failed"] and "pg_restore" in result["msg"]
+    assert databases(target) == [target.name]
+    assert as_owner(target, "SELECT a FROM mine") == "precious"
+
+
+def test_damaged_dump_in_place_leaves_it_empty(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    damaged(dumped.src)
+    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    assert result["failed"] and "pg_restore" in result["msg"]
+    assert sums(target.server, target.name) == {"large objects": ""}
+
+
+def test_dump_that_restores_to_less_is_found(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    """pg_restore is content with it; the comparison is not."""
+    dumped, target = dump_of("15"), target_on("15")
+    keys = dumped.src / "blob-keys.txt"
+    keys.write_text(keys.read_text() + "zz-one-more\n")
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    assert "these differ: blob keys" in result["msg"]
+    path = dumped.src / "dump.json"
+    known = json.loads(path.read_text())
+    known["with_rows"].append("public.nothing_in_it")
+    path.write_text(json.dumps({**known, "with_rows": sorted(known["with_rows"])}))
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    assert "without rows: public.nothing_in_it" in result["msg"]
+    assert databases(target) == [target.name]
+
+
+def test_src_without_a_dump(target_on: t.Any, run_module: Run, tmp_path: Path) -> None:
+    result = run_module("postgresql_restore", src=tmp_path, **as_admin(target_on("15")))
+    assert "dump.json" in result["msg"] and "No such file" in result["msg"]
+
+
+def test_dump_of_another_folder(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    shutil.rmtree(dumped.src / "dump")
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    assert "Reading of the archive" in result["msg"]
+
+
+def test_killed_restore_leaves_no_hand_work(
+    dump_of: t.Any, target_on: t.Any, start_module: t.Any, run_module: Run
+) -> None:
+    dumped, target = (
+        dump_of("15", "INSERT INTO dublincore SELECT null, md5(i::text) FROM generate_series(1, 400000) i"),
+        target_on("15"),
+    )
+    as_owner(target, "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('precious')")
+    module = start_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    pid = module.child("/pg_restore")
+    while len(databases(target)) == 1:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    module.process.kill()
+    module.process.communicate()
+    until = time.monotonic() + 10
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(databases(target)) == 2, "the restore was faster than the kill"
+    assert as_owner(target, "SELECT a FROM mine") == "precious"
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    assert result.get("changed"), result
+    assert databases(target) == [target.name, result["kept_aside"]]
+
+
+def test_passwords_are_nowhere_to_be_seen(dump_of: t.Any, target_on: t.Any, start_module: t.Any) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    module = start_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    seen = b""
+    while module.process.poll() is None:
+        for pid in [module.process.pid, *module.children()]:
+            for what in ("cmdline", "environ"):
+                try:
+                    seen += Path(f"/proc/{pid}/{what}").read_bytes()
+                except OSError:
+                    continue
+    result = module.wait()
+    assert result.get("changed"), result
+    assert b"--role=" in seen
+    for secret in (target.password, target.server.password):
+        assert secret.encode() not in seen
+        assert secret not in json.dumps(result)
