@@ -1,0 +1,147 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real engines, one at a time, each started once; every test begins with an empty one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+import uuid
+
+import pytest
+from servers.search.engines import PASSWORD, NoJdk, Server, wanted
+from servers.search.nuxeo_indices import Curl
+
+REPO = pathlib.Path(__file__).resolve().parents[3]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them in one worker: one server at a time."""
+    for item in items:
+        if "integration/search" in str(item.path):
+            item.add_marker(pytest.mark.xdist_group("search"))
+
+
+@pytest.fixture(scope="session", params=wanted())
+def engine(request: pytest.FixtureRequest) -> t.Iterator[Server]:
+    """A running server of each engine in turn."""
+    try:
+        server = Server(request.param)
+    except NoJdk as error:
+        pytest.skip(f"{request.param}: {error}")
+    with server:
+        yield server
+
+
+@pytest.fixture
+def curl(engine: Server) -> Curl:
+    """The emptied engine, by curl."""
+    found = Curl(engine)
+    found.clean()
+    return found
+
+
+class Location(t.Protocol):
+    """Makes a folder for a repository."""
+
+    def __call__(self, name: str = "") -> str: ...
+
+
+def folder_for(server: Server, name: str = "") -> str:
+    """A new folder in the server's path.repo, the server's user its owner."""
+    path = server.repository / (name or uuid.uuid4().hex[:8])
+    path.mkdir()
+    server.give(path)
+    return str(path)
+
+
+@pytest.fixture
+def location(engine: Server) -> Location:
+    """Folders for repositories of this test."""
+    return lambda name="": folder_for(engine, name)
+
+
+class Result(dict[str, t.Any]):
+    """What a module printed."""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.get("failed"))
+
+
+def arguments(server: Server, user: str = "backup") -> dict[str, t.Any]:
+    """Options that reach a server."""
+    out: dict[str, t.Any] = {"url": server.urls}
+    if server.tls:
+        out.update(url_username=user, url_password=PASSWORD, ca_cert=server.ca)
+    if server.client_auth:
+        folder = server.root / "certificates"
+        out.update(client_cert=str(folder / "client.crt"), client_key=str(folder / "client.key"))
+    return out
+
+
+def start_module(name: str, options: dict[str, t.Any], check: bool = False) -> subprocess.Popen[str]:
+    """A module in a process of its own, as Ansible runs it."""
+    given = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+    environment = {**os.environ, "PYTHONPATH": str(REPO / "build" / "collections")}
+    child = subprocess.Popen(
+        [sys.executable, "-m", f"ansible_collections.nuxeo.platform.plugins.modules.{name}"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdin
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
+        child.stdin.close()
+    child.stdin = None
+    return child
+
+
+def end_module(child: subprocess.Popen[str]) -> Result:
+    """What it printed. No secret is ever among it."""
+    out, error = child.communicate(timeout=300)
+    assert PASSWORD not in out + error
+    assert out.strip().startswith("{"), (out, error)
+    return Result(json.loads(out))
+
+
+def run_module(name: str, options: dict[str, t.Any], check: bool = False) -> Result:
+    """Run it to its end."""
+    return end_module(start_module(name, options, check))
+
+
+class Run(t.Protocol):
+    """Runs a module against the engine of the test."""
+
+    def __call__(self, module: str, /, check: bool = False, **options: t.Any) -> Result: ...
+
+
+@pytest.fixture
+def run(engine: Server) -> Run:
+    """Failures are returned, not raised: ``result.failed``."""
+
+    def call(module: str, /, check: bool = False, **options: t.Any) -> Result:
+        return run_module(module, {**arguments(engine), **options}, check)
+
+    return call
+
+
+@pytest.fixture
+def good(run: Run) -> Run:
+    """As ``run``, for calls that must succeed."""
+
+    def call(module: str, /, check: bool = False, **options: t.Any) -> Result:
+        result = run(module, check, **options)
+        assert not result.failed, result["msg"]
+        return result
+
+    return call

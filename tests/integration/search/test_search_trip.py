@@ -1,0 +1,240 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshot and restore on real engines, looked at with curl."""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from servers.search.nuxeo_indices import Curl
+
+    from .conftest import Location, Run
+
+
+@pytest.fixture
+def saved(curl: Curl, good: Run, location: Location) -> dict[str, t.Any]:
+    """An audit of 300 entries behind an alias and two sequences, in a snapshot; what es_snapshot returned."""
+    curl.create("acme-audit-0001")
+    curl.ok("POST", "/_aliases", {"actions": [{"add": {"index": "acme-audit-0001", "alias": "acme-audit"}}]})
+    curl.write("acme-audit", 1, 300)
+    curl.create_sequences("acme-uidgen")
+    curl.take_numbers("acme-uidgen", "audit", 7)
+    curl.take_numbers("acme-uidgen", "invoice", 41)
+    good("es_repository", name="r", settings={"location": location(), "compress": True})
+    return good(
+        "es_snapshot", repository="r", name="s1", indices=["acme-audit", "acme-uidgen"], sequences="acme-uidgen"
+    )
+
+
+TO_NUXEO = {"acme-audit": "nuxeo-audit", "acme-uidgen": "nuxeo-uidgen"}
+
+
+def test_everything_comes_back_under_other_names(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    assert saved["changed"] and curl.snapshots("r") == {"s1": "SUCCESS"}
+    assert saved["requested"] == {"acme-audit": ["acme-audit-0001"], "acme-uidgen": ["acme-uidgen"]}
+    assert saved["record"]["sequences"] == {"name": "acme-uidgen", "values": {"audit": 7, "invoice": 41}}
+    assert {each["name"]: each["documents"] for each in saved["record"]["indices"]} == {
+        "acme-audit-0001": 300,
+        "acme-uidgen": 2,
+    }
+    assert saved["record"]["cluster"]["uuid"] == curl.ok("GET", "/_cluster/stats").get(
+        "cluster_uuid", saved["record"]["cluster"]["uuid"]
+    )
+    assert saved["bytes"] > 1000
+    curl.ok("DELETE", "/acme-audit-0001")
+    last = curl.next_number("acme-uidgen", "invoice")
+    curl.ok("DELETE", "/acme-uidgen")
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    predicted = good("es_snapshot_restore", check=True, **options)
+    assert predicted["changed"] and curl.indices() == []
+    result = good("es_snapshot_restore", **options)
+    assert result["changed"]
+    assert [(each["names"], each["documents"]) for each in result["indices"]] == [
+        (["nuxeo-audit"], 300),
+        (["nuxeo-uidgen"], 2),
+    ]
+    assert curl.ids("nuxeo-audit") == list(range(1, 301))
+    assert not curl.exists("acme-audit")
+    assert curl.next_number("nuxeo-uidgen", "audit") == 8
+    assert last == 42 and curl.next_number("nuxeo-uidgen", "invoice") == 42
+    curl.write("nuxeo-audit", 301, 301)  # an alias can be written to, as Nuxeo does
+    assert curl.count("nuxeo-audit") == 301
+
+
+def test_a_second_run_changes_nothing(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    again = good(
+        "es_snapshot", repository="r", name="s1", indices=["acme-audit", "acme-uidgen"], sequences="acme-uidgen"
+    )
+    assert not again["changed"] and again["snapshot"]["uuid"] == saved["snapshot"]["uuid"]
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    assert good("es_snapshot_restore", **options)["changed"]
+    before = curl.ok("GET", "/_cat/indices?format=json&h=index,uuid")
+    assert not good("es_snapshot_restore", **options)["changed"]
+    assert not good("es_snapshot_restore", check=True, **options)["changed"]
+    assert curl.ok("GET", "/_cat/indices?format=json&h=index,uuid") == before
+
+
+def test_what_was_written_since_is_not_thrown_away(curl: Curl, run: Run, good: Run, saved: dict[str, t.Any]) -> None:
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    first = good("es_snapshot_restore", **options)
+    curl.write("nuxeo-audit", 301, 320)
+    curl.ok("POST", "/nuxeo-audit/_refresh")
+    refused = run("es_snapshot_restore", **options)
+    assert refused.failed and "an alias 'nuxeo-audit' exists" in refused["msg"] and curl.count("nuxeo-audit") == 320
+    again = good("es_snapshot_restore", **options, overwrite=True)
+    assert again["changed"] and curl.count("nuxeo-audit") == 300
+    assert again["kept_aside"] == sorted(each["index"] for each in first["indices"])
+    assert curl.count(first["indices"][0]["index"]) == 320
+
+
+def test_names_that_exist_are_refused(curl: Curl, run: Run, saved: dict[str, t.Any]) -> None:
+    curl.create("nuxeo-audit")
+    curl.write("nuxeo-audit", 1, 5)
+    curl.ok("POST", "/_aliases", {"actions": [{"add": {"index": "nuxeo-audit", "alias": "nuxeo-uidgen"}}]})
+    before = curl.indices()
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    for check in (True, False):
+        result = run("es_snapshot_restore", check=check, **options)
+        assert result.failed
+        assert result["problems"] == [
+            "an index 'nuxeo-audit' exists",
+            "an alias 'nuxeo-uidgen' exists, for nuxeo-audit",
+        ]
+    assert curl.indices() == before and curl.count("nuxeo-audit") == 5
+
+
+def test_a_name_shows_the_old_or_the_new_but_never_a_part(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    curl.create("nuxeo-audit")
+    curl.write("nuxeo-audit", 1, 17)
+    curl.ok("POST", "/nuxeo-audit/_refresh")
+    seen: set[tuple[int, bool, int]] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            status, answer = curl.server.call("GET", "/nuxeo-audit/_count")
+            shards = answer.get("_shards", {"total": 1, "successful": 0})
+            seen.add((status, shards["successful"] == shards["total"], answer.get("count", -1)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO, "overwrite": True}
+        result = good("es_snapshot_restore", **options)
+        time.sleep(0.3)
+    finally:
+        done.set()
+        watcher.join()
+    assert {each for each in seen if each[1]} == {(200, True, 17), (200, True, 300)}
+    # a call on its way while the old index is deleted says that shards of that one failed
+    assert all(status in {200, 404, 503} and number < 17 for status, whole, number in seen if not whole), seen
+    assert result["removed"] == ["nuxeo-audit"] and result["diff"]["before"] == {"nuxeo-audit": ["nuxeo-audit"]}
+
+
+def test_an_index_that_differs_from_the_set_is_not_shown(curl: Curl, run: Run, saved: dict[str, t.Any]) -> None:
+    record = saved["record"]
+    for each in record["indices"]:
+        if each["name"] == "acme-audit-0001":
+            each.update(documents=301, documents_at_least=301, documents_at_most=301)
+    before = curl.indices()
+    result = run("es_snapshot_restore", repository="r", name="s1", record=record, rename=TO_NUXEO)
+    assert result.failed and "came back with 300 documents, the set says 301" in result["msg"]
+    assert curl.indices() == before
+
+
+def test_sequences_below_what_was_given_are_not_shown(curl: Curl, run: Run, saved: dict[str, t.Any]) -> None:
+    record = saved["record"]
+    record["sequences"]["values"]["invoice"] = 43
+    before = curl.indices()
+    result = run("es_snapshot_restore", repository="r", name="s1", record=record, rename=TO_NUXEO)
+    assert result.failed and "'invoice' is 41, was 43" in result["msg"]
+    assert curl.indices() == before
+
+
+def test_entries_newer_than_the_backup_date_are_removed(curl: Curl, good: Run, run: Run, location: Location) -> None:
+    curl.create("acme-audit")
+    curl.write("acme-audit", 1, 20)
+    curl.write("acme-audit", 21, 2520, year=2026)
+    good("es_repository", name="r", settings={"location": location()})
+    saved = good("es_snapshot", repository="r", name="s1", indices=["acme-audit"])
+    trim = {"indices": ["acme-audit"], "newer_than": "2025-01-01T00:00:00.000000Z"}
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": {"acme-audit": "nuxeo-audit"}}
+    wrong = run("es_snapshot_restore", **options, trim={**trim, "field": "eventDay"})
+    assert wrong.failed and "'eventDay' is not mapped" in wrong["msg"] and not curl.exists("nuxeo-audit")
+    result = good("es_snapshot_restore", **options, trim=trim)
+    assert result["indices"][0]["trimmed"] == 2500 and result["indices"][0]["documents"] == 20
+    assert curl.ids("nuxeo-audit") == list(range(1, 21))
+    assert not good("es_snapshot_restore", **options, trim=trim)["changed"]
+
+
+def test_two_instances_on_one_cluster(curl: Curl, good: Run, location: Location) -> None:
+    for name, last in (("nuxeo-audit", 10), ("nuxeo-audit-2", 25)):
+        curl.create(name)
+        curl.write(name, 1, last)
+    records = {}
+    for number, name in enumerate(("nuxeo-audit", "nuxeo-audit-2")):
+        good("es_repository", name=f"r{number}", settings={"location": location()})
+        made = good("es_snapshot", repository=f"r{number}", name="s", indices=[name])
+        assert made["snapshot"]["indices"] == [name]
+        records[name] = made["record"]
+    curl.write("nuxeo-audit-2", 26, 30)
+    good("es_snapshot_restore", repository="r0", name="s", record=records["nuxeo-audit"], overwrite=True)
+    assert curl.count("nuxeo-audit") == 10 and curl.count("nuxeo-audit-2") == 30
+
+
+def test_entries_written_meanwhile_are_counted_as_they_are(curl: Curl, good: Run, location: Location) -> None:
+    curl.create("nuxeo-audit")
+    curl.write("nuxeo-audit", 1, 500, filler=400)
+    settings = {"location": location(), "max_snapshot_bytes_per_sec": "60kb", "compress": False}
+    good("es_repository", name="r", settings=settings)
+    done, last = threading.Event(), [500]
+
+    def write() -> None:
+        while not done.is_set():
+            curl.write("nuxeo-audit", last[0] + 1, last[0] + 5)
+            last[0] += 5
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        acknowledged = last[0]
+        made = good("es_snapshot", repository="r", name="s", indices=["nuxeo-audit"])
+    finally:
+        done.set()
+        writer.join()
+    noted = made["record"]["indices"][0]
+    assert acknowledged <= noted["documents_at_least"] < noted["documents_at_most"] <= last[0]
+    result = good(
+        "es_snapshot_restore", repository="r", name="s", record=made["record"], rename={"nuxeo-audit": "back"}
+    )
+    ids = curl.ids("back")
+    assert ids[:acknowledged] == list(range(1, acknowledged + 1)) and len(set(ids)) == len(ids)
+    assert noted["documents"] in (None, len(ids)) and result["indices"][0]["documents"] == len(ids)
+
+
+def test_a_removed_snapshot_is_gone(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    assert good("es_snapshot", check=True, repository="r", name="s1", state="absent")["changed"]
+    assert curl.snapshots("r") == {"s1": "SUCCESS"}
+    assert good("es_snapshot", repository="r", name="s1", state="absent")["changed"]
+    assert curl.snapshots("r") == {}
+    assert not good("es_snapshot", repository="r", name="s1", state="absent")["changed"]
+    assert saved["changed"]
+
+
+def test_check_mode_of_a_fresh_cluster_makes_nothing(curl: Curl, good: Run, location: Location) -> None:
+    curl.create("nuxeo-audit")
+    where = location()
+    assert good("es_repository", check=True, name="r", settings={"location": where})["changed"]
+    predicted = good("es_snapshot", check=True, repository="r", name="s", indices=["nuxeo-audit"])
+    assert predicted["changed"] and "not registered yet" in str(predicted["warnings"])
+    assert curl.ok("GET", "/_snapshot") == {}
+    assert good("es_repository", name="r", settings={"location": where})["changed"]
+    assert not good("es_repository", name="r", settings={"location": where})["changed"]
+    assert good("es_snapshot", check=True, repository="r", name="s", indices=["nuxeo-audit"])["changed"]
+    assert curl.snapshots("r") == {}
