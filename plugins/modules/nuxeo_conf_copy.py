@@ -130,7 +130,7 @@ def _save(module: AnsibleModule) -> dict[str, t.Any]:
 def _restore(module: AnsibleModule) -> dict[str, t.Any]:
     given = module.params
     place = locate(given["nuxeo_conf"], given["nuxeo_home"], given["nuxeo_environment"] or {})
-    restorer = Restorer(given["src"], place.home, place.conf, given["owner"], given["group"], module.check_mode)
+    restorer = Restorer(given["src"], place, given["owner"], given["group"], module.check_mode)
     result = restorer.restore(given["parts"])
     return {
         "changed": bool(result.changed),

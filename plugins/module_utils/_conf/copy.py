@@ -20,7 +20,10 @@ from .._io import fsync_directory, write_json
 from .errors import ConfError
 from .load import read_bytes
 from .loaded import Configuration
-from .parts import CONF, Part, parts
+from .locate import Place
+from .parts import CONF, TEMPLATES, Part, parts
+from .resolve import read_version
+from .version import line_of
 from .write import new_file
 
 LIST = "tree.jsonl"
@@ -98,14 +101,13 @@ def saved_parts(src: str) -> tuple[dict[str, t.Any], list[Part]]:
 class Restorer:
     """Puts a saved configuration back.
 
-    :param home: NUXEO_HOME here; what lay below that of then comes below it
-    :param conf: the nuxeo.conf here
+    :param target: the nuxeo.conf and the NUXEO_HOME here; what lay below that of then comes below it
     """
 
-    def __init__(self, src: str, home: str, conf: str, owner: str | None, group: str | None, check: bool) -> None:
+    def __init__(self, src: str, target: Place, owner: str | None, group: str | None, check: bool) -> None:
         self.src = src
-        self.home = home
-        self.conf = conf
+        self.home = target.home
+        self.conf = target.conf
         self.owner = owner
         self.group = group
         self.check = check
@@ -122,6 +124,13 @@ class Restorer:
 
     def restore(self, kinds: t.Collection[str]) -> Restored:
         """All parts of these kinds."""
+        there, saved = read_version(self.home), self.value["version"]
+        if TEMPLATES in kinds and line_of(there) != line_of(saved):
+            raise ConfError(
+                f"Restore of the templates of '{self.src}' to '{self.home}'",
+                f"they are of Nuxeo {saved}, and Nuxeo {there} is installed there",
+                "Leave the templates out of option 'parts', or install the version of the set",
+            )
         for part in self.parts:
             if part.kind in kinds:
                 self._part(part)

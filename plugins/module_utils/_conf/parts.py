@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: the files that make up a configuration: what a backup of it must hold.
 
-Without the key files of encrypted values and encrypted blobs, and without ``server.status.key`` in nuxeo.conf, what they
-protect is lost, so they are parts like the templates.
+Without the key files of encrypted values and encrypted blobs, and without ``server.status.key`` in nuxeo.conf, what
+they protect is lost, so they are parts like the templates.
 """
 
 from __future__ import annotations
