@@ -160,14 +160,14 @@ def test_a_run_that_lost_its_lease_publishes_nothing(place: Place) -> None:
 
 def test_the_lease_is_looked_at_again_at_the_last_moment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = begin(place, {}, timeout=900)
-    real = publish_file._sync
+    real = publish_file._sync_folders
 
     def lose(*arguments: t.Any) -> None:
         real(*arguments)
         lease = json.loads(pathlib.Path(place.lease).read_text())
         pathlib.Path(place.lease).write_text(json.dumps({**lease, "run_id": "another"}))
 
-    monkeypatch.setattr(publish_file, "_sync", lose)
+    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durablepublish_file, "_sync_folders", lose)
     with pytest.raises(SetError, match="not this run's any more"):
         publish(place, begun["run_id"], given(), None, False)
     assert list_sets(place, None, 9)["count"] == 0
@@ -263,7 +263,9 @@ def small(place: Place, partial: str) -> None:
 @pytest.mark.parametrize("step", ["begin", "take over", "publish", "abandon"])
 def test_killed_at_any_step(place: Place, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "fill", small)
-    monkeypatch.setattr(publish_file, "_sync", lambda *_: None)  # as to what is on the disk: not what is tested here
+    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durable
+        publish_file, "_sync_folders", lambda *_: None
+    )  # as to what is on the disk: not what is tested here
     make(place, 59)
     number, killed = 0, True
     while killed:
@@ -512,7 +514,7 @@ def test_an_error_of_the_disk_is_not_published(place: Place, monkeypatch: pytest
             raise OSError(errno.EIO, "Input/output error")
         real(descriptor)
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durableos, "fsync", fail)
     with pytest.raises(SetError, match="Input/output error .*dump.json"):
         publish(place, begun["run_id"], given(), None, False)
     assert list_sets(place, None, 9)["count"] == 0
@@ -614,15 +616,15 @@ def test_our_validation_is_that_of_jsonschema(place: Place) -> None:
         assert theirs.is_valid(value) == (schema.problems(value) == []), value
     assert count > 200
     assert schema.problems({**manifest, "backup_date": manifest["backup_date"] + "\n"})
-    for value in (None, [], "x", 1):
-        assert schema.problems(value) == ["manifest is not of type object"]
+    for other in (None, [], "x", 1):
+        assert schema.problems(other) == ["manifest is not of type object"]
 
 
 def test_leftovers_that_cannot_be_removed_are_left_to_the_next_run(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = begin(place, {}, timeout=900)["run_id"]
-    monkeypatch.setattr(begin_file.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durablebegin_file.shutil, "rmtree", lambda *_, **__: None)
     assert abandon(place, run_id, "", "", False)
     assert len(os.listdir(place.sets)) == 1
     monkeypatch.undo()
