@@ -99,7 +99,13 @@ def run(server: Server) -> bool:
     """The whole story."""
     say("1. A Nuxeo instance (a stand-in that writes in Nuxeo's formats) on PostgreSQL, with 300 documents")
     server.create_database("nuxeo", "nuxeo", PASSWORD)
-    login = {"host": server.host, "port": server.port, "name": "nuxeo", "user": "nuxeo", "password": PASSWORD}
+    login: dict[str, str | int] = {
+        "host": server.host,
+        "port": server.port,
+        "name": "nuxeo",
+        "user": "nuxeo",
+        "password": PASSWORD,
+    }
     instance = make_instance(FOLDER / "nuxeo", login, version="10.10")
     variables = {
         "nuxeo_instance": "demo",

@@ -12,7 +12,7 @@ In a program::
 
 On the command line (all but HOME may be left out)::
 
-    python3 tests/servers/nuxeo/instance.py HOME --version 10.10 --port 8080 --database '{"host": ...}' --set KEY=VALUE
+    python3 tests/servers/nuxeo/instance.py HOME --version 10.10 --port 8080 --database '{"host": ...}'
 """
 
 from __future__ import annotations
@@ -212,9 +212,9 @@ def main(argv: t.Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int)
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--database", type=json.loads, help="JSON: host, port, name, user, password")
-    parser.add_argument("--h2-jar", type=Path)
+    parser.add_argument("--h2-jar")
     parser.add_argument("--python")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--properties", type=json.loads, help="JSON: further lines of nuxeo.conf")
     args = parser.parse_args(argv)
     instance = make_instance(
         args.home,
@@ -223,7 +223,7 @@ def main(argv: t.Sequence[str] | None = None) -> int:
         args.port,
         h2_jar=args.h2_jar,
         address=args.address,
-        properties=dict(pair.split("=", 1) for pair in args.set),
+        properties=args.properties,
         python=args.python,
         bound=False,
     )
