@@ -167,7 +167,7 @@ def test_the_lease_is_looked_at_again_at_the_last_moment(place: Place, monkeypat
         lease = json.loads(pathlib.Path(place.lease).read_text())
         pathlib.Path(place.lease).write_text(json.dumps({**lease, "run_id": "another"}))
 
-    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durablepublish_file, "_sync_folders", lose)
+    monkeypatch.setattr(publish_file, "_sync_folders", lose)
     with pytest.raises(SetError, match="not this run's any more"):
         publish(place, begun["run_id"], given(), None, False)
     assert list_sets(place, None, 9)["count"] == 0
@@ -263,9 +263,6 @@ def small(place: Place, partial: str) -> None:
 @pytest.mark.parametrize("step", ["begin", "take over", "publish", "abandon"])
 def test_killed_at_any_step(place: Place, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "fill", small)
-    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durable
-        publish_file, "_sync_folders", lambda *_: None
-    )  # as to what is on the disk: not what is tested here
     make(place, 59)
     number, killed = 0, True
     while killed:
@@ -514,7 +511,7 @@ def test_an_error_of_the_disk_is_not_published(place: Place, monkeypatch: pytest
             raise OSError(errno.EIO, "Input/output error")
         real(descriptor)
 
-    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durableos, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(SetError, match="Input/output error .*dump.json"):
         publish(place, begun["run_id"], given(), None, False)
     assert list_sets(place, None, 9)["count"] == 0
@@ -624,7 +621,7 @@ def test_leftovers_that_cannot_be_removed_are_left_to_the_next_run(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = begin(place, {}, timeout=900)["run_id"]
-    monkeypatch.setattr(publish_file, "_sync_folders", lambda *_: None)  # a kill does not undo what is not durablebegin_file.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(begin_file.shutil, "rmtree", lambda *_, **__: None)
     assert abandon(place, run_id, "", "", False)
     assert len(os.listdir(place.sets)) == 1
     monkeypatch.undo()
