@@ -31,6 +31,10 @@ class SourceError(Exception):
     """A blob that cannot be read, or is not what it says. The others are copied all the same."""
 
 
+class Changed(SourceError):
+    """A blob whose bytes are not those that were announced."""
+
+
 class Vanished(Exception):
     """A blob that was listed and is gone."""
 
@@ -49,6 +53,16 @@ def open_blob(path: bytes) -> t.Tuple[int, os.stat_result]:
         os.close(descriptor)
         raise SourceError("it is not a regular file")
     return descriptor, info
+
+
+def look_at(path: bytes) -> os.stat_result:
+    """The state of a blob, not of what a link leads to."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        raise Vanished from None
+    except OSError as error:
+        raise SourceError(f"it cannot be looked at: {os_reason(error)}") from error
 
 
 def read(descriptor: int, size: int) -> bytes:

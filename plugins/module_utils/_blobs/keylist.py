@@ -167,3 +167,19 @@ def read_lines(prefix: str) -> t.Iterator[bytes]:
             f"with its base '{base}' it does not give the list that was recorded (SHA-256 {said['list_sha256']})",
             "Take another set, or bring the base back",
         )
+
+
+def last_count(prefix: str) -> int:
+    """How many blobs the newest complete set has for this store; 0 when there is none."""
+    sets = os.path.dirname(os.path.dirname(os.path.dirname(prefix)))
+    provider = os.path.basename(prefix)
+    try:
+        found = sorted(name for name in os.listdir(sets) if not name.startswith("."))
+    except OSError:
+        return 0
+    for name in reversed(found):
+        try:
+            return int(read_about(os.path.join(sets, name, "blobs", provider))["keys"])
+        except (BlobError, KeyError, ValueError, TypeError):
+            continue
+    return 0

@@ -46,6 +46,11 @@ class Lock:
         self.descriptor = -1
 
     def __enter__(self) -> Lock:
+        self.take()
+        return self
+
+    def take(self) -> None:
+        """Wait for the lock; raise an error that names its holder when it does not come free."""
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self.descriptor = os.open(self.path, flags, 0o600)
@@ -63,7 +68,6 @@ class Lock:
                     f"Lock of '{self.folder}'", os_reason(error), "Free space or mend the volume"
                 ) from error
             raise
-        return self
 
     def _wait(self) -> None:
         until = time.monotonic() + self.patience
@@ -83,4 +87,8 @@ class Lock:
             time.sleep(0.1)
 
     def __exit__(self, *_: t.Any) -> None:
+        self.give()
+
+    def give(self) -> None:
+        """Give it back."""
         os.close(self.descriptor)

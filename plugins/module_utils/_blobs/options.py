@@ -11,6 +11,9 @@ import typing as t
 
 from .errors import SHOWN, Problems
 
+RSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=15")
+"""How another host is reached."""
+
 KINDS = ("digest", "record", "encrypted")
 
 
@@ -36,6 +39,7 @@ class Options:
     folder_times: bool = True
     accept_shrink: bool = False
     jobs: int = 0
+    rsh: t.Sequence[str] = RSH
     check: bool = False
 
     @property

@@ -5,50 +5,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import shutil
+import tempfile
 import time
 import typing as t
 
 from .._progress import Progress
-from . import disk, keylist, proof
+from . import keylist, names, proof
 from . import state as states
-from .copier import writing_failed
+from .copier import SourceError, Vanished, writing_failed
 from .errors import BlobError
-from .lock import Lock
-from .names import shown
 from .options import Options, Report
+from .places import open_home, shelf_maker
+from .pool import place
 from .store import Store, open_store
 from .visit import Plan, Visitor
 from .workers import Workers
 
 CHUNK = 512
-GENERATION = ".generation"
-"""Changed by whoever takes something out of the pool: the next pass then looks for every name."""
 
 
 def _boot_id() -> str:
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             return stream.read().strip()
-    except OSError:
-        return ""
-
-
-def _place(path: bytes) -> t.List[int]:
-    try:
-        info = os.stat(path)
-    except OSError:
-        return []
-    return [info.st_dev, info.st_ino]
-
-
-def _read_small(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as stream:
-            return stream.read(100)
     except OSError:
         return ""
 
@@ -60,9 +40,9 @@ class Pass:
         self.options = options
         self.progress_path = progress_path
         self.store: Store = open_store(options.src, options.depth, options.digest, options.accept_shrink)
-        self.pool = os.fsencode(options.dest)
+        self.home = open_home(options.dest, options.rsh)
         self.report = Report()
-        self.changed: t.Dict[bytes, t.Optional[states.Folder]] = {}
+        self.changes: t.Dict[bytes, t.Optional[states.Folder]] = {}
         self.known: t.Optional[t.Set[bytes]] = None
         self.began = time.time_ns()
         self.state_path = f"{options.state}.state" if options.state else ""
@@ -71,14 +51,24 @@ class Pass:
 
     # --- may the state be trusted
 
-    def _identify(self) -> t.Dict[str, t.Any]:
-        return {
-            "src": _place(self.store.data),
-            "dest": _place(self.pool),
+    def _identify(self) -> None:
+        found = self.home.look()
+        source = [each for each in (place(self.store.data), place(os.fsencode(self.store.root))) if each]
+        inside = place(os.fsencode(self.options.src)) in found["above"]
+        if not self.home.remote and (found["place"] in source or inside):
+            raise BlobError(
+                f"Copy of blob store '{self.options.src}' to '{self.options.dest}'",
+                "the pool is inside the store" if inside else "they are the same folder",
+                "Let dest be a folder on another volume",
+            )
+        self.identity = {
+            "src": place(self.store.data),
+            "dest": found["place"],
             "boot": _boot_id(),
-            "generation": _read_small(os.path.join(self.options.dest, GENERATION)),
+            "generation": found["generation"],
             "kind": self.options.kind,
             "data": os.fsdecode(self.store.data),
+            "pool": self.options.dest,
         }
 
     def _is_full(self) -> bool:
@@ -91,59 +81,35 @@ class Pass:
 
     def run(self) -> Report:
         """Copy, prove, keep the state, write the set's list."""
-        if self.options.check:
-            self._look(b"")
-            return self.report
-        pool = self.options.dest
         try:
-            os.makedirs(pool, mode=0o700, exist_ok=True)
-            self._refuse_nesting()
-            with Lock(pool):
-                temporary = os.path.join(pool, ".tmp")
-                shutil.rmtree(temporary, ignore_errors=True)
-                self._write_generation()
-                os.mkdir(temporary, 0o700)
-                try:
-                    self._look(os.fsencode(temporary))
-                finally:
-                    shutil.rmtree(temporary, ignore_errors=True)
+            self._identify()
+            if not self.options.check:
+                self.home.begin()
+                self._identify()
+                if self.state_path:
+                    os.makedirs(os.path.dirname(self.state_path), mode=0o700, exist_ok=True)
+            self._look()
         except OSError as error:
-            raise writing_failed(self.pool, error) from error
+            raise writing_failed(os.fsencode(self.options.dest), error) from error
+        finally:
+            self.home.end()
         return self.report
 
-    def _refuse_nesting(self) -> None:
-        if _place(self.pool) and _place(self.pool) in (_place(self.store.data), _place(os.fsencode(self.store.root))):
-            raise BlobError(
-                f"Copy of blob store '{self.options.src}' to '{self.options.dest}'",
-                "they are the same folder",
-                "Let dest be a folder on another volume",
-            )
-
-    def _write_generation(self) -> None:
-        path = os.path.join(self.options.dest, GENERATION)
-        with contextlib.suppress(FileExistsError):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            os.write(descriptor, secrets.token_hex(8).encode())
-            os.close(descriptor)
-
-    def _look(self, temporary: bytes) -> None:
-        self.identity = self._identify()
+    def _look(self) -> None:
         self.report.full_pass = self._is_full()
         plan = Plan(
             data=self.store.data,
-            pool=self.pool,
-            temporary=temporary,
+            pool=os.fsencode(self.options.dest),
             content_named=self.options.kind != "digest",
             full=self.report.full_pass,
             folder_times=self.options.folder_times and self.options.kind != "record",
-            dry=self.options.check,
         )
+        shelf = shelf_maker(self.options.dest, self.options.rsh, self.options.check)
         progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="folders")
-        workers = Workers(self.options.workers, lambda number: Visitor(plan, self.state, number))
+        workers = Workers(self.options.workers, lambda number: Visitor(plan, self.state, shelf(number)))
         with workers, progress:
             self._visit_all(workers, progress)
-            if disk.HAS_SYNCFS and self.report.counts.get("copied") and not self.options.check:
-                disk.syncfs(self.pool)  # the names
+            workers.close()
             self._finish()
 
     def _visit_all(self, workers: Workers, progress: Progress) -> None:
@@ -153,9 +119,9 @@ class Pass:
         if not folders:
             workers.queue.append([b""])
         done, total = 0, max(folders, 1)
-        for count, found, counts, names, problems in workers.results():
+        for count, found, counts, shown, problems in workers.results():
             self.report.add(counts)
-            self.report.problems.merge(names, problems)
+            self.report.problems.merge(shown, problems)
             fresh = self._take(found)
             for first in range(0, len(fresh), CHUNK // 4):
                 workers.queue.append(fresh[first : first + CHUNK // 4])
@@ -169,7 +135,7 @@ class Pass:
         """Keep what was found; return the folders that nobody knew."""
         fresh: t.List[bytes] = []
         for path, modified, changed, lines, below in found:
-            self.changed[path] = None if lines is None else states.Folder(modified, changed, lines)
+            self.changes[path] = None if lines is None else states.Folder(modified, changed, lines)
             if below and self.known is None:
                 self.known = set(self.state.paths)
             fresh.extend(name for name in below if self.known is not None and name not in self.known)
@@ -180,34 +146,35 @@ class Pass:
     # --- after the folders
 
     def _finish(self) -> None:
-        listing = proof.Listing(self.state, self.changed, self.store.depth)
-        with listing:
+        folder = os.path.dirname(self.state_path) if self.state_path and not self.options.check else ""
+        regular = proof.in_order(self.store.depth)
+        with tempfile.TemporaryDirectory(dir=folder or None, prefix=".blobs-") as working:
+            if not self.changes and self.state.header:
+                self._conclude(self.state, working, None)
+                return
+            with states.Draft(working, self.state, self.changes, regular) as draft:
+                self._conclude(states.load(draft.path), working, draft)
+
+    def _conclude(self, state: states.State, working: str, draft: t.Optional[states.Draft]) -> None:
+        listing = proof.Listing(state, self.store.depth, working)
+        try:
             self.report.keys = listing.count
             self._refuse_shrink(listing.count)
             if self.options.required:
                 self._require(listing)
             if not self.options.check:
-                self._keep_state(listing)
-            if self.report.problems.count:
-                raise BlobError(
-                    f"Copy of blob store '{self.options.src}'",
-                    f"{self.report.problems.count} could not be copied: {self.report.problems.listed()}",
-                    "All others are in the pool. Mend or remove these, then run again",
-                    self.report.result(),
-                )
-            if self.report.missing_count:
-                raise BlobError(
-                    f"Proof of blob store '{self.options.src}'",
-                    f"the database refers to {self.report.missing_count} blobs that are neither there nor in the pool: "
-                    + ", ".join(self.report.missing[:20]),
-                    "Bring them back from an older backup, or remove their documents",
-                    self.report.result(),
-                )
+                self.home.sync()
+                self._keep_state(draft, listing.count)
+            self._tell()
             if self.options.set_keys and not self.options.check:
-                self._write_set(listing)
+                self._write_set(listing, self.options.set_keys)
+        finally:
+            listing.close()
 
     def _refuse_shrink(self, count: int) -> None:
         before = int(self.state.header.get("keys", 0))
+        if not self.state.header and self.options.set_keys:
+            before = keylist.last_count(self.options.set_keys)
         if count < 0.7 * before and not self.options.accept_shrink:
             raise BlobError(
                 f"Copy of blob store '{self.options.src}'",
@@ -217,32 +184,78 @@ class Pass:
             )
 
     def _require(self, listing: proof.Listing) -> None:
+        """Look again for what the database refers to and the listing lacks: in the pool, then in the store itself."""
         wanted = proof.missing(listing, self.options)
-        there, gone = proof.second_look(wanted, self.store, self.state, self.pool, self.options)
-        listing.add(there)
+        content_named = self.options.kind != "digest"
+        known = proof.pool_lines(wanted, self.state, content_named)
+        lacking = self.home.lacking([name for _line, name in known])
+        there = [line for line, name in known if name not in lacking]
+        held = {names.parse(line).key for line in there}
+        there += self._fetch([key for key in wanted if key not in held], content_named)
+        listing.add(sorted(there))
+        held = {names.parse(line).key for line in there}
+        gone = [key for key in wanted if key not in held]
         self.report.keys = listing.count
-        self.report.missing = [shown(key) for key in gone[:20]]
+        self.report.missing = [names.shown(key) for key in gone[:20]]
         self.report.missing_count = len(gone)
 
-    def _keep_state(self, listing: proof.Listing) -> None:
+    def _fetch(self, wanted: t.List[bytes], content_named: bool) -> t.List[bytes]:
+        """Blobs that came while the pass ran, into folders that it had listed already."""
+        found: t.List[bytes] = []
+        wanted = [key for key in wanted if b"/" not in key and not names.refusal(key)]
+        wanted = [key for key in wanted if os.path.isfile(proof.file_of(self.store.data, key, self.store.depth))]
+        if content_named or not wanted:
+            return found
+        shelf = shelf_maker(self.options.dest, self.options.rsh, self.options.check)(10_000)
+        for key in wanted:
+            algorithm = names.algorithm_of(key)
+            try:
+                if algorithm:
+                    source = proof.file_of(self.store.data, key, self.store.depth)
+                    self.report.add({"copied": 1, "bytes_copied": shelf.copy(source, key, algorithm)})
+                    found.append(key)
+            except (Vanished, SourceError):
+                continue  # named as missing
+        wrong = {name for name, _why in shelf.commit()}
+        return [key for key in found if key not in wrong]
+
+    def _keep_state(self, draft: t.Optional[states.Draft], count: int) -> None:
         if not self.state_path:
             return
         header = {
             "identity": self.identity,
-            "keys": listing.count,
+            "keys": count,
             "time": self.began,
             "passes": 0 if self.report.full_pass else self.state.header["passes"] + 1,
         }
         try:
-            if self.changed or not self.state.header:
-                states.write(self.state_path, self.state, self.changed, header)
+            if draft is not None:
+                draft.publish(self.state_path, header)
             else:
                 states.rewrite_header(self.state_path, self.state, header)
-            self.state.header.update(header)
         except OSError as error:
             raise writing_failed(os.fsencode(self.state_path), error) from error
 
-    def _write_set(self, listing: proof.Listing) -> None:
+    def _tell(self) -> None:
+        """Raise what was wrong, now that everything else is safe."""
+        problems = self.report.problems
+        if problems.count:
+            raise BlobError(
+                f"Copy of blob store '{self.options.src}'",
+                f"{problems.count} could not be copied: {problems.listed()}",
+                "All others are in the pool. Mend or remove these, then run again",
+                self.report.result(),
+            )
+        if self.report.missing_count:
+            raise BlobError(
+                f"Proof of blob store '{self.options.src}'",
+                f"the database refers to {self.report.missing_count} blobs that are neither there nor in the pool: "
+                + ", ".join(self.report.missing),
+                "Bring them back from an older backup, or remove their documents",
+                self.report.result(),
+            )
+
+    def _write_set(self, listing: proof.Listing, prefix: str) -> None:
         about = {
             "provider": self.options.provider,
             "kind": self.options.kind,
@@ -250,11 +263,12 @@ class Pass:
             "depth": self.store.depth,
             "config_xml": self.store.config,
             "keys": listing.count,
-            "pool": f"blobs/{self.options.provider}",
+            "pool": self.options.dest if self.home.remote else f"blobs/{os.path.basename(self.options.dest)}",
         }
-        said = keylist.write_list(t.cast(str, self.options.set_keys), about, listing.text, self._base())
-        if self.state_path:
-            states.write_base(self.state_path, said["base"].rpartition("/")[2])
-
-    def _base(self) -> str:
-        return states.read_base(self.state_path) if self.state_path else ""
+        base = states.read_base(self.state_path) if self.state_path else ""
+        try:
+            said = keylist.write_list(prefix, about, listing.text, base)
+            if self.state_path:
+                states.write_base(self.state_path, os.path.basename(said["base"]))
+        except OSError as error:
+            raise writing_failed(os.fsencode(prefix), error) from error

@@ -14,8 +14,19 @@ import typing as t
 from . import keylist, names
 from .errors import BlobError, os_reason
 from .options import Options
-from .state import Buffer, Folder, State
-from .store import Store
+from .state import Buffer, State
+
+
+def in_order(depth: int) -> t.Callable[[bytes, bytes], bool]:
+    """Whether the lines of a folder are where Nuxeo looks for them: then the order of folders is that of keys."""
+
+    def regular(name: bytes, text: bytes) -> bool:
+        level = name.count(b"/") + 1 if name else 0
+        prefix = name.replace(b"/", b"")
+        final = text[text.rfind(b"\n", 0, -1) + 1 :]
+        return level == depth and len(prefix) == 2 * depth and text.startswith(prefix) and final.startswith(prefix)
+
+    return regular
 
 
 def _cut(line: bytes) -> bytes:
@@ -24,81 +35,74 @@ def _cut(line: bytes) -> bytes:
 
 
 class Listing:
-    """All keys of a store in one sorted text, in a temporary file that is mapped: no list of a million objects."""
+    """All keys of a store in one sorted text: that of the state, when it is in order, else a temporary file.
 
-    def __init__(self, state: State, changed: t.Mapping[bytes, t.Optional[Folder]], depth: int) -> None:
-        self._file = tempfile.TemporaryFile(buffering=1 << 20)  # noqa: SIM115 - closed by __exit__
-        self.text: Buffer = b""
-        self.count = 0
-        self._state = state
-        self._changed = changed
-        self._depth = depth
-        self._odd: t.List[bytes] = []
+    Never a list of a million objects: what is in memory is mapped, and the kernel may drop it.
+    """
 
-    def __enter__(self) -> Listing:
-        if not self._changed and not any(b"\t" in self._state.lines(n) for n in range(min(1, len(self._state.paths)))):
-            self._write_lines(iter([bytes(self._state.text[self._state.start :])]))
-        else:
-            self._write_lines(self._folders())
-        return self
+    def __init__(self, state: State, depth: int, folder: str) -> None:
+        self.folder = folder
+        self.text: Buffer = state.text
+        self.count = int(state.header.get("lines", 0))
+        self._file: t.Optional[t.IO[bytes]] = None
+        if state.header.get("odd"):
+            self._sort(state, in_order(depth))
 
-    def __exit__(self, *_: t.Any) -> None:
-        if isinstance(self.text, mmap.mmap):
-            self.text.close()
-        self._file.close()
+    def _sort(self, state: State, regular: t.Callable[[bytes, bytes], bool]) -> None:
+        odd: t.List[bytes] = []
+        self._replace(self._regular_lines(state, regular, odd))
+        self.add(sorted(odd))
 
-    def _folders(self) -> t.Iterator[bytes]:
-        """The lines of all folders that keep the order; those of the others are put aside."""
-        known = {name: index for index, name in enumerate(self._state.paths)}
+    @staticmethod
+    def _regular_lines(
+        state: State, regular: t.Callable[[bytes, bytes], bool], odd: t.List[bytes]
+    ) -> t.Iterator[bytes]:
         last = b""
-        for name in sorted({*known, *self._changed}):
-            folder = self._changed.get(name, known.get(name))
-            if folder is None:
-                continue
-            text = self._state.lines(folder) if isinstance(folder, int) else folder.lines
+        for index, name in enumerate(state.paths):
+            text = state.lines(index)
             if not text:
                 continue
-            first, final = text[: text.index(b"\n")], text[text.rfind(b"\n", 0, -1) + 1 : -1]
-            prefix = name.replace(b"/", b"")
-            level = name.count(b"/") + 1 if name else 0
-            if level != self._depth or not (first.startswith(prefix) and final.startswith(prefix)) or first <= last:
-                self._odd.extend(text.splitlines())
+            lines = [_cut(line) + b"\n" for line in text.splitlines()]
+            if not regular(name, text) or lines[0] <= last:
+                odd.extend(line.rstrip(b"\n") for line in lines)
                 continue
-            last = final
-            yield text
+            last = lines[-1]
+            yield from lines
 
-    def _write_lines(self, texts: t.Iterator[bytes]) -> None:
-        for whole in texts:
-            text = whole
-            if b"\t" in whole:
-                text = b"".join(_cut(line) + b"\n" for line in whole.splitlines())
-            self._file.write(text)
-            self.count += text.count(b"\n")
-        self._map()
-        if self._odd:
-            self.add(sorted(_cut(line) for line in self._odd))
-
-    def _map(self) -> None:
-        self._file.flush()
-        size = os.fstat(self._file.fileno()).st_size
-        self.text = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
-
-    def add(self, lines: t.Sequence[bytes]) -> None:
-        """Merge further lines, sorted; of two with one key the first stays."""
-        if not lines:
-            return
-        old, self._file = self._file, tempfile.TemporaryFile(buffering=1 << 20)  # noqa: SIM115
-        old.seek(0)
+    def _replace(self, lines: t.Iterable[bytes]) -> None:
+        """Take other lines; of two with one key the first stays."""
+        stream = tempfile.TemporaryFile(dir=self.folder, buffering=1 << 20)  # noqa: SIM115 - closed by close()
         self.count = 0
         last = None
-        for line in heapq.merge(old, (line + b"\n" for line in lines)):
+        for line in lines:
             key = line.rstrip(b"\n").split(b"\t")[0]
             if key != last:
-                self._file.write(line)
+                stream.write(line)
                 self.count += 1
             last = key
-        old.close()
-        self._map()
+        stream.flush()
+        size = stream.tell()
+        self.close()
+        self._file = stream
+        self.text = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+
+    def lines(self) -> t.Iterator[bytes]:
+        """Each line, with its newline."""
+        at, size = 0, len(self.text)
+        while at < size:
+            end = keylist.line_end(self.text, min(at + (1 << 20), size - 1), size)
+            yield from bytes(self.text[at:end]).splitlines(keepends=True)
+            at = end
+
+    def add(self, lines: t.Sequence[bytes]) -> None:
+        """Merge further lines, sorted."""
+        if lines:
+            self._replace(heapq.merge(self.lines(), [line + b"\n" for line in lines]))
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        if self._file is not None:
+            self._file.close()
 
 
 def _wanted(options: Options) -> t.Iterator[bytes]:
@@ -114,12 +118,13 @@ def _wanted(options: Options) -> t.Iterator[bytes]:
                 elif b":" not in key and options.default_provider and key:
                     yield key
     except OSError as error:
-        raise BlobError(f"Reading of the keys that the database refers to in '{path}'", os_reason(error)) from error
+        why = os_reason(error)
+        raise BlobError(f"Reading of the keys that the database refers to in '{path}'", why, "Dump it again") from error
 
 
 def missing(listing: Listing, options: Options) -> t.List[bytes]:
     """The keys that the database refers to and the listing does not hold, sorted."""
-    with tempfile.TemporaryFile(buffering=1 << 20) as stream:
+    with tempfile.TemporaryFile(dir=listing.folder, buffering=1 << 20) as stream:
         last = b""
         late = set()
         for key in _wanted(options):
@@ -129,18 +134,18 @@ def missing(listing: Listing, options: Options) -> t.List[bytes]:
                 stream.write(key + b"\n")
                 last = key
         stream.flush()
-        if not stream.tell():
-            return []
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
-            absent = set(keylist.difference(_keys_only(listing), wanted)[0]) | late
+        absent = late
+        if stream.tell():
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
+                absent = late | set(keylist.difference(_keys_only(listing.text), wanted)[0])
     return sorted(key for key in absent if not _holds(listing.text, key))
 
 
-def _keys_only(listing: Listing) -> Buffer:
-    """The listing without the second field."""
-    if listing.text.find(b"\t") < 0:
-        return listing.text
-    return b"".join(line.split(b"\t")[0] + b"\n" for line in bytes(listing.text).splitlines())
+def _keys_only(text: Buffer) -> Buffer:
+    """A list without its second field."""
+    if text.find(b"\t") < 0:
+        return text
+    return b"".join(line.split(b"\t")[0] + b"\n" for line in bytes(text[:]).splitlines())
 
 
 def _holds(text: Buffer, key: bytes) -> bool:
@@ -151,25 +156,33 @@ def _holds(text: Buffer, key: bytes) -> bool:
     return bytes(text[at:end]).rstrip(b"\n").split(b"\t")[0] == key
 
 
-def second_look(
-    wanted: t.Sequence[bytes], store: Store, state: State, pool: bytes, options: Options
-) -> t.Tuple[t.List[bytes], t.List[bytes]]:
-    """Keys that the listing lacks: those that the pool has all the same (they vanished), and those that are gone."""
-    there: t.List[bytes] = []
-    gone: t.List[bytes] = []
+def earlier(wanted: t.Sequence[bytes], state: State) -> t.Dict[bytes, bytes]:
+    """Under which SHA-256 an earlier pass has put some keys: a record may have gone since."""
     asked = set(wanted)
-    before: t.Dict[bytes, bytes] = {}
-    if asked and (options.kind != "digest" or any(not names.algorithm_of(key) for key in asked)):
-        for index in range(len(state.paths)):
-            for line in state.lines(index).splitlines():
-                entry = names.parse(line)
-                if entry.key in asked:
-                    before[entry.key] = entry.sha256
+    found: t.Dict[bytes, bytes] = {}
+    if not asked or state.text.find(b"\t") < 0:
+        return found
+    for index in range(len(state.paths)):
+        for line in state.lines(index).splitlines():
+            entry = names.parse(line)
+            if entry.sha256 and entry.key in asked:
+                found[entry.key] = entry.sha256
+    return found
+
+
+def pool_lines(wanted: t.Sequence[bytes], state: State, content_named: bool) -> t.List[t.Tuple[bytes, bytes]]:
+    """For keys that the listing lacks: the line and the name that the pool would have it under, where one is known."""
+    before = earlier(wanted, state)
+    found = []
     for key in wanted:
         sha = before.get(key, b"")
-        name = sha or (key if options.kind == "digest" and names.algorithm_of(key) else b"")
-        if name and os.path.isfile(pool + b"/" + names.pool_path(name)):
-            there.append(key + b"\t" + sha if sha else key)
-        else:
-            gone.append(key)
-    return there, gone
+        if sha:
+            found.append((key + b"\t" + sha, sha))
+        elif not content_named and names.algorithm_of(key):
+            found.append((key, key))
+    return found
+
+
+def file_of(data: bytes, key: bytes, depth: int) -> bytes:
+    """Where the store has a key."""
+    return os.path.join(data, names.folder_of(key, depth), key)

@@ -4,8 +4,8 @@
 """PRIVATE to the collection: what a pass leaves for the next one. A cache: without it a pass lists every folder.
 
 One file: a header of 4096 bytes (JSON, checked by a CRC), the folders (paths, modification and change times, where
-their lines end) and the lines, one blob each, in the order of the folders. It is mapped, not read: a pass over a store
-in which nothing is new touches the folders' part only.
+their lines end) and, from a page's start on, the lines, one blob each, in the order of the folders. It is mapped, not
+read: a pass over a store in which nothing is new touches the folders' part only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ import zlib
 from .._io import write_atomic
 
 HEADER = 4096
+PAGE = mmap.ALLOCATIONGRANULARITY
 FORMAT = 1
 UNTRUSTED = -1
 """The time of a folder that must be listed again."""
 
 Buffer = t.Union[bytes, mmap.mmap]
+Header = t.Dict[str, t.Any]
 
 
 class Folder(t.NamedTuple):
@@ -38,22 +40,29 @@ class Folder(t.NamedTuple):
     """Each ends in a newline; sorted."""
 
 
+Changes = t.Mapping[bytes, t.Optional[Folder]]
+"""The folders that a pass listed; None: it is gone."""
+
+
 class State:
     """The state of the last pass, or an empty one."""
 
     def __init__(self) -> None:
-        self.header: t.Dict[str, t.Any] = {}
+        self.header: Header = {}
         self.paths: t.List[bytes] = []
         self.modified = array.array("q")
         self.changed = array.array("q")
         self.ends = array.array("q")
         self.text: Buffer = b""
-        self.start = 0
+
+    def span(self, index: int) -> t.Tuple[int, int]:
+        """Where the lines of a folder are in the text."""
+        return (self.ends[index - 1] if index else 0), self.ends[index]
 
     def lines(self, index: int) -> bytes:
         """The lines of one folder."""
-        first = self.ends[index - 1] if index else 0
-        return bytes(self.text[self.start + first : self.start + self.ends[index]])
+        first, end = self.span(index)
+        return bytes(self.text[first:end])
 
 
 def _times(raw: bytes) -> array.array[int]:
@@ -67,30 +76,26 @@ def load(path: str) -> State:
     state = State()
     try:
         with open(path, "rb") as stream:
-            text = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError):
+            checksum, body = stream.read(HEADER).split(b"\n", 1)
+            body = body.rstrip(b"\0")
+            header = json.loads(body)
+            sizes, start = header["sizes"], header["start"]
+            whole = int(checksum, 16) == zlib.crc32(body) and header["format"] == FORMAT
+            if not whole or os.fstat(stream.fileno()).st_size != start + header["text"]:
+                return state
+            folders, modified, changed, ends = (stream.read(size) for size in sizes)
+            text: Buffer = b""
+            if header["text"]:
+                text = mmap.mmap(stream.fileno(), header["text"], access=mmap.ACCESS_READ, offset=start)
+    except (OSError, ValueError, KeyError, TypeError):
         return state
-    try:
-        checksum, body = bytes(text[:HEADER]).split(b"\n", 1)
-        body = body.rstrip(b"\0")
-        header = json.loads(body)
-        sizes = header["sizes"]
-        whole = int(checksum, 16) == zlib.crc32(body) and header["format"] == FORMAT
-        if not whole or len(text) != HEADER + sum(sizes):
-            return state
-    except (ValueError, KeyError, TypeError):
-        return state
-    at = [HEADER]
-    for size in sizes:
-        at.append(at[-1] + size)
-    folders = bytes(text[at[0] : at[1]])
     state.paths = folders.split(b"\n") if header["folders"] else []
-    state.modified, state.changed, state.ends = (_times(bytes(text[at[n] : at[n + 1]])) for n in (1, 2, 3))
-    state.text, state.start, state.header = text, at[4], header
+    state.modified, state.changed, state.ends = _times(modified), _times(changed), _times(ends)
+    state.text, state.header = text, header
     return state
 
 
-def _pack(header: t.Dict[str, t.Any]) -> bytes:
+def _pack(header: Header) -> bytes:
     body = json.dumps(header).encode()
     packed = f"{zlib.crc32(body):08x}\n".encode() + body
     if len(packed) > HEADER:
@@ -98,60 +103,97 @@ def _pack(header: t.Dict[str, t.Any]) -> bytes:
     return packed.ljust(HEADER, b"\0")
 
 
-def rewrite_header(path: str, state: State, header: t.Dict[str, t.Any]) -> None:
+def rewrite_header(path: str, state: State, header: Header) -> None:
     """Replace the header alone: one write within one page. Only for a state whose folders stay as they are."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
-        os.pwrite(
-            descriptor,
-            _pack({**header, "format": FORMAT, "sizes": state.header["sizes"], "folders": len(state.paths)}),
-            0,
-        )
+        os.pwrite(descriptor, _pack({**state.header, **header}), 0)
     finally:
         os.close(descriptor)
 
 
-def write(path: str, old: State, changed: t.Mapping[bytes, t.Optional[Folder]], header: t.Dict[str, t.Any]) -> None:
-    """Write the state that follows from an old one and the folders that changed (None: gone).
+class Draft:
+    """The state that follows from an old one and the folders that changed, in a file that has no name yet to count.
 
     Not synced: after a crash of the host the boot id differs, and the state is not trusted.
     """
-    known = {name: index for index, name in enumerate(old.paths)} if changed else {}
-    paths = sorted({*old.paths, *changed} - {name for name, folder in changed.items() if folder is None})
-    modified, ctimes, ends = array.array("q"), array.array("q"), array.array("q")
-    end = 0
-    for name in paths:
-        folder = changed.get(name)
-        if folder is None:
-            index = known[name] if known else len(ends)
-            modified.append(old.modified[index])
-            ctimes.append(old.changed[index])
-            end += old.ends[index] - (old.ends[index - 1] if index else 0)
-        else:
-            modified.append(folder.modified)
-            ctimes.append(folder.changed)
-            end += len(folder.lines)
-        ends.append(end)
-    parts = [b"\n".join(paths), modified.tobytes(), ctimes.tobytes(), ends.tobytes()]
-    sizes = [len(part) for part in parts] + [end]
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb", 1 << 20) as stream:
-            stream.write(_pack({**header, "format": FORMAT, "sizes": sizes, "folders": len(paths)}))
-            for part in parts:
-                stream.write(part)
-            for name in paths:
-                folder = changed.get(name)
-                stream.write(folder.lines if folder is not None else old.lines(known[name]) if known else b"")
-            if not known:
-                stream.write(old.text[old.start :])
-        os.replace(temporary, path)
-    except BaseException:
+
+    def __init__(self, folder: str, old: State, changes: Changes, regular: t.Callable[[bytes, bytes], bool]) -> None:
+        self.path = os.path.join(folder, f".state.{secrets.token_hex(4)}.tmp")
+        self._old = old
+        self._changes = changes
+        self._known = {name: index for index, name in enumerate(old.paths)}
+        gone = {name for name, found in changes.items() if found is None}
+        self._paths = sorted({*old.paths, *changes} - gone)
+        self._regular = regular
+        self.header: Header = {"lines": 0, "odd": 0}
+
+    def __enter__(self) -> Draft:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb", 1 << 20) as stream:
+                self._write(stream)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: t.Any) -> None:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+            os.unlink(self.path)
+
+    def _times(self, name: bytes) -> t.Tuple[int, int, int]:
+        folder = self._changes.get(name)
+        if folder is not None:
+            return folder.modified, folder.changed, len(folder.lines)
+        index = self._known[name]
+        first, end = self._old.span(index)
+        return self._old.modified[index], self._old.changed[index], end - first
+
+    def _write(self, stream: t.IO[bytes]) -> None:
+        modified, changed, ends = array.array("q"), array.array("q"), array.array("q")
+        end = 0
+        for name in self._paths:
+            times = self._times(name)
+            end += times[2]
+            modified.append(times[0])
+            changed.append(times[1])
+            ends.append(end)
+        parts = [b"\n".join(self._paths), modified.tobytes(), changed.tobytes(), ends.tobytes()]
+        sizes = [len(part) for part in parts]
+        start = -(-(HEADER + sum(sizes)) // PAGE) * PAGE
+        self.header.update(format=FORMAT, sizes=sizes, start=start, text=end, folders=len(self._paths))
+        stream.seek(HEADER)
+        for part in parts:
+            stream.write(part)
+        stream.write(b"\0" * (start - HEADER - sum(sizes)))
+        self._write_lines(stream)
+        stream.seek(0)
+        stream.write(_pack(self.header))
+
+    def _write_lines(self, stream: t.IO[bytes]) -> None:
+        last = b""
+        for name in self._paths:
+            folder = self._changes.get(name)
+            text = folder.lines if folder is not None else self._old.lines(self._known[name])
+            if not text:
+                continue
+            stream.write(text)
+            self.header["lines"] += text.count(b"\n")
+            if b"\t" in text or not self._regular(name, text) or text[: text.index(b"\n")] <= last:
+                self.header["odd"] += 1
+            else:
+                last = text[text.rfind(b"\n", 0, -1) + 1 : -1]
+
+    def publish(self, path: str, header: Header) -> None:
+        """Give it its name."""
+        self.header.update(header)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            os.pwrite(descriptor, _pack(self.header), 0)
+        finally:
+            os.close(descriptor)
+        os.replace(self.path, path)
 
 
 def read_base(path: str) -> str:
@@ -159,7 +201,7 @@ def read_base(path: str) -> str:
     try:
         with open(f"{path}.base", encoding="utf-8") as stream:
             return stream.read(1000)
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
 
 

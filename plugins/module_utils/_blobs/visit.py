@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: one folder of a store: has it changed, what is in it, what of that is new to the pool."""
+"""PRIVATE to the collection: folders of a store: have they changed, what is in them, what is new to the pool."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import time
 import typing as t
 
 from . import names
-from .copier import Copier, SourceError, Vanished, hash_file, writing_failed
+from .copier import Changed, SourceError, Vanished, hash_file, look_at, writing_failed
 from .errors import Problems, os_reason
+from .pool import Shelf
 from .state import UNTRUSTED, State
 
 DOUBT = 2_000_000_000
@@ -26,43 +27,73 @@ class Plan(t.NamedTuple):
 
     data: bytes
     pool: bytes
-    temporary: bytes
     content_named: bool
     """Whether the pool keeps blobs under the SHA-256 of their bytes (record and encrypted stores)."""
     full: bool
     folder_times: bool
-    dry: bool
+
+
+class Scan:
+    """What is in one folder that has changed, or may have."""
+
+    def __init__(self, path: bytes, place: bytes, old: bytes) -> None:
+        self.path = path
+        self.place = place
+        self.old = old
+        self.modified = UNTRUSTED
+        self.changed = 0
+        self.same = False
+        self.plain: t.List[bytes] = []
+        """Keys that are the digest of the bytes."""
+        self.named: t.List[bytes] = []
+        """Keys under which the bytes can be others."""
+        self.below: t.List[bytes] = []
+        self.lines: t.Optional[t.List[bytes]] = []
+        """None: the folder is gone."""
+        self.sound = True
+
+
+def old_enough(*times: int) -> bool:
+    """Whether times are so long past that a change from now on would give others."""
+    return max(times) <= time.time_ns() - DOUBT
+
+
+def kind_of(place: bytes) -> str:
+    """What lies where a blob should, for a message."""
+    try:
+        mode = os.lstat(place).st_mode
+    except OSError as error:
+        return f"refused, it cannot be looked at: {os_reason(error)}"
+    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return f"refused, it is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a blob"
 
 
 class Visitor:
-    """Visits folders and copies what is new. The result of a task is a tuple: folders, counts, problems."""
+    """Visits folders and copies what is new. The result of a task is a tuple: how many, folders, counts, problems."""
 
-    def __init__(self, plan: Plan, state: State, number: int) -> None:
+    def __init__(self, plan: Plan, state: State, shelf: Shelf) -> None:
         self.plan = plan
         self.state = state
-        self.copier = None if plan.dry else Copier(plan.pool, plan.temporary + b"/%d" % number)
+        self.shelf = shelf
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
-        self.held: t.List[t.Any] = []
-        self._pool_folder = b""
-        self._pool_names: t.Set[bytes] = set()
-        self._placed: t.Set[bytes] = set()
+        self.held: t.List[t.Tuple[int, t.List[t.Any]]] = []
 
     # --- the worker's side
 
     def handle(self, task: t.Any) -> None:
-        folders = []
+        scans = []
+        size = 0
+        for path, index in self._folders(task):
+            size += 1
+            scan = self._look(path, index)
+            if scan is not None:
+                scans.append(scan)
         try:
-            for path, index in self._folders(task):
-                found = self.visit(path, index)
-                if found is not None:
-                    folders.append((path, *found))
+            self._copy_all(scans)
         except OSError as error:  # those of the source are caught where they happen
             raise writing_failed(self.plan.pool, error) from error
-        said = (task[1] - task[0] if isinstance(task[0], int) else len(task), folders, self.counts)
-        self.held.append((*said, self.problems.names, self.problems.count))
-        self.counts = dict.fromkeys(COUNTS, 0)
-        self.problems = Problems()
+        self.held.append((size, [self._said(scan) for scan in scans]))
 
     def _folders(self, task: t.Any) -> t.Iterator[t.Tuple[bytes, int]]:
         if isinstance(task[0], int):
@@ -72,204 +103,179 @@ class Visitor:
             for path in task:
                 yield path, -1
 
+    @staticmethod
+    def _said(scan: Scan) -> t.List[t.Any]:
+        text = None if scan.lines is None else b"".join(line + b"\n" for line in sorted(scan.lines))
+        return [scan.path, scan.modified if scan.sound else UNTRUSTED, scan.changed, text, scan.below]
+
     def take(self, flush: bool) -> t.List[t.Any]:
-        if self.copier and self.copier.pending:
-            if not flush and not self.copier.full:
+        if self.shelf.pending:
+            if not flush and not self.shelf.full:
                 return []
             try:
-                self.copier.commit()
+                rejected = self.shelf.commit()
             except OSError as error:
                 raise writing_failed(self.plan.pool, error) from error
-            self._placed.clear()
-        said, self.held = self.held, []
+            if rejected:
+                self._reject(dict(rejected))
+        said: t.List[t.Any] = [(size, folders, {}, [], 0) for size, folders in self.held]
+        said.append((0, [], self.counts, self.problems.names, self.problems.count))
+        self.held = []
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.problems = Problems()
         return said
+
+    def _reject(self, rejected: t.Dict[bytes, str]) -> None:
+        """Take back lines of blobs that the far side found wrong."""
+        for _size, folders in self.held:
+            for folder in folders:
+                kept = []
+                for line in (folder[3] or b"").splitlines():
+                    entry = names.parse(line)
+                    if entry.pool_name in rejected:
+                        self.problems.add(entry.key, rejected[entry.pool_name])
+                        self.counts["copied"] -= 1
+                        folder[1] = UNTRUSTED
+                    else:
+                        kept.append(line + b"\n")
+                folder[3] = b"".join(kept) if folder[3] is not None else None
 
     def holds(self) -> bool:
         return bool(self.held)
 
-    # --- one folder
+    # --- looking
 
-    def visit(self, path: bytes, index: int) -> t.Optional[t.Tuple[int, int, t.Optional[bytes], t.List[bytes]]]:
-        """None when nothing has changed; else the folder's times, its lines (None: it is gone) and folders below it."""
+    def _look(self, path: bytes, index: int) -> t.Optional[Scan]:
+        """None when nothing has changed."""
         place = self.plan.data + b"/" + path if path else self.plan.data
         try:
             info = os.stat(place)
+            modified, changed = info.st_mtime_ns, info.st_ctime_ns
+            same = index >= 0 and self.state.modified[index] == modified and self.state.changed[index] == changed
+            if same and not self.plan.full and self.plan.folder_times:
+                return None
+            scan = Scan(path, place, self.state.lines(index) if index >= 0 else b"")
+            scan.same, scan.changed = same, changed
+            scan.modified = modified if old_enough(modified, changed) else UNTRUSTED
+            self.counts["listed"] += 1
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    self._sort(entry, scan)
         except FileNotFoundError:
-            return 0, 0, None, []
+            scan = Scan(path, place, b"")
+            scan.lines = None
         except OSError as error:
+            scan = Scan(path, place, self.state.lines(index) if index >= 0 else b"")
+            scan.lines = scan.old.splitlines()
+            scan.sound = False
             self.problems.add(path + b"/", f"the folder cannot be read: {os_reason(error)}")
-            return UNTRUSTED, 0, self._old(index), []
-        modified, changed = info.st_mtime_ns, info.st_ctime_ns
-        same = index >= 0 and self.state.modified[index] == modified and self.state.changed[index] == changed
-        if same and not self.plan.full and self.plan.folder_times:
-            return None
-        if max(modified, changed) > time.time_ns() - DOUBT:
-            modified = UNTRUSTED
-        before = self.problems.count
-        old = self._old(index)
-        try:
-            lines, below = self._list(place, path, old)
-        except OSError as error:
-            self.problems.add(path + b"/", f"the folder cannot be listed: {os_reason(error)}")
-            return UNTRUSTED, 0, old, []
-        if self.problems.count > before:
-            modified = UNTRUSTED
-        text = b"".join(line + b"\n" for line in sorted(lines))
-        if same and text != old:
-            self.counts["doubted"] += 1
-        return modified, changed, text, below
+        return scan
 
-    def _old(self, index: int) -> bytes:
-        return self.state.lines(index) if index >= 0 else b""
-
-    def _list(self, place: bytes, path: bytes, old: bytes) -> t.Tuple[t.List[bytes], t.List[bytes]]:
-        self.counts["listed"] += 1
-        plain: t.List[bytes] = []
-        named: t.List[bytes] = []
-        below: t.List[bytes] = []
-        with os.scandir(place) as entries:
-            for entry in entries:
-                name = entry.name
-                if entry.is_file(follow_symlinks=False):
-                    self._sort(path, name, plain, named)
-                elif not entry.is_dir(follow_symlinks=False):
-                    self.problems.add(path + b"/" + name, self._kind(place + b"/" + name))
-                elif name.startswith(b".") or (not path and name == b"lost+found"):
-                    self.counts["ignored"] += 1
-                elif names.refusal(name):
-                    self.problems.add(path + b"/" + name, f"refused, {names.refusal(name)}")
-                else:
-                    below.append(path + b"/" + name if path else name)
-        known = old.splitlines()
-        lines = self._plain(place, plain, set(known)) if plain else []
-        if named:
-            lines += self._named(place, named, {line.split(b"\t")[0]: line for line in known})
-        return lines, below
-
-    def _sort(self, path: bytes, name: bytes, plain: t.List[bytes], named: t.List[bytes]) -> None:
-        if not self.plan.content_named and names.algorithm_of(name):
-            plain.append(name)
-        elif names.in_flight(name) or name.startswith(b"."):
+    def _sort(self, entry: os.DirEntry[bytes], scan: Scan) -> None:
+        name = entry.name
+        is_file = entry.is_file(follow_symlinks=False)
+        is_folder = not is_file and entry.is_dir(follow_symlinks=False)
+        if is_file and not self.plan.content_named and names.algorithm_of(name):
+            scan.plain.append(name)
+        elif not is_file and not is_folder:
+            self._refuse(scan, name, kind_of(scan.place + b"/" + name))
+        elif name.startswith(b".") or (is_file and names.in_flight(name)) or (not scan.path and name == b"lost+found"):
             self.counts["ignored"] += 1
         elif names.refusal(name):
-            self.problems.add(path + b"/" + name, f"refused, {names.refusal(name)}")
+            self._refuse(scan, name, f"refused, it has {names.refusal(name)}")
+        elif is_file:
+            scan.named.append(name)
         else:
-            named.append(name)
+            scan.below.append(scan.path + b"/" + name if scan.path else name)
 
-    @staticmethod
-    def _kind(place: bytes) -> str:
-        try:
-            mode = os.lstat(place).st_mode
-        except OSError as error:
-            return f"refused, it cannot be looked at: {os_reason(error)}"
-        kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
-        return f"refused, {kinds.get(stat.S_IFMT(mode), 'a device')}, not a blob"
-
-    # --- is it in the pool
-
-    def _in_pool(self, name: bytes) -> bool:
-        """Look for one name."""
-        try:
-            return stat.S_ISREG(os.lstat(self.plan.pool + b"/" + names.pool_path(name)).st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-
-    def _pool_listing(self, folder: bytes) -> t.Set[bytes]:
-        """All names in one folder of the pool."""
-        if folder != self._pool_folder:
-            try:
-                with os.scandir(self.plan.pool + b"/" + folder) as entries:
-                    self._pool_names = {e.name for e in entries if e.is_file(follow_symlinks=False)}
-            except FileNotFoundError:
-                self._pool_names = set()
-            self._pool_folder = folder
-        return self._pool_names
+    def _refuse(self, scan: Scan, name: bytes, why: str) -> None:
+        scan.sound = False
+        self.problems.add(scan.path + b"/" + name if scan.path else name, why)
 
     # --- copying
 
-    def _plain(self, place: bytes, found: t.List[bytes], known: t.Set[bytes]) -> t.List[bytes]:
-        """Blobs whose key is the digest of their bytes."""
-        lines = []
-        for key in sorted(found):
-            if self.plan.full:
-                held = key in self._pool_listing(names.folder_of(key, 2))
-            else:
-                held = key in known or self._in_pool(key)
-            if held:
-                self.counts["present"] += 1
-            elif not self._copy_plain(place + b"/" + key, key):
+    def _copy_all(self, scans: t.Sequence[Scan]) -> None:
+        asked: t.List[bytes] = []
+        for scan in scans:
+            if scan.lines is None or not scan.sound and scan.lines:
                 continue
-            lines.append(key)
-        return lines
+            known = set() if self.plan.full else set(scan.old.splitlines())
+            asked.extend(key for key in scan.plain if key not in known)
+        lacking = self._lacking(sorted(asked))
+        for scan in scans:
+            if scan.plain:
+                self._plain(scan, lacking)
+            if scan.named:
+                self._named(scan)
+            if scan.same and scan.lines is not None and sorted(scan.lines) != scan.old.splitlines():
+                self.counts["doubted"] += 1
 
-    def _copy_plain(self, source: bytes, key: bytes) -> bool:
-        try:
-            if self.copier is None:
-                self._count(os.lstat(source).st_size)
-                return True
-            if key in self._placed:
-                return True
-            digest, size = self.copier.copy(source, t.cast(str, names.algorithm_of(key)))
-            if digest.encode() != key:
-                self.copier.drop()
-                raise SourceError(f"rotten: its bytes have the digest {digest}")
-            self.copier.place(names.pool_path(key), size)
-            self._placed.add(key)
-            self._count(size)
-            return True
-        except (Vanished, FileNotFoundError):
-            self.counts["vanished"] += 1
-        except SourceError as error:
-            self.problems.add(key, str(error))
-        return False
+    def _lacking(self, asked: t.List[bytes]) -> t.Set[bytes]:
+        if not asked:
+            return set()
+        return self.shelf.lacking(asked, self.plan.full)
+
+    def _plain(self, scan: Scan, lacking: t.Set[bytes]) -> None:
+        """Blobs whose key is the digest of their bytes."""
+        lines = t.cast("t.List[bytes]", scan.lines)
+        for key in sorted(scan.plain):
+            if key not in lacking:
+                self.counts["present"] += 1
+                lines.append(key)
+                continue
+            try:
+                algorithm = t.cast(str, names.algorithm_of(key))
+                self._count(self.shelf.copy(scan.place + b"/" + key, key, algorithm))
+                lines.append(key)
+            except Vanished:
+                self.counts["vanished"] += 1
+            except SourceError as error:
+                scan.sound = False
+                self.problems.add(key, str(error))
 
     def _count(self, size: int) -> None:
         self.counts["copied"] += 1
         self.counts["bytes_copied"] += size
 
-    def _named(self, place: bytes, found: t.List[bytes], known: t.Dict[bytes, bytes]) -> t.List[bytes]:
+    def _named(self, scan: Scan) -> None:
         """Blobs whose bytes can be others under the same key: the pool keeps them under their SHA-256."""
-        lines = []
-        for key in sorted(found):
+        lines = t.cast("t.List[bytes]", scan.lines)
+        known = {line.split(b"\t")[0]: line for line in scan.old.splitlines()}
+        lacking = self._lacking(sorted({names.parse(line).sha256 for line in known.values()} - {b""}))
+        for key in sorted(scan.named):
             try:
-                line = self._named_one(place + b"/" + key, key, known.get(key, b""))
-            except (Vanished, FileNotFoundError):
+                lines.append(self._named_one(scan.place + b"/" + key, key, known.get(key, b""), lacking))
+            except Vanished:
                 self.counts["vanished"] += 1
             except SourceError as error:
+                scan.sound = False
                 self.problems.add(key, str(error))
-            else:
-                lines.append(line)
-        return lines
 
-    def _named_one(self, source: bytes, key: bytes, line: bytes) -> bytes:
+    def _named_one(self, source: bytes, key: bytes, line: bytes, lacking: t.Set[bytes]) -> bytes:
         for _attempt in range(3):
-            info = os.lstat(source)
+            info = look_at(source)
             signature = b"%d.%d.%d.%d" % (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-            if max(info.st_mtime_ns, info.st_ctime_ns) > time.time_ns() - DOUBT:
-                signature = b"-"
-            if line.endswith(b"\t" + signature) and signature != b"-" and self._in_pool(line.split(b"\t")[1]):
+            if line.endswith(b"\t" + signature) and line.split(b"\t")[1] not in lacking:
                 self.counts["present"] += 1
                 return line
-            if self.copier is None:
-                self._count(info.st_size)
-                return b"\t".join((key, b"0" * 64, b"-"))
-            sha = self._copy_named(source)
-            after = os.lstat(source)
+            if not old_enough(info.st_mtime_ns, info.st_ctime_ns):
+                signature = b"-"
+            try:
+                sha = self._copy_named(source)
+            except Changed:
+                continue
+            after = look_at(source)
             if (after.st_ino, after.st_size, after.st_mtime_ns) == (info.st_ino, info.st_size, info.st_mtime_ns):
                 return b"\t".join((key, sha, signature))
         raise SourceError("it changes while it is read, again and again")
 
     def _copy_named(self, source: bytes) -> bytes:
-        copier = t.cast(Copier, self.copier)
+        """Read once to know the name; copy only what the pool has not."""
         digest, size = hash_file(source, "sha256")
         sha = digest.encode()
         self.counts["bytes_read"] += size
-        if sha in self._placed or self._in_pool(sha):
+        if self.shelf.lacking([sha], False):
+            self._count(self.shelf.copy(source, sha, "sha256"))
+        else:
             self.counts["present"] += 1
-            return sha
-        digest, size = copier.copy(source, "sha256")
-        sha = digest.encode()
-        copier.place(names.pool_path(sha), size)
-        self._placed.add(sha)
-        self._count(size)
         return sha

@@ -159,12 +159,15 @@ class Workers:
 
     def close(self) -> None:
         """Let the workers end: they do when nobody can give them work any more."""
+        if not self._pids:
+            return
         self._selector.close()
         for result_end, task_feed in self._tasks.items():
             os.close(task_feed)
             os.close(result_end)
         for pid in self._pids:
             os.waitpid(pid, 0)
+        self._pids.clear()
 
     def __enter__(self) -> Workers:
         return self

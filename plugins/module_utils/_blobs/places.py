@@ -1,0 +1,38 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a pool is on this host, or on another one (``host:path``)."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .errors import BlobError
+from .pool import DryShelf, Home, LocalHome, LocalShelf, Shelf, local_look
+
+
+def split(where: str) -> t.Tuple[str, bytes]:
+    """Host (empty for this one) and path."""
+    host, colon, path = where.partition(":")
+    if not colon or "/" in host:
+        host, path = "", where
+    if not path.startswith("/") or host.startswith("-"):
+        raise BlobError(f"Reading of '{where}'", "it is not an absolute path, nor host:/path", "Write it in full")
+    return host, os.fsencode(os.path.normpath(path))
+
+
+def open_home(where: str, rsh: t.Sequence[str]) -> Home:
+    """The pool as a whole."""
+    host, path = split(where)
+    if host:
+        raise BlobError(f"Pool '{where}'", "a pool on another host is not there yet")
+    return LocalHome(path)
+
+
+def shelf_maker(where: str, rsh: t.Sequence[str], dry: bool) -> t.Callable[[int], Shelf]:
+    """Makes the part of the pool that the n-th worker uses, in that worker."""
+    _host, path = split(where)
+    if dry:
+        return lambda number: DryShelf(local_look(path))
+    return lambda number: LocalShelf(path, number)

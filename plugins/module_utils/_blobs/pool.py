@@ -1,0 +1,244 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the pool as a pass sees it. One on this host is here; one on another is in ``remote``.
+
+A :class:`Home` is the pool as a whole: its lock, its identity. A :class:`Shelf` is what one worker puts blobs on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+import typing as t
+
+from . import disk, names
+from .copier import Changed, Copier, look_at
+from .lock import Lock
+
+GENERATION = ".generation"
+"""Changed by whoever takes something out of the pool: the next pass then looks for every name."""
+
+TEMPORARY = ".tmp"
+
+Rejected = t.List[t.Tuple[bytes, str]]
+
+
+class Home(t.Protocol):
+    """A pool as a whole."""
+
+    remote: bool
+
+    def look(self) -> t.Dict[str, t.Any]:
+        """What it is: ``place`` (device and inode, empty when missing), ``above`` (those above it), ``generation``."""
+
+    def begin(self) -> None:
+        """Make it, lock it, clear what a killed run has left."""
+
+    def sync(self) -> None:
+        """All names are durable after this."""
+
+    def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
+        """Which of some names it does not have."""
+
+    def end(self) -> None:
+        """Give up the lock."""
+
+
+class Shelf(t.Protocol):
+    """Where one worker puts blobs."""
+
+    def lacking(self, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
+        """Which of some names, sorted, the pool does not have. With ``full`` most are asked for."""
+
+    def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
+        """Copy a blob; its size. Raises SourceError at once, or rejects it at the next commit."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are blobs that are not committed."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to commit."""
+
+    def commit(self) -> Rejected:
+        """Data first, then names. Returns the names that turned out wrong, and why."""
+
+
+def place(path: bytes) -> t.List[int]:
+    """Device and inode; empty when there is no such thing."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return []
+    return [info.st_dev, info.st_ino]
+
+
+def above(path: bytes) -> t.List[t.List[int]]:
+    """Device and inode of all folders above a path that exist."""
+    found = []
+    path = os.path.realpath(path)
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        found.append(place(path))
+    return [each for each in found if each]
+
+
+def is_held(pool: bytes, name: bytes) -> bool:
+    """Look for one name."""
+    try:
+        return stat.S_ISREG(os.lstat(pool + b"/" + names.pool_path(name)).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def new_generation(pool: bytes, replace: bool) -> None:
+    """Let the next pass look for every name. Without ``replace`` only where there is no mark yet."""
+    path = pool + b"/" + os.fsencode(GENERATION)
+    fresh = path + b"." + secrets.token_hex(4).encode() + b".tmp"
+    if not replace and os.path.exists(path):
+        return
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(descriptor, secrets.token_hex(8).encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(fresh, path)
+
+
+def _read_small(path: bytes) -> str:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read(100)
+    except OSError:
+        return ""
+
+
+class LocalHome:
+    """A pool on this host."""
+
+    remote = False
+
+    def __init__(self, pool: bytes) -> None:
+        self.pool = pool
+        self.lock: t.Optional[Lock] = None
+
+    def look(self) -> t.Dict[str, t.Any]:
+        generation = _read_small(self.pool + b"/" + os.fsencode(GENERATION))
+        return {"place": place(self.pool), "above": above(self.pool), "generation": generation}
+
+    def begin(self) -> None:
+        os.makedirs(self.pool, mode=0o700, exist_ok=True)
+        lock = Lock(os.fsdecode(self.pool))
+        lock.take()
+        self.lock = lock
+        self._clear()
+        os.mkdir(self.temporary, 0o700)
+        new_generation(self.pool, replace=False)
+
+    @property
+    def temporary(self) -> bytes:
+        return self.pool + b"/" + os.fsencode(TEMPORARY)
+
+    def _clear(self) -> None:
+        if os.path.lexists(self.temporary):
+            shutil.rmtree(self.temporary)
+
+    def sync(self) -> None:
+        if disk.HAS_SYNCFS:
+            disk.syncfs(self.pool)
+
+    def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
+        return {name for name in wanted if not is_held(self.pool, name)}
+
+    def end(self) -> None:
+        if self.lock is not None:
+            with contextlib.suppress(OSError):
+                self._clear()
+            self.lock.give()
+            self.lock = None
+
+
+class LocalShelf:
+    """A worker's part of a pool on this host."""
+
+    def __init__(self, pool: bytes, number: int) -> None:
+        self.pool = pool
+        self.copier = Copier(pool, b"%s/%s/%d" % (pool, os.fsencode(TEMPORARY), number))
+        self._placed: t.Set[bytes] = set()
+
+    def lacking(self, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
+        if full:
+            return lacking_by_listing(self.pool, wanted) - self._placed
+        return {name for name in wanted if name not in self._placed and not is_held(self.pool, name)}
+
+    def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
+        digest, size = self.copier.copy(source, algorithm)
+        if digest.encode() != name:
+            self.copier.drop()
+            raise Changed(f"rotten: its bytes have the digest {digest}")
+        self.copier.place(names.pool_path(name), size)
+        self._placed.add(name)
+        return size
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.copier.pending)
+
+    @property
+    def full(self) -> bool:
+        return self.copier.full
+
+    def commit(self) -> Rejected:
+        self.copier.commit()
+        self._placed.clear()
+        return []
+
+
+class DryShelf:
+    """A shelf for check mode: it looks, and takes nothing."""
+
+    def __init__(self, look: t.Callable[[t.Sequence[bytes], bool], t.Set[bytes]]) -> None:
+        self.lacking = look
+        self.pending = False
+        self.full = False
+
+    def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
+        return look_at(source).st_size
+
+    def commit(self) -> Rejected:
+        return []
+
+
+def local_look(pool: bytes) -> t.Callable[[t.Sequence[bytes], bool], t.Set[bytes]]:
+    """What a pool on this host lacks, as :meth:`Shelf.lacking`."""
+
+    def look(wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
+        if full:
+            return lacking_by_listing(pool, wanted)
+        return {name for name in wanted if not is_held(pool, name)}
+
+    return look
+
+
+def lacking_by_listing(pool: bytes, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
+    """Which of some names, sorted, a pool does not have: one listing for each folder, no stat."""
+    lacking: t.Set[bytes] = set()
+    folder, held = None, set()
+    for name in wanted:
+        here = names.folder_of(name, 2)
+        if here != folder:
+            folder = here
+            try:
+                with os.scandir(pool + b"/" + here) as entries:
+                    held = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+            except FileNotFoundError:
+                held = set()
+        if name not in held:
+            lacking.add(name)
+    return lacking
