@@ -123,7 +123,8 @@ options:
     type: dict
   in_use:
     description:
-      - What sessions in the target database mean. V(accept) is for a check before Nuxeo is stopped, and for check mode only.
+      - What sessions in the target database mean.
+      - V(accept) is for a check before Nuxeo is stopped, and works in check mode only.
     type: str
     choices: [refuse, accept]
     default: refuse
@@ -195,9 +196,18 @@ in_place:
   type: bool
   sample: false
 server:
-  description: The V(version) and the V(system_identifier) of the server.
+  description: The server's version and identity.
   returned: success
   type: dict
+  contains:
+    version:
+      description: Its version.
+      type: str
+      sample: "15.18"
+    system_identifier:
+      description: Which cluster it is.
+      type: str
+      sample: "7711289764404987112"
 fingerprint:
   description:
     - What changes when anybody changes a row, for O(unchanged_since) of a later run.

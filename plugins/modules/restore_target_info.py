@@ -48,6 +48,12 @@ marker:
   description: What M(nuxeo.platform.restore_marker) has written there. Empty for a folder without a marker.
   returned: success
   type: dict
+unchanged:
+  description:
+    - Whether the file of an H2 database is as it was when the restore had finished.
+    - V(false) for PostgreSQL, which M(nuxeo.platform.postgresql_restore) asks itself.
+  returned: success
+  type: bool
 guarded:
   description: Whether an unfinished restore keeps the server from being started.
   returned: success
@@ -57,6 +63,7 @@ guarded:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
@@ -74,7 +81,9 @@ def main() -> None:
         target = facts_with(p["properties"], *conf)
         marker = read_marker(target["data_dir"]) or {}
         guarded = is_armed(target["conf"])
-    module.exit_json(changed=False, target=target, marker=marker, guarded=guarded)
+    path = target["database"].get("path")
+    unchanged = bool(path) and marker.get("status") == "finished" and marker["database"] == of_h2(path)
+    module.exit_json(changed=False, target=target, marker=marker, unchanged=unchanged, guarded=guarded)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def store_plan(manifest: Manifest, target: Facts, further: t.Sequence[dict[str, 
     """Where each blob store of the set goes, as blob_rsync takes it; and what does not fit."""
     stores, problems = [], []
     known = {store["provider"]: store for store in [*target["blobs"], *further]}
+    default = next((store["provider"] for store in manifest["nuxeo"]["blobs"]), None)
     for provider, saved in sorted(manifest["blobs"].items()):
         store = known.get(provider)
         if store is None:
@@ -64,8 +65,9 @@ def store_plan(manifest: Manifest, target: Facts, further: t.Sequence[dict[str, 
                 "kind": saved["kind"],
                 "digest": saved["digest"],
                 "depth": saved["depth"],
-                "bytes": saved["bytes"],
-                "default": bool(saved.get("default_provider")),
+                "keys": saved["keys"],
+                "bytes": saved.get("bytes", 0),
+                "default": provider == default,
             }
         )
     return stores, problems
@@ -149,6 +151,8 @@ def plan(
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
     :returns: ``already`` (this very set is there and untouched), ``stores``, ``trees``, ``data_dir``, ``lines``, ``problems``
     """
+    if not target:  # it could not be read on the leader itself
+        return {"already": False, "data_dir": None, "stores": [], "trees": [], "problems": node_problems(nodes, True), "lines": []}
     same = bool(marker) and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
     already = same and marker["status"] == "finished" and database.get("changed") is False
     ours = already or (bool(marker) and marker["status"] == "begun")
@@ -177,7 +181,7 @@ def _lines(instance: str, manifest: Manifest, target: Facts, stores: list[dict[s
         f"database {database['kind']} {where} as {database.get('user')}",
         f"data     {target['data_dir']}",
     ]
-    lines += [f"blobs    {store['provider']}: {store['bytes']} bytes to {store['path']}" for store in stores]
+    lines += [f"blobs    {store['provider']}, {store['keys']} to {store['path']}" for store in stores]
     if manifest.get("uncovered"):
         lines.append(f"NOT in the set: {', '.join(manifest['uncovered'])}")
     if already:
