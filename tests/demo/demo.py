@@ -39,7 +39,8 @@ def play(name: str, *words: str) -> float:
     say(f"  $ {' '.join(os.path.relpath(word, REPO) if word.startswith('/') else word for word in command)}")
     command[0] = str(Path(sys.executable).with_name("ansible-playbook"))
     variables = environment(FOLDER / "ansible")
-    variables |= {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "False", "ANSIBLE_CALLBACKS_ENABLED": ""}
+    variables["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "False"
+    del variables["ANSIBLE_CALLBACKS_ENABLED"]
     began = time.monotonic()
     with (FOLDER / f"{name}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
@@ -48,8 +49,8 @@ def play(name: str, *words: str) -> float:
         for line in t.cast("t.Iterable[str]", process.stdout):
             log.write(line)
             if line.startswith("TASK ["):
-                print(f"    {line[6:].split(']')[0]}", flush=True)
-            elif "fatal:" in line or "ERROR" in line or '"msg":' in line or line.startswith("demo "):
+                print(f"    {line[6:].split(']')[0].split(' : ')[-1]}", flush=True)
+            elif line.startswith(("[ERROR]", "fatal:", '    "msg":')) or line.startswith("demo "):
                 print(f"      {line.strip()}", flush=True)
     if process.wait():
         raise SystemExit(f"ansible-playbook ended with {process.returncode}: see {FOLDER / name}.log")
@@ -118,6 +119,7 @@ def run(server: Server) -> bool:
         "restore_database_admin_user": server.user,
         "restore_database_admin_password": server.password,
     }
+    (FOLDER / "backups").mkdir()
     local_inventory(FOLDER / "inventory.json", {"demo": variables}, group="nuxeo")
     instance.start()
     try:
