@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import types
 
@@ -13,14 +14,9 @@ from ._errors import PlatformError
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """``"2.16.1 (dt dec)"`` to ``(2, 16, 1)``: what is compared."""
-    found = []
-    for part in version.split(" ")[0].split("."):
-        digits = "".join(c for c in part if c.isdigit())
-        if not digits:
-            break
-        found.append(int(digits))
-    return tuple(found)
+    """``"2.16.1 (dt dec)"`` to ``(2, 16, 1)``, ``"18beta1"`` to ``(18,)``: what is compared."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def require(names: tuple[str, ...], package: str, minimum: str, reason: str) -> types.ModuleType:
