@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
 import json
 import os
 import pathlib
@@ -15,6 +17,7 @@ import typing as t
 import uuid
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 from servers.search.engines import PASSWORD, NoJdk, Server, wanted
 from servers.search.nuxeo_indices import Curl
 
@@ -106,17 +109,15 @@ def start_module(name: str, options: dict[str, t.Any], check: bool = False) -> s
     return child
 
 
-def end_module(child: subprocess.Popen[str]) -> Result:
-    """What it printed. No secret is ever among it."""
-    out, error = child.communicate(timeout=300)
-    assert PASSWORD not in out + error
-    assert out.strip().startswith("{"), (out, error)
-    return Result(json.loads(out))
-
-
 def run_module(name: str, options: dict[str, t.Any], check: bool = False) -> Result:
-    """Run it to its end."""
-    return end_module(start_module(name, options, check))
+    """Run it to its end in this process, which is quicker."""
+    given = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+    module = importlib.import_module(f"ansible_collections.nuxeo.platform.plugins.modules.{name}")
+    out = io.StringIO()
+    with patch_module_args(given), contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+        module.main()
+    assert PASSWORD not in out.getvalue()
+    return Result(json.loads(out.getvalue()))
 
 
 class Run(t.Protocol):

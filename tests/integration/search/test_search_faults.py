@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -16,7 +17,7 @@ import typing as t
 import pytest
 from servers.search.proxy import Fault, Proxy
 
-from .conftest import arguments, end_module, start_module
+from .conftest import arguments, start_module
 
 if t.TYPE_CHECKING:
     from servers.search.engines import Server
@@ -205,7 +206,8 @@ FAULTS = {
 
 
 def test_a_lost_answer_makes_exactly_one_snapshot(curl: Curl, engine: Server, good: Run, repository: str) -> None:
-    for what, faults in FAULTS.items():
+    for what, known in FAULTS.items():
+        faults = [dataclasses.replace(each) for each in known]
         with Proxy(engine.urls[0], faults) as proxy:
             options = {"repository": "r", "name": "s2", "indices": ["nuxeo-audit"], "timeout": 1.0}
             result = good("es_snapshot", url=[proxy.url], **options)
@@ -226,7 +228,8 @@ RESTORES = {
 
 def test_a_lost_answer_makes_exactly_one_restore(curl: Curl, engine: Server, good: Run, repository: str) -> None:
     curl.ok("DELETE", "/nuxeo-audit")
-    for what, fault in RESTORES.items():
+    for what, known in RESTORES.items():
+        fault = dataclasses.replace(known)
         with Proxy(engine.urls[0], [fault]) as proxy:
             options = {"repository": "r", "name": "s1", "indices": ["nuxeo-audit"], "timeout": 1.0}
             result = good("es_snapshot_restore", url=[proxy.url], **options)
@@ -330,4 +333,4 @@ def test_tls_and_basic_auth_in_front(
         assert not made.failed and made["changed"]
         back = run("es_snapshot_restore", repository="r", name="s2", record=made["record"], overwrite=True, **options)
         assert not back.failed, back["msg"]
-    assert curl.count("nuxeo-audit") == 50 and repository and end_module
+    assert curl.count("nuxeo-audit") == 50 and repository
