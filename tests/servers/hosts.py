@@ -153,7 +153,15 @@ class Lab:
         names = [f"{NETWORK}.{10 + other} h{other}" for other in range(1, count + 1)]
         (root / "etc/hosts").write_text("\n".join(["127.0.0.1 localhost", *names]) + "\n", encoding="utf-8")
         words = ["--name", host, "--hostname", f"h{number}", "--network", f"ns:/run/netns/{host}", "--no-hosts"]
-        words += ["--systemd=always", "-v", f"{self.shared}:/shared", "--rootfs", str(root), "/sbin/init"]
+        words += [
+            "--systemd=always",
+            "--cap-add=SYS_PTRACE",
+            "-v",
+            f"{self.shared}:/shared",
+            "--rootfs",
+            str(root),
+            "/sbin/init",
+        ]
         run("podman", "run", "-d", *words, env=self.environment, timeout=120)
 
     def _wait(self, number: int, timeout: float = 90) -> None:
