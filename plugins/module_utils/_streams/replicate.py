@@ -1,0 +1,404 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the copy of an instance's topics under a new prefix, from the plan to the last
+position."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+import typing as t
+
+from .._io import sha256_file
+from .._progress import Progress
+from . import groups, rights, topics
+from .archive import read_index
+from .cluster import Cluster, Partition
+from .copier import Event, Mismatch, Task
+from .errors import StreamsError
+from .journal import Journal
+from .names import choose
+from .plan import Gaps, Plan, from_archive, from_cluster, settle_out_of_range
+from .snapshot import Snapshot, check_sight, load, take
+from .workers import Job, Workers, share
+
+ATTEMPTS = 3
+SETTLE = 0.5
+
+
+@dataclasses.dataclass
+class Request:
+    """What the operator asked for. Settings are a client's, see connection.settings."""
+
+    source: t.Optional[t.Dict[str, t.Any]]
+    target: t.Dict[str, t.Any]
+    source_prefix: str
+    target_prefix: str
+    state: t.Optional[str]
+    streams: t.Optional[str] = None
+    archive: t.Optional[str] = None
+    until: t.Optional[int] = None
+    positions: t.Optional[str] = None
+    accept_gaps: bool = False
+    include: t.Sequence[str] = ()
+    exclude: t.Sequence[str] = ()
+    empty: t.Sequence[str] = ()
+    replication_factor: int = -1
+    verify: bool = True
+    codec: str = "none"
+    workers: int = 2
+    timeout: float = 30.0
+    stall: float = 300.0
+    check: bool = False
+
+
+class Copy:
+    """One run. ``workers`` were forked before any client was made."""
+
+    def __init__(self, request: Request, workers: Workers, progress: Progress) -> None:
+        self.request, self.workers, self.progress = request, workers, progress
+        self.source = Cluster(request.source, request.timeout) if request.source else None
+        self.target = Cluster(request.target, request.timeout)
+        self.changed = False
+        self.counts: dict[Partition, int] = {}
+        self.target_id = self.target.cluster_id()
+        self.source_id = self.source.cluster_id() if self.source else ""
+        if self.source_id == self.target_id and request.source_prefix == request.target_prefix:
+            raise StreamsError(
+                f"Copy of the topics with prefix '{request.source_prefix}'",
+                "source and target are the same topics",
+                "Give another target_prefix",
+            )
+        self.journal = Journal(request.state, self._inputs())
+
+    def _inputs(self) -> dict[str, t.Any]:
+        request = self.request
+        return {
+            "source": self.source_id,
+            "target": self.target_id,
+            "source_prefix": request.source_prefix,
+            "target_prefix": request.target_prefix,
+            "until": request.until,
+            "streams": sha256_file(request.streams) if request.streams and os.path.exists(request.streams) else None,
+            "archive": bool(request.archive),
+            "positions": request.positions,
+            "include": list(request.include),
+            "exclude": list(request.exclude),
+            "empty": list(request.empty),
+        }
+
+    # -- the plan
+
+    def _recorded(self) -> Snapshot:
+        request = self.request
+        if request.streams:
+            recorded = load(request.streams)
+            if recorded["prefix"] != request.source_prefix:
+                raise StreamsError(
+                    f"Copy with '{request.streams}'",
+                    f"it is of prefix '{recorded['prefix']}', not of '{request.source_prefix}'",
+                    "Give that source_prefix, or another set",
+                )
+            wanted = choose(
+                [x["name"] for x in recorded["topics"]], request.source_prefix, request.include, request.exclude
+            )
+            kept = [topic for topic in recorded["topics"] if topic["name"] in set(wanted.taken)]
+            return {**recorded, "topics": kept, "groups": _only(recorded["groups"], set(wanted.taken))}
+        assert self.source is not None  # noqa: S101 - the module's options see to it
+        check_sight(self.source, request.source_prefix)
+        return take(self.source, request.source_prefix, request.include, request.exclude)
+
+    def _plan(self) -> Plan:
+        request = self.request
+        recorded = self._recorded()
+        if request.archive:
+            plan = from_archive(read_index(request.archive), recorded, request.empty)
+        elif self.source is not None:
+            names = [topic["name"] for topic in recorded["topics"]]
+            rights.refuse(self.source.where, rights.topic_rights(self.source, names, rights.SOURCE))
+            have = request.streams is not None
+            plan = from_cluster(
+                self.source, recorded, request.until, request.empty, choice=request.positions, have_positions=have
+            )
+            if not request.accept_gaps:
+                _refuse_gaps(plan, self.source.where)
+        return settle_out_of_range(plan, request.positions)
+
+    def names(self) -> dict[str, str]:
+        """The target's name of each source topic."""
+        plan = self.journal.plan
+        return {
+            x["name"]: groups.renamed(x["name"], plan["prefix"], self.request.target_prefix) for x in plan["topics"]
+        }
+
+    # -- what speaks against it
+
+    def _preflight(self) -> None:
+        """All problems at once, before the first change."""
+        names = self.names()
+        existing = self.target.topics(sorted(names.values()))
+        ends = self._ends(existing)
+        problems: list[str] = []
+        for topic in self.journal.plan["topics"]:
+            name, entry = names[topic["name"]], self.journal.topic(topic["name"])
+            if name in existing:
+                problems += self._occupied(topic, entry, existing[name], ends)
+            elif entry.get("id"):
+                problems.append(
+                    f"topic '{name}', which this copy has made, is gone: remove the state file to begin again"
+                )
+            else:
+                problems += self._creatable(topic, name)
+        problems += self._strangers(set(names.values()))
+        consumers = groups.target_names(self.journal.plan, self.request.target_prefix)
+        missing = rights.group_rights(self.target, consumers)
+        missing += rights.topic_rights(self.target, sorted(existing), rights.TARGET)
+        problems += [f"this user lacks {right}" for right in missing]
+        if not missing:
+            problems += groups.check_free(self.target, consumers, set(names.values()), self._ours())
+        self._refuse(problems, missing)
+
+    def _refuse(self, problems: list[str], missing: t.Sequence[str] = ()) -> None:
+        if problems:
+            more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
+            raise StreamsError(
+                f"Copy to prefix '{self.request.target_prefix}' on Kafka {self.target.where}",
+                "; ".join(problems[:20]) + more,
+                "Nothing was copied. Give another target_prefix, or clear what is named",
+                {"problems": problems[:20], "missing_rights": list(missing[:20])},
+            )
+
+    def _ends(self, existing: t.Mapping[str, t.Any]) -> dict[Partition, int]:
+        keys = [(name, number) for name, topic in existing.items() for number in range(topic.partitions)]
+        return self.target.offsets(keys, "end")
+
+    def _occupied(self, topic: Plan, entry: dict[str, t.Any], found: t.Any, ends: dict[Partition, int]) -> list[str]:
+        if "id" in entry:
+            if entry["id"] == found.id:
+                return []
+            return [f"topic '{found.name}' was made anew by somebody else: remove the state file and the topic"]
+        records = sum(ends[(found.name, number)] for number in range(found.partitions))
+        if records:
+            return [f"topic '{found.name}' holds {records} records that are not this copy's"]
+        if found.partitions != topic["partition_count"]:
+            return [f"topic '{found.name}' has {found.partitions} partitions, the source {topic['partition_count']}"]
+        return []
+
+    def _creatable(self, topic: Plan, name: str) -> list[str]:
+        factor = self.request.replication_factor
+        refusal = topics.known(self.target, name, topic["partition_count"], factor, topics.held(topic, factor))[2]
+        if refusal.startswith("TOPIC_AUTHORIZATION_FAILED"):
+            return [f"this user lacks CREATE on topic '{name}'"]
+        return [f"topic '{name}' cannot be created: {refusal}"] if refusal else []
+
+    def _strangers(self, planned: set[str]) -> list[str]:
+        """Topics under the target prefix that Nuxeo would take for its own and that this copy does not make."""
+        names = [name for name in self.target.topic_names() if name not in planned]
+        try:
+            found = choose(names, self.request.target_prefix, (), self.request.exclude).taken
+        except StreamsError:
+            return []  # perhaps another instance's: they are not touched
+        ends = self._ends(self.target.topics(found))
+        return [
+            f"topic '{name}' of the target prefix holds {end} records"
+            for (name, _n), end in sorted(ends.items())
+            if end
+        ]
+
+    def _ours(self) -> t.Optional[groups.Positions]:
+        if self.journal.phase == "copying":
+            return None
+        return groups.translate(self.journal, self.request.target_prefix)
+
+    # -- the work
+
+    def run(self) -> None:
+        """All of it, from where an earlier run stopped."""
+        if self.journal.load() and self.journal.phase in ("finished", "released"):
+            self._still_there()
+            return
+        if not self.journal.data:
+            plan = self._plan()
+            self.journal.data = {"plan": plan, "phase": "copying", "topics": {}, "partitions": {}}
+            self._preflight()
+            self.changed = True
+            if self.request.check:
+                self._count()
+                return
+            self.journal.begin(plan, {"cluster_id": self.target_id, "prefix": self.request.target_prefix})
+        else:
+            self._preflight()
+            self.changed = True
+            if self.request.check:
+                self._count()
+                return
+        self._copy_all()
+        self._finish()
+
+    def _still_there(self) -> None:
+        """A finished copy is only then the same when its topics are."""
+        names = self.names()
+        existing = self.target.topics(sorted(names.values()))
+        for source, name in names.items():
+            entry = self.journal.topic(source)
+            if name not in existing or existing[name].id != entry["id"]:
+                raise StreamsError(
+                    f"Copy with state file '{self.request.state}'",
+                    f"it is finished, but topic '{name}' was deleted or made anew since",
+                    "Remove the state file to copy again",
+                )
+
+    def _copy_all(self) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                self._create()
+                self._copy()
+                self._check_counts()
+                self._verify()
+                return
+            except Mismatch as error:
+                if attempt == ATTEMPTS - 1:
+                    raise StreamsError("Copy of " + str(error), "it differs after several attempts") from error
+                self._again(error.topic)
+
+    def _again(self, source: str) -> None:
+        """Give up one target topic of this copy's own, whose content is not what it has to be."""
+        name = self.names()[source]
+        self.target.delete(name)
+        end = time.monotonic() + self.request.timeout
+        while self.target.topics([name]) and time.monotonic() < end:
+            time.sleep(0.2)
+        self.journal.forget(source)
+
+    def _create(self) -> None:
+        problems: list[str] = []
+        topics.create_all(self.target, self.journal, self.names(), self.request.replication_factor, problems)
+        missing = [] if problems else rights.topic_rights(self.target, sorted(self.names().values()), rights.TARGET)
+        problems += [f"this user lacks {right}" for right in missing]
+        self._refuse(problems, missing)
+
+    def _settled(self) -> dict[Partition, int]:
+        """What the target holds, once nothing comes any more from a run that was killed."""
+        names = self.names()
+        found = self.target.topics(sorted(names.values()))
+        before = self._ends(found)
+        while any(before.values()):
+            time.sleep(SETTLE)
+            after = self._ends(found)
+            if after == before:
+                break
+            before = after
+        back = {name: source for source, name in names.items()}
+        return {(back[name], number): end for (name, number), end in before.items()}
+
+    def _job(self, kind: str, tasks: list[Task]) -> Job:
+        request = self.request
+        largest = max([topics.largest_message(x["configs"]) for x in self.journal.plan["topics"]] or [0])
+        return Job(
+            kind=kind,
+            tasks=tasks,
+            source=request.source or {},
+            target=request.target,
+            group=f"{request.source_prefix if kind != 'verify' else request.target_prefix}platform-copy",
+            timeout=request.timeout,
+            stall=request.stall,
+            archive=request.archive or "",
+            codec=request.codec,
+            largest=largest,
+        )
+
+    def _run(self, kind: str, tasks: list[Task]) -> None:
+        jobs = [self._job(kind, part) for part in share(tasks, self.request.workers)]
+        self.counts = {(task.topic, task.partition): task.index for task in tasks}
+        self.progress.update(0, sum(task.end - task.start for task in tasks), f"streams {kind}")
+        try:
+            self.workers.run(jobs, self._take, self._tick)
+        finally:
+            self.journal.save()
+
+    def _take(self, event: Event) -> None:
+        self.journal.take(event)
+        if event[0] == "mark":
+            self.counts[(event[1], event[2])] = event[3]
+            self.progress.update(sum(self.counts.values()))
+
+    def _tick(self) -> None:
+        self.progress.check()
+        self.journal.tick()
+
+    def _tasks(self, there: dict[Partition, int]) -> list[Task]:
+        return self.journal.tasks(self.names(), there, self.request.accept_gaps)
+
+    def _copy(self) -> None:
+        there = self._settled()
+        self._run("copy", self._tasks(there))
+        for topic in self.journal.plan["topics"]:
+            for part in topic["partitions"]:
+                report = self.journal.partition((topic["name"], part["partition"])).get("done")
+                if report and part.get("expected") and report["sha256"] != part["expected"]:
+                    raise StreamsError(
+                        f"Copy of '{topic['name']}', partition {part['partition']}, from '{self.request.archive}'",
+                        "its records are not those that were archived",
+                        "Take another set",
+                    )
+
+    def _count(self) -> None:
+        """Check mode: the records are read, and nothing is written."""
+        self.journal.path = None
+        self.journal.data["partitions"] = {}
+        self._run("count", self._tasks({}))
+
+    def _done(self) -> dict[Partition, dict[str, t.Any]]:
+        found = {}
+        for topic in self.journal.plan["topics"]:
+            for part in topic["partitions"]:
+                key = (topic["name"], part["partition"])
+                report = self.journal.partition(key).get("done")
+                found[key] = report or {"records": 0}
+        return found
+
+    def _check_counts(self) -> None:
+        """Every partition holds as many records as were wanted: none lost, none twice, none of anybody else."""
+        there = self._settled()
+        for key, report in sorted(self._done().items()):
+            if there[key] != report["records"]:
+                raise Mismatch(key[0], key[1], f"the target holds {there[key]} records of {report['records']}")
+
+    def _verify(self) -> None:
+        """Read all back and compare the digests."""
+        if not self.request.verify:
+            return
+        tasks = []
+        for (topic, number), report in sorted(self._done().items()):
+            entry = self.journal.partition((topic, number))
+            if report["records"] and "verified" not in entry:
+                task = Task(topic, number, self.names()[topic], 0, report["records"], there=report["records"])
+                tasks.append(task)
+        self._run("verify", tasks)
+        for task in tasks:
+            entry = self.journal.partition((task.topic, task.partition))
+            if entry["verified"] != [entry["done"]["records"], entry["done"]["sha256"]]:
+                raise Mismatch(task.topic, task.partition, "what was read back has another digest")
+
+    def _finish(self) -> None:
+        names = [*topics.COPYING, "max.message.bytes"]
+        topics.set_final(self.target, self.journal, names, self.request.replication_factor)
+        if self.journal.phase == "copying":
+            self.journal.enter("copied")
+        wanted = groups.translate(self.journal, self.request.target_prefix)
+        consumers = groups.target_names(self.journal.plan, self.request.target_prefix)
+        self._refuse(groups.check_free(self.target, consumers, set(self.names().values()), wanted))
+        groups.commit(self.target, wanted)
+        self.journal.enter("finished")
+
+
+def _only(found: list[Snapshot], names: set[str]) -> list[Snapshot]:
+    return [{**g, "positions": [p for p in g["positions"] if p["topic"] in names]} for g in found]
+
+
+def _refuse_gaps(plan: Plan, where: str) -> None:
+    gaps = Gaps()
+    gaps.found = plan["gaps"]
+    gaps.refuse(where)

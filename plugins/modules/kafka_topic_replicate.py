@@ -1,0 +1,334 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kafka_topic_replicate
+short_description: Copy an instance's topics up to a cut under a new prefix, with every consumer group where it was
+version_added: 1.0.0
+description:
+  - Copies the topics of a Nuxeo instance from O(source_prefix) to O(target_prefix), in the same Kafka cluster or to
+    another, up to the offsets that a backup has recorded (O(streams)) or up to a time (O(until)).
+  - Partition, order, key, value, headers and timestamp of every record are kept. Records of aborted transactions are
+    not copied. The settings of the topics come over; the number of replicas is the target's.
+  - Every consumer group gets its recorded position under the new prefix, translated to the first copied record at or
+    after it.
+  - Retention and compaction are held on the new topics, since copied records are old. Call the module once more with
+    O(retention=released) when Nuxeo has caught up.
+  - A run that was killed is finished by running it again. No record comes twice. A finished copy is not changed by
+    running it again, whatever Nuxeo has done with it since.
+  - With O(archive_dest) the records of unfinished work are written to files instead, and with O(archive) read from
+    such.
+author:
+  - Nuxeo Platform collection contributors (@nuxeo)
+options:
+  source_prefix:
+    description: The prefix of the topics and groups to copy. Default is C(kafka.topicPrefix) of O(nuxeo_conf).
+    type: str
+  target_prefix:
+    description:
+      - The prefix of the new topics and groups.
+      - They must not hold anything, except what an earlier run of this very copy has written there.
+    type: str
+  target:
+    description: How the target cluster is reached. By default it is the source cluster, by the same options.
+    type: dict
+    suboptions:
+      bootstrap_servers: {description: Brokers to begin with., type: list, elements: str}
+      security_protocol:
+        description: How to speak to the brokers.
+        type: str
+        choices: [PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, SSL]
+      sasl_mechanism:
+        description: How to log in.
+        type: str
+        choices: [PLAIN, SCRAM-SHA-256, SCRAM-SHA-512]
+      sasl_username: {description: The user to log in as., type: str}
+      sasl_password: {description: Its password., type: str}
+      ssl_cafile: {description: "Certificates of the authorities to trust, PEM.", type: path}
+      ssl_certfile: {description: "This client's certificate, PEM.", type: path}
+      ssl_keyfile: {description: "Its private key, PEM.", type: path}
+      ssl_key_password: {description: The password of the private key., type: str}
+      ssl_check_hostname:
+        description: Whether the name in the broker's certificate must be the one that it was reached by.
+        type: bool
+        default: true
+      extra_config: {description: Further settings of librdkafka., type: dict}
+  streams:
+    description:
+      - The C(streams.json) of a backup, as M(nuxeo.platform.kafka_topic_info) has written it. Its topics are copied
+        up to its stable end offsets, and its positions are translated.
+    type: path
+  until:
+    description:
+      - The cut by time, ISO 8601 with a zone, compared with the timestamp of every record; the moment itself is within.
+      - Records may be out of order in a partition, so each partition is read to its end.
+      - With O(streams) the positions and topics are those of the backup, without it those of today, see O(positions).
+    type: str
+  positions:
+    description:
+      - Where groups begin that have no usable position. These are all groups where the copy is by O(until) alone,
+        and with O(streams) those whose position was past the end of its partition.
+      - V(start) repeats work, V(end) skips work. There is no default, so that nobody does either unknowingly.
+    type: str
+    choices: [start, end]
+  state:
+    description:
+      - A file on the host that runs the module in which the copy keeps whose topics it has made and how far it is.
+      - Needed with O(target_prefix). Keep it until retention is released.
+    type: path
+  archive:
+    description: Read the records from an archive that O(archive_dest) has written. Needs O(streams) of the same backup.
+    type: path
+  archive_dest:
+    description:
+      - Write the records of unfinished work to this folder, one Avro object container file per partition, from the
+        lowest position of any group to the end. Needs O(streams).
+      - A topic that no group has a position on is written whole.
+    type: path
+  include:
+    description: As in M(nuxeo.platform.kafka_topic_info).
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description: As in M(nuxeo.platform.kafka_topic_info).
+    type: list
+    elements: str
+    default: []
+  empty:
+    description: Globs on what follows the prefix. These topics are created without records, since theirs are useless
+      later.
+    type: list
+    elements: str
+    default: [pubsub, pubsub-*, internal-*, input-null]
+  accept_gaps:
+    description:
+      - Go on where the source has lost records that are wanted (expired below a position, topic deleted or made
+        anew). They are returned in RV(gaps).
+      - Also write the time 1970-01-01T00:00:00.001Z for a record of one millisecond before, which the client library
+        cannot write; see RV(timestamps_altered).
+    type: bool
+    default: false
+  replication_factor:
+    description: Replicas of the new topics. V(-1) is the default of the target's brokers.
+    type: int
+    default: -1
+  retention:
+    description:
+      - V(held) copies, and leaves retention and compaction of the new topics off.
+      - V(released) copies nothing. It sets both of a finished copy to what they are on the source.
+    type: str
+    choices: [held, released]
+    default: held
+  wait_for_groups:
+    description: Whether O(retention=released) fails while a group has not caught up with what was copied.
+    type: bool
+    default: true
+  verify:
+    description: Whether all that was written is read back and its SHA-256 compared.
+    type: bool
+    default: true
+  compression_type:
+    description: How new batches are compressed. A topic whose own setting names a codec is stored with that one.
+    type: str
+    choices: [none, gzip, snappy, lz4, zstd]
+    default: none
+  workers:
+    description: How many processes copy. Each takes whole partitions.
+    type: int
+    default: 2
+  stall_timeout:
+    description: After how many seconds without any record read or acknowledged the copy fails. It can be run again.
+    type: float
+    default: 300.0
+  report:
+    description: A file for the report per partition, JSON, mode 0600.
+    type: path
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+  - nuxeo.platform.kafka
+  - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.progress
+attributes:
+  check_mode:
+    support: full
+    details: Reads all records of the source to tell how many would be copied, and writes nothing.
+  diff_mode:
+    support: full
+    details: Shows the topics and the group positions.
+  idempotent:
+    support: full
+notes:
+  - Needs READ and DESCRIBE on the topics of the source; on those of the target CREATE, WRITE, READ, ALTER_CONFIGS and
+    DESCRIBE_CONFIGS; READ on the groups of the target. Without O(streams) also DESCRIBE_CONFIGS on the topics and
+    DESCRIBE on the groups of the source. DELETE on the target's topics is only used when a topic of this copy has to
+    be begun anew.
+  - A topic whose timestamps are those of the broker (C(LogAppendTime)) keeps the times of its copied records, which are
+    marked as C(CreateTime) then, since Kafka lets no client do otherwise. The setting itself comes over.
+  - The digest in the report is that of all records of a partition in order. Of each it takes the timestamp (8
+    bytes), the lengths of key and value and the number of headers (4 bytes each, -1 for null), key, value, and of
+    each header the lengths of name and value, name and value. All numbers are big-endian.
+seealso:
+  - module: nuxeo.platform.kafka_topic_info
+requirements:
+  - fastavro >= 1.9.0 (Python library) for O(archive) and O(archive_dest)
+"""
+
+EXAMPLES = r"""
+- name: Archive the unfinished work in the set
+  nuxeo.platform.kafka_topic_replicate:
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    streams: /srv/backup/prod/sets/.partial-1f2e/streams.json
+    archive_dest: /srv/backup/prod/sets/.partial-1f2e/streams
+
+- name: Copy the topics of a set under a new prefix
+  nuxeo.platform.kafka_topic_replicate:
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    source_prefix: nuxeo-
+    target_prefix: nuxeo-20261123-
+    streams: /srv/backup/prod/sets/20261123T020004Z/streams.json
+    state: /var/lib/nuxeo/restore-streams.json
+    report: /var/lib/nuxeo/restore-streams-report.json
+
+- name: Let retention work again
+  nuxeo.platform.kafka_topic_replicate:
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    source_prefix: nuxeo-
+    target_prefix: nuxeo-20261123-
+    streams: /srv/backup/prod/sets/20261123T020004Z/streams.json
+    state: /var/lib/nuxeo/restore-streams.json
+    retention: released
+
+- name: The documented procedure, by time alone
+  nuxeo.platform.kafka_topic_replicate:
+    bootstrap_servers: [kafka1:9092]
+    source_prefix: nuxeo-
+    target_prefix: restored-
+    until: "2026-11-23T02:00:04.512Z"
+    positions: start
+    state: /var/lib/nuxeo/restore-streams.json
+"""
+
+RETURN = r"""
+phase:
+  description: V(finished) or V(released) after a copy, V(copying) in check mode, V(archived) with O(archive_dest).
+  type: str
+  returned: always
+topics:
+  description: The topics, sorted by their source's name, at most 200.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    source: {description: The source topic., type: str}
+    target: {description: The target topic., type: str}
+    empty: {description: Whether it is created without records., type: bool}
+    partitions: {description: How many partitions it has., type: int}
+    records: {description: How many records were or would be copied., type: int}
+    bytes: {description: The size of their keys, values and headers., type: int}
+topic_count: {description: How many topics there are., type: int, returned: always}
+partitions: {description: How many partitions there are., type: int, returned: always}
+records: {description: How many records were or would be copied., type: int, returned: always}
+bytes: {description: "The size of their keys, values and headers.", type: int, returned: always}
+groups: {description: How many groups got positions., type: int, returned: always}
+positions: {description: How many positions there are., type: int, returned: always}
+missing_positions:
+  description:
+    - Partitions without a position for a group that has one elsewhere in the topic. It begins there with the first
+      record, as it would have done on the source. At most 20.
+  type: list
+  elements: dict
+  returned: always
+missing_position_count: {description: How many there are., type: int, returned: always}
+gaps:
+  description: What is wanted and was not to be had, with topic, partition, offsets and number of records. At most 20.
+  type: list
+  elements: dict
+  returned: always
+gap_count: {description: How many there are., type: int, returned: always}
+timestamps_altered: {description: Records whose time could not be kept., type: int, returned: always}
+until: {description: The cut by time., type: str, returned: always}
+beyond_cut_records: {description: Records that were read beyond the cut., type: int, returned: always}
+lag:
+  description: Groups that have not come to the end of what was copied, with the number of records. At most 20.
+  type: list
+  elements: dict
+  returned: always
+settings_changed: {description: Topics whose retention was released., type: list, elements: dict, returned: always}
+duration: {description: "How long it took, in seconds.", type: float, returned: always}
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS, Spec
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams import entry, options
+
+SPEC: Spec = {
+    "source_prefix": {"type": "str"},
+    "target_prefix": {"type": "str"},
+    "target": {"type": "dict", "options": options.CONNECTION},
+    "streams": {"type": "path"},
+    "until": {"type": "str"},
+    "positions": {"type": "str", "choices": ["start", "end"]},
+    "state": {"type": "path"},
+    "archive": {"type": "path"},
+    "archive_dest": {"type": "path"},
+    "include": {"type": "list", "elements": "str", "default": []},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "empty": {"type": "list", "elements": "str", "default": ["pubsub", "pubsub-*", "internal-*", "input-null"]},
+    "accept_gaps": {"type": "bool", "default": False},
+    "replication_factor": {"type": "int", "default": -1},
+    "retention": {"type": "str", "choices": ["held", "released"], "default": "held"},
+    "wait_for_groups": {"type": "bool", "default": True},
+    "verify": {"type": "bool", "default": True},
+    "compression_type": {"type": "str", "choices": ["none", "gzip", "snappy", "lz4", "zstd"], "default": "none"},
+    "workers": {"type": "int", "default": 2},
+    "stall_timeout": {"type": "float", "default": 300.0},
+    "report": {"type": "path"},
+}
+
+
+def diff(result: dict[str, t.Any]) -> dict[str, str]:
+    """What a diff shows: the topics that come into being, and settings that change."""
+    lines = [f"{topic['target']}: {topic['records']} records" for topic in result["topics"] if result["changed"]]
+    before = []
+    if result["settings_changed"]:
+        lines = [f"{one['topic']}: {sorted(one['after'].items())}" for one in result["settings_changed"]]
+        before = [f"{one['topic']}: {sorted(one['before'].items())}" for one in result["settings_changed"]]
+    return {"before": "".join(f"{line}\n" for line in before), "after": "".join(f"{line}\n" for line in lines)}
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={**SPEC, **options.CONNECTION, **options.TIMES, **NUXEO_CONF, **PROGRESS},
+        mutually_exclusive=[("target_prefix", "archive_dest"), ("archive", "archive_dest"), ("archive", "until")],
+        required_one_of=[
+            ("source_prefix", "nuxeo_conf"),
+            ("target_prefix", "archive_dest"),
+            ("streams", "until"),
+        ],
+        required_by={"target_prefix": ("state",), "archive": ("streams",), "archive_dest": ("streams",)},
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not 1 <= params["workers"] <= 64:
+        module.fail_json(msg=f"Option workers is {params['workers']}: it must be from 1 to 64.")
+    with fail_json_on_error(module), options.client_settings(params, module.run_command) as make:
+        prefix = params["source_prefix"] or options.prefix_of(params)
+        result = entry.run(params, make, module.check_mode, prefix)
+    if result["gap_count"]:
+        module.warn(f"{result['gap_count']} ranges of records were lost at the source, see gaps.")
+    if result["missing_position_count"]:
+        module.warn(f"{result['missing_position_count']} positions are missing, see missing_positions.")
+    module.exit_json(diff=diff(result), **result)
+
+
+if __name__ == "__main__":
+    main()

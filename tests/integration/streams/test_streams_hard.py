@@ -1,0 +1,315 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes a real cluster hard: transactions, compaction, retention, lost records, other instances, active members."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from confluent_kafka import TopicPartition
+from servers.kafka.tools import DAY, Failed, Row
+
+NOW = int(time.time() * 1000)
+
+
+def rows(numbers, value=b"v"):
+    return [Row(NOW, b"%d" % n, value, ()) for n in numbers]
+
+
+def send_numbers(copying, rest, numbers, partition=0, moment=NOW, **settings):
+    records = [(partition, moment, b"%d" % n, b"v") for n in numbers]
+    copying.site.send(copying.name(rest), records, **settings)
+
+
+def transaction(copying, topic, numbers, end):
+    producer = copying.site.producer(transactional_id=f"x{numbers}", transaction_timeout_ms=60000)
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for number in numbers:
+        producer.produce(topic, b"v", b"%d" % number, 0, timestamp=NOW)
+    producer.flush(30)
+    if end == "commit":
+        producer.commit_transaction(30)
+    elif end == "abort":
+        producer.abort_transaction(30)
+    return producer
+
+
+def test_transactions_and_positions_among_their_marks(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    transaction(copying, topic, range(5), "commit")  # offsets 0 to 4, mark at 5
+    transaction(copying, topic, range(5, 10), "abort")  # 6 to 10, mark at 11
+    transaction(copying, topic, range(10, 15), "commit")  # 12 to 16, mark at 17
+    wanted = {0: 0, 4: 4, 5: 5, 6: 5, 11: 5, 12: 5, 13: 6, 16: 9, 17: 10, 18: 10}
+    for offset in wanted:
+        copying.site.commit(copying.name(f"work-g{offset}"), {(topic, 0): offset})
+    held = transaction(copying, topic, range(90, 95), "open")
+    send_numbers(copying, "work-a", [99])
+    told = copying.backup()
+    assert told["open_transactions"] == [{"topic": topic, "partition": 0, "stable": 18, "end": 24}]
+    assert "open transaction" in " ".join(told["warnings"])
+    held.commit_transaction(30)
+    assert copying.restore()["records"] == 10
+    assert copying.site.rows(copying.copied("work-a")) == rows([*range(5), *range(10, 15)])
+    for offset, place in wanted.items():
+        assert copying.site.positions(copying.copied(f"work-g{offset}")) == {(copying.copied("work-a"), 0): place}
+
+
+def test_holes_of_compaction_at_the_tail_and_tombstones(copying):
+    topic = copying.name("work-c")
+    copying.site.create(topic, cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio=0.01,
+                        delete_retention_ms=3_600_000)
+    for turn in range(3):
+        copying.site.send(topic, [(0, NOW + turn, b"k%d" % n, b"%d" % turn) for n in range(20)])
+        time.sleep(0.2)
+    copying.site.send(topic, [(0, NOW, b"k1", None)])
+    time.sleep(0.2)
+    transaction(copying, topic, range(100, 105), "abort")  # the log ends with what no reader sees
+    copying.backup()  # the end is behind that
+    copying.site.commit(copying.name("work-g"), {(topic, 0): 45})
+    copying.backup()
+    end = time.monotonic() + 40
+    while len(copying.site.rows(topic)) > 21:
+        assert time.monotonic() < end, "the log was not compacted"
+        copying.site.send(topic, [(0, NOW, b"roll", b"r")])
+        time.sleep(0.5)
+    before = copying.site.rows(topic)
+    kept = [row for row in before if row.key != b"roll"]
+    result = copying.restore()
+    assert result["records"] == len(kept) < 61
+    copied = copying.site.rows(copying.copied("work-c"))
+    assert copied == kept and Row(NOW, b"k1", None, ()) in copied
+    place = copying.site.positions(copying.copied("work-g"))[(copying.copied("work-c"), 0)]
+    assert copied[place].value == b"2" and 0 < place < len(copied)
+    assert copying.site.configs(copying.copied("work-c"))["cleanup.policy"] == "delete"  # held
+
+
+def test_records_lost_below_a_position_are_an_error_or_a_gap(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic, 2)
+    send_numbers(copying, "work-a", range(100))
+    send_numbers(copying, "work-a", range(100), partition=1)
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 10, (topic, 1): 60})
+    copying.backup()
+    copying.site.delete_records(topic, 0, 30)
+    copying.site.delete_records(topic, 1, 50)  # nobody needs these
+    with pytest.raises(Failed) as error:
+        copying.restore()
+    gap = {"topic": topic, "partition": 0, "from": 10, "to": 30, "records": 20, "why": "expired"}
+    assert error.value.result["gaps"] == [gap]
+    assert f"topic '{topic}', partition 0, offsets 10 to 29" in error.value.result["msg"]
+    assert not [name for name in copying.site.admin.list_topics(timeout=10).topics if name.startswith(copying.target)]
+    result = copying.restore(accept_gaps=True)
+    assert result["gaps"] == [gap] and result["records"] == 120
+    assert copying.site.positions(copying.copied("work-a")) == {
+        (copying.copied("work-a"), 0): 0, (copying.copied("work-a"), 1): 10}
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_a_topic_that_was_deleted_or_made_anew(copying, anew):
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    copying.site.create(copying.name("work-b"))
+    send_numbers(copying, "work-a", range(50))
+    send_numbers(copying, "work-b", range(7))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 10})
+    copying.backup()
+    copying.site.delete(topic)
+    if anew:
+        copying.site.create(topic)
+        send_numbers(copying, "work-a", range(900, 990))
+    with pytest.raises(Failed, match="made anew" if anew else "deleted"):
+        copying.restore()
+    result = copying.restore(accept_gaps=True)
+    assert result["records"] == 7 and result["gap_count"] == 1 and result["gaps"][0]["records"] == 50
+    assert copying.site.rows(copying.copied("work-a")) == []
+    assert copying.site.positions(copying.copied("work-a")) == {(copying.copied("work-a"), 0): 0}
+
+
+def test_old_records_outlive_sweeps_until_retention_is_released(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic, retention_ms=30 * DAY, segment_bytes=1_048_576)
+    send_numbers(copying, "work-a", range(50), moment=NOW - 10 * DAY)
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 10})
+    copying.site.alter(topic, retention_ms=11 * DAY)
+    copying.backup()
+    from pathlib import Path
+    told = Path(copying.streams).read_text().replace(str(11 * DAY), str(7 * DAY))  # as where retention just has not run
+    Path(copying.streams).write_text(told)
+    result = copying.restore()
+    new = copying.copied("work-a")
+    assert copying.site.configs(new)["retention.ms"] == "-1"
+    time.sleep(4)  # several sweeps
+    assert len(copying.site.rows(new)) == 50
+    assert result["lag"] == [{"group": copying.copied("work-a"), "records": 40}]
+    with pytest.raises(Failed, match="not caught up"):
+        copying.restore(retention="released")
+    assert copying.site.configs(new)["retention.ms"] == "-1"
+    copying.site.commit(copying.copied("work-a"), {(new, 0): 50})
+    told = copying.restore(retention="released", check=True)
+    assert told["changed"] and copying.site.configs(new)["retention.ms"] == "-1"
+    released = copying.restore(retention="released")
+    assert released["changed"] and released["phase"] == "released"
+    assert copying.site.configs(new) == {"retention.ms": str(7 * DAY), "segment.bytes": "1048576"}
+    assert not copying.restore(retention="released")["changed"]
+    assert not copying.restore()["changed"]
+    end = time.monotonic() + 30
+    while copying.site.rows(new):  # the test's own proof that the sweeps do work
+        assert time.monotonic() < end
+        time.sleep(1)
+
+
+def test_times_of_the_broker_and_times_that_a_broker_refuses(copying):
+    stamped = copying.name("work-stamped")
+    copying.site.create(stamped, message_timestamp_type="LogAppendTime")
+    send_numbers(copying, "work-stamped", range(10), moment=5)
+    future = copying.name("work-future")
+    copying.site.create(future, message_timestamp_after_max_ms=2**62)
+    send_numbers(copying, "work-future", range(10), moment=NOW + 30 * DAY)
+    copying.site.alter(future, message_timestamp_after_max_ms=1000)
+    time.sleep(0.3)
+    copying.backup()
+    copying.restore()
+    assert copying.site.rows(copying.copied("work-stamped")) == copying.site.rows(stamped)
+    assert copying.site.rows(stamped)[0].time > NOW - 60_000
+    assert copying.site.configs(copying.copied("work-stamped"))["message.timestamp.type"] == "LogAppendTime"
+    assert copying.site.rows(copying.copied("work-future")) == copying.site.rows(future)
+    assert copying.site.configs(copying.copied("work-future"))["message.timestamp.after.max.ms"] == "1000"
+
+
+def test_a_record_of_the_first_millisecond_is_not_dated_now(copying):
+    from kafka import KafkaProducer  # confluent-kafka cannot write it
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    producer = KafkaProducer(bootstrap_servers=copying.site.bootstrap.split(","))
+    producer.send(topic, b"v", b"k", partition=0, timestamp_ms=0)
+    producer.flush(10)
+    producer.close()
+    copying.backup()
+    with pytest.raises(Failed, match="1970-01-01"):
+        copying.restore()
+    result = copying.restore(accept_gaps=True)
+    assert result["timestamps_altered"] == 1
+    assert copying.site.rows(copying.copied("work-a")) == [Row(1, b"k", b"v", ())]
+
+
+def test_target_that_holds_anything_or_is_consumed_is_refused(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    send_numbers(copying, "work-a", range(10))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 3})
+    copying.backup()
+    copying.site.create(copying.copied("work-a"))
+    send = [(0, NOW, b"k", b"somebody's")]
+    copying.site.send(copying.copied("work-a"), send)
+    copying.site.create(copying.copied("audit-audit"))
+    copying.site.send(copying.copied("audit-audit"), send)
+    with pytest.raises(Failed) as error:
+        copying.restore()
+    assert "holds 1 records that are not this copy's" in error.value.result["msg"]
+    assert f"'{copying.copied('audit-audit')}' of the target prefix holds 1" in error.value.result["msg"]
+    copying.site.delete(copying.copied("audit-audit"))
+    copying.site.delete(copying.copied("work-a"))
+    copying.site.create(copying.copied("work-a"))  # empty is taken
+    member = copying.site.member(copying.copied("work-a"), copying.copied("work-a"))
+    try:
+        with pytest.raises(Failed, match="1 active members"):
+            copying.restore()
+        assert copying.site.rows(copying.copied("work-a")) == []
+    finally:
+        member.close()
+    assert copying.restore()["records"] == 10
+    assert copying.site.configs(copying.copied("work-a"))["retention.ms"] == "-1"
+
+
+def test_positions_past_the_end_need_the_operators_word(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    send_numbers(copying, "work-a", range(10))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 10_000})
+    copying.backup()
+    with pytest.raises(Failed, match="past the end"):
+        copying.restore()
+    copying.restore(positions="start")
+    assert copying.site.positions(copying.copied("work-a")) == {(copying.copied("work-a"), 0): 0}
+
+
+def test_two_instances_on_one_broker(copying):
+    other = copying.source + "test-"
+    for rest in ("audit-audit", "bulk-command", "work-x"):
+        for prefix in (copying.source, other):
+            copying.site.create(prefix + rest)
+            copying.site.send(prefix + rest, [(0, NOW, b"k", prefix.encode())])
+            copying.site.commit(prefix + rest, {(prefix + rest, 0): 1})
+    told = copying.backup()
+    assert [topic["name"][len(copying.source):] for topic in told["topics"]] == ["audit-audit", "bulk-command", "work-x"]
+    assert [group["name"][len(copying.source):] for group in told["groups"]] == ["audit-audit", "bulk-command", "work-x"]
+    assert {one["name"] for one in told["left_out"]} == {other + r for r in ("audit-audit", "bulk-command", "work-x")}
+    assert copying.restore()["topic_count"] == 3
+    copying.site.create(copying.source + "more-audit-audit")
+    with pytest.raises(Failed, match="more-audit-audit") as error:
+        copying.backup()
+    assert error.value.result["ambiguous"] == [copying.source + "more-audit-audit"]
+    assert copying.backup(exclude=["more-*"])["topic_count"] == 3
+    assert copying.backup(include=["more-*"])["topic_count"] == 4
+
+
+def test_positions_first_then_ends(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    send_numbers(copying, "work-a", range(10))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 3})
+    first = copying.backup()
+    send_numbers(copying, "work-a", range(10, 20))
+    copying.site.create(copying.name("work-new"))
+    send_numbers(copying, "work-new", range(4))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 15})
+    second = copying.backup(positions=copying.streams)
+    assert second["positions_taken"] == first["positions_taken"] < second["ends_taken"]
+    assert copying.restore()["records"] == 24
+    assert copying.site.positions(copying.copied("work-a")) == {(copying.copied("work-a"), 0): 3}
+
+
+def test_records_deleted_ahead_of_the_reader(copying):
+    """The plan is made, then the source loses records: not a silent hole."""
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    send_numbers(copying, "work-a", range(1000))
+    copying.backup()
+    from servers.kafka.kill import Stop
+
+    stopped = Stop(copying, after="topics")  # killed when the topics are there
+    stopped.run()
+    copying.site.delete_records(topic, 0, 700)
+    with pytest.raises(Failed, match="deleted ahead of the reader: offsets 0 to 699"):
+        copying.restore()
+    result = copying.restore(accept_gaps=True)
+    assert result["records"] == 300 and result["gaps"][0]["records"] == 700
+    assert copying.site.rows(copying.copied("work-a")) == rows(range(700, 1000))
+
+
+def test_the_clusters_own_offsets_are_not_used_for_another_cluster(copying):
+    import json
+    from pathlib import Path
+    copying.site.create(copying.name("work-a"))
+    copying.backup()
+    content = json.loads(Path(copying.streams).read_text())
+    Path(copying.streams).write_text(json.dumps({**content, "cluster_id": "another"}))
+    with pytest.raises(Failed, match="recorded on cluster another"):
+        copying.restore()
+
+
+def test_a_partition_of_the_lag_is_seen_by_the_tool_of_debian(copying):
+    """Read back by a third client: kcat."""
+    import subprocess
+    copying.site.create(copying.name("work-a"))
+    send_numbers(copying, "work-a", range(100))
+    copying.backup()
+    copying.restore()
+    command = ["kcat", "-C", "-q", "-e", "-b", copying.site.bootstrap, "-t", copying.copied("work-a"), "-f", "%k %s %T\n"]
+    lines = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert lines == [f"{n} v {NOW}" for n in range(100)]
+    assert TopicPartition is not None
