@@ -16,7 +16,9 @@ description:
   - The other way, from pool to store, it brings what is missing or wrong there, and nothing else.
 options:
   src:
-    description: Where blobs are copied from, a pool or the root of a blob store (the folder that has C(config.xml)).
+    description:
+      - Where blobs are copied from, a pool or the root of a blob store (the folder that has C(config.xml)).
+      - A pool can be on another host, C(host:path), a store is on this one.
     type: str
     required: true
   src_layout:
@@ -25,7 +27,7 @@ options:
     choices: [store, pool]
     default: store
   dest:
-    description: Where blobs are copied to. A pool is made when it is missing.
+    description: Where blobs are copied to. It is made when it is missing. A pool can be on another host, C(host:path).
     type: str
     required: true
   dest_layout:
@@ -92,6 +94,13 @@ options:
     description: How many processes work. V(0) is one for each processor, at most eight.
     type: int
     default: 0
+  rsh:
+    description:
+      - How a pool on another host is reached, the beginning of a command line that ends in the host and a command.
+      - The user that runs the module must get in without a password, and find C(python3), 3.9 or newer, there.
+    type: list
+    elements: str
+    default: [ssh, -o, BatchMode=yes, -o, ConnectTimeout=30, -o, ServerAliveInterval=15]
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.progress
@@ -197,7 +206,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._argspec import PROGRESS
 from ..module_utils._blobs.copy import copy
-from ..module_utils._blobs.options import Options
+from ..module_utils._blobs.options import RSH, Options
 from ..module_utils._errors import fail_json_on_error
 
 
@@ -222,6 +231,7 @@ def main() -> None:
             "folder_times": {"type": "bool", "default": True},
             "accept_shrink": {"type": "bool", "default": False},
             "jobs": {"type": "int", "default": 0},
+            "rsh": {"type": "list", "elements": "str", "default": list(RSH)},
             **PROGRESS,
         },
         required_if=[("src_layout", "pool", ["keys"])],

@@ -16,8 +16,8 @@ description:
     M(nuxeo.platform.blob_rsync) copies it again from the source.
 options:
   pool:
-    description: The pool to read. One of O(pool) and O(store) is required.
-    type: path
+    description: The pool to read, C(host:path) for one on another host. One of O(pool) and O(store) is required.
+    type: str
   store:
     description: The root of a blob store to read, for what O(keys) names.
     type: path
@@ -42,6 +42,13 @@ options:
     description: How many processes read. V(0) is one for each processor, at most eight.
     type: int
     default: 0
+  rsh:
+    description:
+      - How a pool on another host is reached, the beginning of a command line that ends in the host and a command.
+      - The user that runs the module must get in without a password, and find C(python3), 3.9 or newer, there.
+    type: list
+    elements: str
+    default: [ssh, -o, BatchMode=yes, -o, ConnectTimeout=30, -o, ServerAliveInterval=15]
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.progress
@@ -109,20 +116,22 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._argspec import PROGRESS
-from ..module_utils._blobs.copy import prove
+from ..module_utils._blobs.copy import Question, prove
+from ..module_utils._blobs.options import RSH
 from ..module_utils._errors import fail_json_on_error
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "pool": {"type": "path"},
+            "pool": {"type": "str"},
             "store": {"type": "path"},
             "keys": {"type": "path", "no_log": False},
             "depth": {"type": "int"},
             "subset": {"type": "str", "default": "1/1"},
             "set_aside": {"type": "bool", "default": True},
             "jobs": {"type": "int", "default": 0},
+            "rsh": {"type": "list", "elements": "str", "default": list(RSH)},
             **PROGRESS,
         },
         mutually_exclusive=[("pool", "store")],
@@ -132,10 +141,11 @@ def main() -> None:
     )
     began = time.monotonic()
     values = dict(module.params)
+    progress = values.pop("progress")
     if module.check_mode:
         values["set_aside"] = False
     with fail_json_on_error(module):
-        result = prove(**values)
+        result = prove(Question(**values), progress)
     module.exit_json(duration=round(time.monotonic() - began, 3), **result)
 
 

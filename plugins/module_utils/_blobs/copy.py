@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import typing as t
 
 from .._progress import Progress
 from .deliver import Delivery
-from .errors import BlobError
-from .options import Options
+from .errors import BlobError, os_reason
+from .options import RSH, Options
 from .passes import Pass
+from .places import open_home, source_maker
 from .store import read_config, settings
-from .verify import verify
+from .verify import StoreSource, Subject, Verdict, verify
 
 
 def copy(options: Options, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
@@ -39,38 +41,49 @@ def parse_subset(text: str) -> t.Tuple[int, int]:
     return int(found.group(1)), int(found.group(2))
 
 
-def prove(
-    *,
-    pool: t.Optional[str],
-    store: t.Optional[str],
-    keys: t.Optional[str],
-    depth: t.Optional[int],
-    subset: str,
-    set_aside: bool,
-    jobs: int,
-    progress: t.Optional[str],
-) -> t.Dict[str, t.Any]:
+@dataclasses.dataclass
+class Question:
+    """The options of blob_verify, see its documentation."""
+
+    pool: t.Optional[str] = None
+    store: t.Optional[str] = None
+    keys: t.Optional[str] = None
+    depth: t.Optional[int] = None
+    subset: str = "1/1"
+    set_aside: bool = True
+    jobs: int = 0
+    rsh: t.Sequence[str] = RSH
+
+
+def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
     """Read a pool or a store again; raises when a blob is rotten or missing."""
-    root = pool or t.cast(str, store)
-    place = root
-    level: t.Optional[int] = None
-    if not pool:
-        level = settings(read_config(root), os.path.join(root, "config.xml"), depth, None)[0]
-        place = os.path.join(root, "data")
-    workers = jobs if jobs > 0 else min(8, len(os.sched_getaffinity(0)))
     told = Progress(progress, "verify", unit="blobs")
-    verdict = verify(
-        place,
-        keys=keys,
-        depth=level,
-        subset=parse_subset(subset),
-        jobs=workers,
-        heal=set_aside and pool is not None,
-        progress=told,
-    )
+    jobs = Options("", "", jobs=question.jobs).workers
+    subset = parse_subset(question.subset)
+    if question.store:
+        level = settings(read_config(question.store), f"{question.store}/config.xml", question.depth, None)[0]
+        data = os.fsencode(os.path.join(question.store, "data"))
+        what = Subject(lambda: StoreSource(data, level), lambda: iter(()))
+        return _verdict(verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)[0], question.store)
+    pool = t.cast(str, question.pool)
+    home = open_home(pool, question.rsh)
+    try:
+        what = Subject(source_maker(pool, question.rsh), home.all_names)
+        verdict, rotten = verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)
+        if question.set_aside and (rotten or verdict.missing_count):
+            try:
+                home.set_aside(rotten)
+            except OSError as error:
+                todo = "Run as the user that owns it, or set set_aside=false"
+                raise BlobError(f"Setting aside of rotten blobs in '{pool}'", os_reason(error), todo) from error
+    finally:
+        home.end()
+    return _verdict(verdict, pool)
+
+
+def _verdict(verdict: Verdict, root: str) -> t.Dict[str, t.Any]:
     result: t.Dict[str, t.Any] = verdict._asdict()
-    wrong = verdict.rotten_count + verdict.missing_count
-    if wrong:
+    if verdict.rotten_count or verdict.missing_count:
         raise BlobError(
             f"Verification of blobs in '{root}'",
             f"{verdict.rotten_count} of {verdict.checked} blobs are rotten ({', '.join(verdict.rotten)}), "

@@ -17,6 +17,8 @@ from .copier import Copier, SourceError, Vanished, hash_file, writing_failed
 from .errors import BlobError, Problems, os_reason
 from .lock import Lock
 from .options import Options, Report
+from .places import source_maker
+from .pool import Outcome, Source
 from .store import Store, read_config, settings
 from .workers import Workers
 
@@ -28,7 +30,6 @@ class Target(t.NamedTuple):
     """Where blobs are delivered to, and whose they become."""
 
     data: bytes
-    pool: bytes
     temporary: bytes
     depth: int
     uid: int
@@ -40,8 +41,9 @@ class Target(t.NamedTuple):
 class Deliverer:
     """A worker of a delivery. A task is a list of lines of a key list."""
 
-    def __init__(self, target: Target, number: int) -> None:
+    def __init__(self, target: Target, source: Source, number: int) -> None:
         self.target = target
+        self.source = source
         self.copier: t.Optional[Copier] = None
         if not target.dry:
             self.copier = Copier(target.data, target.temporary + b"/%d" % number, self._adopt)
@@ -59,39 +61,55 @@ class Deliverer:
     def handle(self, task: t.Any) -> None:
         counts = dict.fromkeys(COUNTS, 0)
         problems = Problems()
+        wanted: t.List[t.Tuple[bytes, str]] = []
+        entries: t.List[names.Entry] = []
         for line in task:
             entry = names.parse(line)
-            try:
-                self._one(entry, counts)
-            except Vanished:
-                problems.add(entry.key, "it is not in the pool")
-            except SourceError as error:
-                problems.add(entry.key, f"in the pool {error}")
-            except OSError as error:
-                raise writing_failed(self.target.data, error) from error
+            algorithm = "sha256" if entry.sha256 else names.algorithm_of(entry.key)
+            if algorithm is None or b"/" in entry.key or entry.key.startswith(b"."):
+                problems.add(entry.key, "it is not the key of a blob that could be proven")
+            elif self._right(self._path(entry), algorithm, entry.pool_name):
+                counts["present"] += 1
+            else:
+                wanted.append((entry.pool_name, algorithm))
+                entries.append(entry)
+        if wanted:
+            self._fetch(wanted, entries, counts, problems)
         self.held.append((len(task), counts, problems.names, problems.count))
 
-    def _one(self, entry: names.Entry, counts: t.Dict[str, int]) -> None:
-        algorithm = "sha256" if entry.sha256 else names.algorithm_of(entry.key)
-        if algorithm is None:
-            raise SourceError("has no digest to prove it")
-        path = names.folder_of(entry.key, self.target.depth) + b"/" + entry.key
-        if self._right(path, algorithm, entry.pool_name):
-            counts["present"] += 1
-            return
-        source = self.target.pool + b"/" + names.pool_path(entry.pool_name)
-        if self.copier is None:
-            digest, size = hash_file(source, algorithm)
-        else:
-            digest, size = self.copier.copy(source, algorithm)
-        if digest.encode() != entry.pool_name:
-            if self.copier:
-                self.copier.drop()
-            raise SourceError(f"its bytes have the digest {digest}")
-        if self.copier:
-            self.copier.place(path, size)
-        counts["copied"] += 1
-        counts["bytes_copied"] += size
+    def _path(self, entry: names.Entry) -> bytes:
+        folder = names.folder_of(entry.key, self.target.depth)
+        return folder + b"/" + entry.key if folder else entry.key
+
+    def _fetch(
+        self,
+        wanted: t.List[t.Tuple[bytes, str]],
+        entries: t.List[names.Entry],
+        counts: t.Dict[str, int],
+        problems: Problems,
+    ) -> None:
+        turn = iter(entries)
+
+        def took(name: bytes, said: Outcome) -> None:
+            entry = next(turn)
+            if isinstance(said, Vanished):
+                problems.add(entry.key, "it is not in the pool")
+            elif isinstance(said, SourceError):
+                problems.add(entry.key, f"in the pool {said}")
+            elif said[0].encode() != name:
+                if self.copier:
+                    self.copier.drop()
+                problems.add(entry.key, f"in the pool its bytes have the digest {said[0]}")
+            else:
+                if self.copier:
+                    self.copier.place(self._path(entry), said[1])
+                counts["copied"] += 1
+                counts["bytes_copied"] += said[1]
+
+        try:
+            self.source.fetch(wanted, self.copier, took)
+        except OSError as error:
+            raise writing_failed(self.target.data, error) from error
 
     def _right(self, path: bytes, algorithm: str, digest: bytes) -> bool:
         """Whether the store has these bytes already. Anything else at that place is replaced."""
@@ -191,11 +209,12 @@ class Delivery:
             info = os.stat(store.data) if not self.options.check else os.stat("/")
         except OSError as error:
             raise BlobError(f"Reading of blob store '{store.root}'", os_reason(error)) from error
-        pool = os.fsencode(self.options.src)
-        target = Target(store.data, pool, temporary, store.depth, info.st_uid, info.st_gid, mode, self.options.check)
+        target = Target(store.data, temporary, store.depth, info.st_uid, info.st_gid, mode, self.options.check)
         progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="blobs")
         lines = keylist.read_lines(t.cast(str, self.options.keys))
-        with Workers(self.options.workers, lambda number: Deliverer(target, number)) as workers, progress:
+        source = source_maker(self.options.src, self.options.rsh)
+        workers = Workers(self.options.workers, lambda number: Deliverer(target, source(), number))
+        with workers, progress:
             workers.source = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
             done = 0
             for count, counts, shown, problems in workers.results():

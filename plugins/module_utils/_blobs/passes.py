@@ -129,6 +129,7 @@ class Pass:
             total += len(fresh)
             progress.update(done, total)
             progress.check()
+            self.home.ping()
         self.report.folders = total
 
     def _take(self, found: t.Iterable[t.Any]) -> t.List[bytes]:

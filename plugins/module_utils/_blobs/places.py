@@ -9,7 +9,8 @@ import os
 import typing as t
 
 from .errors import BlobError
-from .pool import DryShelf, Home, LocalHome, LocalShelf, Shelf, local_look
+from .pool import DryShelf, Home, LocalHome, LocalShelf, LocalSource, Shelf, Source, local_look
+from .remote import Connection, RemoteHome, RemoteLook, RemoteShelf, RemoteSource
 
 
 def split(where: str) -> t.Tuple[str, bytes]:
@@ -25,14 +26,24 @@ def split(where: str) -> t.Tuple[str, bytes]:
 def open_home(where: str, rsh: t.Sequence[str]) -> Home:
     """The pool as a whole."""
     host, path = split(where)
-    if host:
-        raise BlobError(f"Pool '{where}'", "a pool on another host is not there yet")
-    return LocalHome(path)
+    return RemoteHome(host, path, rsh) if host else LocalHome(path)
 
 
 def shelf_maker(where: str, rsh: t.Sequence[str], dry: bool) -> t.Callable[[int], Shelf]:
     """Makes the part of the pool that the n-th worker uses, in that worker."""
-    _host, path = split(where)
+    host, path = split(where)
+    if host and dry:
+        return lambda number: DryShelf(RemoteLook(lambda: Connection(host, path, rsh)))
+    if host:
+        return lambda number: RemoteShelf(lambda: Connection(host, path, rsh), number)
     if dry:
         return lambda number: DryShelf(local_look(path))
     return lambda number: LocalShelf(path, number)
+
+
+def source_maker(where: str, rsh: t.Sequence[str]) -> t.Callable[[], Source]:
+    """Makes what a worker reads from, in that worker."""
+    host, path = split(where)
+    if host:
+        return lambda: RemoteSource(Connection(host, path, rsh))
+    return lambda: LocalSource(path)

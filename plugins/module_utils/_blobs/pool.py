@@ -16,13 +16,15 @@ import stat
 import typing as t
 
 from . import disk, names
-from .copier import Changed, Copier, look_at
+from .copier import Changed, Copier, SourceError, Vanished, hash_file, look_at
+from .errors import BlobError, os_reason
 from .lock import Lock
 
 GENERATION = ".generation"
 """Changed by whoever takes something out of the pool: the next pass then looks for every name."""
 
 TEMPORARY = ".tmp"
+ASIDE = ".rotten"
 
 Rejected = t.List[t.Tuple[bytes, str]]
 
@@ -43,6 +45,15 @@ class Home(t.Protocol):
 
     def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
         """Which of some names it does not have."""
+
+    def ping(self) -> None:
+        """Say that this run lives."""
+
+    def all_names(self) -> t.Iterator[bytes]:
+        """Every blob in it, sorted."""
+
+    def set_aside(self, rotten: t.Sequence[bytes]) -> None:
+        """Take rotten blobs out, so that the next pass copies them again. They are kept, to be looked at."""
 
     def end(self) -> None:
         """Give up the lock."""
@@ -67,6 +78,30 @@ class Shelf(t.Protocol):
 
     def commit(self) -> Rejected:
         """Data first, then names. Returns the names that turned out wrong, and why."""
+
+
+Digest = t.Union[t.Tuple[str, int], str, None]
+"""Digest and size of a blob; or why there are none; None when it is missing."""
+
+Outcome = t.Union[t.Tuple[str, int], SourceError, Vanished]
+Took = t.Callable[[bytes, Outcome], None]
+
+
+class Source(t.Protocol):
+    """What one worker reads from a pool."""
+
+    def fetch(self, wanted: t.Sequence[t.Tuple[bytes, str]], copier: t.Optional[Copier], took: Took) -> None:
+        """Copy blobs to temporary files; tell of each its digest and size, or why there are none."""
+
+    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.List[Digest]:
+        """Read blobs; each is asked for by its name and the digest that is wanted."""
+
+
+def as_error(digest: Digest) -> Outcome:
+    """The same, for one who takes."""
+    if digest is None:
+        return Vanished()
+    return SourceError(digest) if isinstance(digest, str) else digest
 
 
 def place(path: bytes) -> t.List[int]:
@@ -156,6 +191,21 @@ class LocalHome:
     def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
         return {name for name in wanted if not is_held(self.pool, name)}
 
+    def ping(self) -> None:
+        pass
+
+    def all_names(self) -> t.Iterator[bytes]:
+        try:
+            for folder in sorted(os.listdir(self.pool)):
+                if not folder.startswith(b"."):
+                    yield from all_names(self.pool, folder)
+        except OSError as error:
+            where = os.fsdecode(self.pool)
+            raise BlobError(f"Reading of pool '{where}'", os_reason(error), "Mount its volume") from error
+
+    def set_aside(self, rotten: t.Sequence[bytes]) -> None:
+        set_aside(self.pool, rotten)
+
     def end(self) -> None:
         if self.lock is not None:
             with contextlib.suppress(OSError):
@@ -213,6 +263,55 @@ class DryShelf:
 
     def commit(self) -> Rejected:
         return []
+
+
+class LocalSource:
+    """A pool on this host, to be read by one worker."""
+
+    def __init__(self, pool: bytes) -> None:
+        self.pool = pool
+
+    def fetch(self, wanted: t.Sequence[t.Tuple[bytes, str]], copier: t.Optional[Copier], took: Took) -> None:
+        for name, algorithm in wanted:
+            source = self.pool + b"/" + names.pool_path(name)
+            try:
+                said: Outcome = copier.copy(source, algorithm) if copier else hash_file(source, algorithm)
+            except (SourceError, Vanished) as error:
+                said = error
+            took(name, said)
+
+    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.List[Digest]:
+        said: t.List[Digest] = []
+        for name, algorithm in wanted:
+            try:
+                said.append(hash_file(self.pool + b"/" + names.pool_path(name), algorithm))
+            except Vanished:
+                said.append(None)
+            except SourceError as error:
+                said.append(str(error))
+        return said
+
+
+def all_names(pool: bytes, folder: bytes) -> t.Iterator[bytes]:
+    """Every blob below one folder of a pool, sorted."""
+    for name in sorted(os.listdir(pool + b"/" + folder)):
+        below = pool + b"/" + folder + b"/" + name
+        if os.path.isdir(below) and not os.path.islink(below):
+            yield from sorted(os.listdir(below))
+        else:
+            yield name
+
+
+def set_aside(pool: bytes, rotten: t.Sequence[bytes]) -> None:
+    """See :meth:`Home.set_aside`."""
+    aside = pool + b"/" + os.fsencode(ASIDE)
+    if rotten:
+        os.makedirs(aside, 0o700, exist_ok=True)
+    for name in rotten:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(pool + b"/" + names.pool_path(name), aside + b"/" + name + b"." + secrets.token_hex(4).encode())
+    new_generation(pool, replace=True)
+    disk.fsync(pool)
 
 
 def local_look(pool: bytes) -> t.Callable[[t.Sequence[bytes], bool], t.Set[bytes]]:

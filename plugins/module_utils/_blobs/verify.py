@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 import typing as t
 import zlib
 
-from .._io import fsync_directory, write_atomic
 from .._progress import Progress
 from . import keylist, names
 from .copier import SourceError, Vanished, hash_file
-from .errors import SHOWN, BlobError, os_reason
+from .errors import SHOWN
+from .pool import Digest, Source
 from .workers import Workers
 
 CHUNK = 1024
-GENERATION = ".generation"
-ASIDE = ".rotten"
 
 
 class Verdict(t.NamedTuple):
@@ -34,40 +31,60 @@ class Verdict(t.NamedTuple):
     missing_count: int
 
 
+class Subject(t.NamedTuple):
+    """What is read."""
+
+    reader: t.Callable[[], t.Union[Source, StoreSource]]
+    all_names: t.Callable[[], t.Iterator[bytes]]
+
+
+class StoreSource:
+    """A blob store, read as a pool is: for blobs whose key is the name."""
+
+    def __init__(self, data: bytes, depth: int) -> None:
+        self.data = data
+        self.depth = depth
+
+    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.List[Digest]:
+        """Read blobs by their keys."""
+        said: t.List[Digest] = []
+        for key, algorithm in wanted:
+            try:
+                said.append(hash_file(os.path.join(self.data, names.folder_of(key, self.depth), key), algorithm))
+            except Vanished:
+                said.append(None)
+            except SourceError as error:
+                said.append(str(error))
+        return said
+
+
 class Reader:
     """A worker: a task is a list of lines; the result is counts and what is wrong."""
 
-    def __init__(self, root: bytes, depth: t.Optional[int]) -> None:
-        self.root = root
-        self.depth = depth
+    def __init__(self, source: t.Union[Source, StoreSource]) -> None:
+        self.source = source
         self.done: t.List[t.Any] = []
 
     def handle(self, task: t.Any) -> None:
         size = 0
         rotten: t.List[t.Tuple[bytes, bytes]] = []
         missing: t.List[bytes] = []
-        for line in task:
-            entry = names.parse(line)
-            try:
-                size += self._one(entry)
-            except Vanished:
+        by_key = isinstance(self.source, StoreSource)
+        entries = [names.parse(line) for line in task]
+        asked = [
+            (entry.key if by_key else entry.pool_name, "sha256" if entry.sha256 else names.algorithm_of(entry.key))
+            for entry in entries
+        ]
+        said = iter(self.source.digests([(name, algorithm) for name, algorithm in asked if algorithm]))
+        for entry, (_name, algorithm) in zip(entries, asked):
+            found = next(said) if algorithm else "it has no digest"
+            if found is None:
                 missing.append(entry.key)
-            except SourceError:
+            elif isinstance(found, str) or found[0].encode() != entry.pool_name:
                 rotten.append((entry.key, entry.pool_name))
+            else:
+                size += found[1]
         self.done.append((len(task), size, rotten, missing))
-
-    def _one(self, entry: names.Entry) -> int:
-        algorithm = "sha256" if entry.sha256 else names.algorithm_of(entry.key)
-        if self.depth is None:
-            path = names.pool_path(entry.pool_name)
-        else:
-            path = names.folder_of(entry.key, self.depth) + b"/" + entry.key
-        if algorithm is None:
-            raise SourceError("no digest")
-        digest, size = hash_file(self.root + b"/" + path, algorithm)
-        if digest.encode() != entry.pool_name:
-            raise SourceError("another digest")
-        return size
 
     def take(self, flush: bool) -> t.List[t.Any]:
         said, self.done = self.done, []
@@ -75,18 +92,6 @@ class Reader:
 
     def holds(self) -> bool:
         return bool(self.done)
-
-
-def pool_lines(pool: bytes) -> t.Iterator[bytes]:
-    """The names of all blobs in a pool, as lines of a list: each is the digest of its bytes."""
-    try:
-        for first in sorted(os.listdir(pool)):
-            if first.startswith(b"."):
-                continue
-            for second in sorted(os.listdir(pool + b"/" + first)):
-                yield from sorted(os.listdir(pool + b"/" + first + b"/" + second))
-    except OSError as error:
-        raise BlobError(f"Reading of pool '{os.fsdecode(pool)}'", os_reason(error), "Mount its volume") from error
 
 
 def sample(lines: t.Iterator[bytes], part: int, parts: int) -> t.Iterator[bytes]:
@@ -99,35 +104,20 @@ def sample(lines: t.Iterator[bytes], part: int, parts: int) -> t.Iterator[bytes]
             yield line
 
 
-def set_aside(pool: bytes, rotten: t.Sequence[t.Tuple[bytes, bytes]]) -> None:
-    """Take rotten blobs out of the pool, so that the next pass copies them again. They are kept, to be looked at."""
-    if rotten:
-        os.makedirs(pool + b"/" + os.fsencode(ASIDE), 0o700, exist_ok=True)
-    for _key, name in rotten:
-        target = pool + b"/" + os.fsencode(ASIDE) + b"/" + name + b"." + secrets.token_hex(4).encode()
-        os.rename(pool + b"/" + names.pool_path(name), target)
-    write_atomic(os.path.join(os.fsdecode(pool), GENERATION), secrets.token_hex(8).encode())
-    fsync_directory(os.fsdecode(pool))
-
-
 def verify(
-    root: str,
+    what: Subject,
     *,
     keys: t.Optional[str],
-    depth: t.Optional[int],
     subset: t.Tuple[int, int],
     jobs: int,
-    heal: bool,
     progress: Progress,
-) -> Verdict:
-    """Read blobs again. ``depth`` None: a pool; else a store. With ``heal`` rotten ones are taken out of the pool."""
-    place = os.fsencode(root)
-    lines = keylist.read_lines(keys) if keys else pool_lines(place)
-    chosen = sample(lines, *subset)
+) -> t.Tuple[Verdict, t.List[bytes]]:
+    """Read blobs again. Returns the verdict, and the names in the pool of all that are rotten."""
+    chosen = sample(keylist.read_lines(keys) if keys else what.all_names(), *subset)
     checked = size = 0
     rotten: t.List[t.Tuple[bytes, bytes]] = []
     missing: t.List[bytes] = []
-    with Workers(jobs, lambda number: Reader(place, depth)) as workers, progress:
+    with Workers(jobs, lambda number: Reader(what.reader())) as workers, progress:
         workers.source = iter(lambda: list(itertools.islice(chosen, CHUNK)), [])
         for count, read, bad, gone in workers.results():
             checked += count
@@ -136,10 +126,5 @@ def verify(
             missing += gone
             progress.update(checked)
             progress.check()
-    if heal and (rotten or missing):
-        try:
-            set_aside(place, rotten)
-        except OSError as error:
-            raise BlobError(f"Setting aside of rotten blobs in '{root}'", os_reason(error)) from error
     shown = sorted(names.shown(key) for key, _name in rotten)[:SHOWN], sorted(map(names.shown, missing))[:SHOWN]
-    return Verdict(checked, size, *shown, len(rotten), len(missing))
+    return Verdict(checked, size, *shown, len(rotten), len(missing)), [name for _key, name in rotten]

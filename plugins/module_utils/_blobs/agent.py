@@ -1,0 +1,154 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the helper on a pool's host. Its source is sent over ssh; nothing is installed there.
+
+It does what ``pool`` does on its own host, and hashes each blob that it is given before it gets its name. It ends when
+its input does: when the run that started it has ended, however that was.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import typing as t
+
+from .._errors import PlatformError
+from . import names
+from .copier import Copier, SourceError, Vanished, open_blob, writing_failed
+from .pool import TEMPORARY, LocalHome, LocalSource, all_names, local_look, set_aside
+from .wire import BROKEN, CALL, ERROR, REPLY, BrokenBlob, Channel, Message, pack_json, pack_names, unpack_names
+
+IDLE = 3600
+"""Seconds without a request after which the other side is taken for dead."""
+
+
+class Agent:
+    """Answers one connection."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.pool = b""
+        self.home = LocalHome(b"")
+        self.copier: t.Optional[Copier] = None
+        self.rejected: t.List[t.Tuple[str, str]] = []
+
+    def serve(self) -> None:
+        """Until the end of the input."""
+        try:
+            while True:
+                self._answer(self.channel.receive())
+        except EOFError:
+            return
+        finally:
+            self.home.end()
+
+    def _answer(self, message: Message) -> None:
+        try:
+            if message[0] != CALL:
+                self._put(message)
+                return
+            signal.alarm(IDLE)
+            meta, payload = getattr(self, "on_" + message[1].decode())(message[2])
+            self.channel.send(REPLY, pack_json(meta), payload)
+        except PlatformError as error:
+            self._fail(error)
+        except OSError as error:
+            self._fail(writing_failed(self.pool, error))
+        self.channel.flush()
+
+    def _fail(self, error: PlatformError) -> t.NoReturn:
+        self.channel.send(ERROR, pack_json([error.what, error.why, error.todo]))
+        self.channel.flush()
+        raise EOFError
+
+    # --- the pool as a whole; each answers a value for JSON, and bytes
+
+    def on_open(self, payload: bytes) -> t.Tuple[None, bytes]:
+        self.pool = payload
+        self.home = LocalHome(payload)
+        return None, b""
+
+    def on_look(self, _payload: bytes) -> t.Tuple[t.Any, bytes]:
+        return self.home.look(), b""
+
+    def on_begin(self, _payload: bytes) -> t.Tuple[None, bytes]:
+        self.home.begin()
+        return None, b""
+
+    def on_sync(self, _payload: bytes) -> t.Tuple[None, bytes]:
+        self.home.sync()
+        return None, b""
+
+    def on_ping(self, _payload: bytes) -> t.Tuple[None, bytes]:
+        return None, b""
+
+    def on_names(self, payload: bytes) -> t.Tuple[None, bytes]:
+        return None, pack_names(all_names(self.pool, payload))
+
+    def on_folders(self, _payload: bytes) -> t.Tuple[None, bytes]:
+        return None, pack_names(sorted(name for name in os.listdir(self.pool) if not name.startswith(b".")))
+
+    def on_set_aside(self, payload: bytes) -> t.Tuple[None, bytes]:
+        set_aside(self.pool, unpack_names(payload))
+        return None, b""
+
+    # --- a worker's part
+
+    def on_shelf(self, payload: bytes) -> t.Tuple[None, bytes]:
+        self.copier = Copier(self.pool, b"%s/%s/%s" % (self.pool, os.fsencode(TEMPORARY), payload))
+        return None, b""
+
+    def on_lacking(self, payload: bytes) -> t.Tuple[None, bytes]:
+        lacking = local_look(self.pool)(unpack_names(payload[1:]), payload[:1] == b"1")
+        return None, pack_names(sorted(lacking))
+
+    def _put(self, first: Message) -> None:
+        copier = t.cast(Copier, self.copier)
+        name, _, algorithm = first[1].partition(b" ")
+        try:
+            digest, size = copier.receive(self.channel.blocks(first), algorithm.decode())
+        except BrokenBlob:
+            return  # the other side knows
+        if digest.encode() == name:
+            copier.place(names.pool_path(name), size)
+            return
+        copier.drop()
+        self.rejected.append((name.decode(), f"rotten: its bytes have the digest {digest}"))
+
+    def on_commit(self, _payload: bytes) -> t.Tuple[t.Any, bytes]:
+        t.cast(Copier, self.copier).commit()
+        rejected, self.rejected = self.rejected, []
+        return rejected, b""
+
+    # --- reading
+
+    def on_get(self, payload: bytes) -> t.Tuple[None, bytes]:
+        """Send blobs in the order asked for, then the answer."""
+        for name in unpack_names(payload):
+            try:
+                descriptor, info = open_blob(self.pool + b"/" + names.pool_path(name))
+            except Vanished:
+                self.channel.send(BROKEN, b"it is not there")
+            except SourceError as error:
+                self.channel.send(BROKEN, str(error).encode())
+            else:
+                try:
+                    self.channel.send_blob(descriptor, info.st_size, name)
+                except SourceError:
+                    pass
+                finally:
+                    os.close(descriptor)
+        return None, b""
+
+    def on_hash(self, payload: bytes) -> t.Tuple[t.Any, bytes]:
+        """For each ``name digest`` the digest and the size, or why there is none."""
+        asked = [line.partition(b" ") for line in unpack_names(payload)]
+        return LocalSource(self.pool).digests([(name, algorithm.decode()) for name, _, algorithm in asked]), b""
+
+
+def main() -> None:
+    """The helper's whole life, on its standard input and output."""
+    os.umask(0o077)
+    with open(0, "rb", buffering=1 << 20, closefd=False) as reader:
+        Agent(Channel(reader, 1)).serve()

@@ -1,0 +1,303 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a pool on another host, reached over ssh. No byte of it passes through the controller."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import tempfile
+import time
+import typing as t
+
+from .copier import GROUP_BYTES, GROUP_FILES, Copier, SourceError, open_blob
+from .errors import BlobError
+from .pool import Digest, Rejected, Took, as_error
+from .wire import CALL, ERROR, REPLY, Channel, Message, pack_names, unpack_names
+
+_PARTS: t.Tuple[str, ...] = (
+    "_errors",
+    "_io",
+    "_blobs.names",
+    "_blobs.errors",
+    "_blobs.copier",
+    "_blobs.disk",
+    "_blobs.lock",
+)
+_PARTS += ("_blobs.pool", "_blobs.wire", "_blobs.agent")
+
+_START = (
+    'python3 -c \'import os;r=lambda n,b=b"":b if len(b)==n else r(n,b+(os.read(0,n-len(b)) or exit(3)));'
+    "exec(r(int(r(10))))'"
+)
+"""What the shell of the far side is given: the same for all. It reads the length of a program, and the program."""
+
+_LOADER = """
+import importlib.abc, importlib.machinery, json, sys
+class Sources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path=None, target=None):
+        if name in SOURCES:
+            return importlib.machinery.ModuleSpec(name, self, is_package=not SOURCES[name])
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compile(SOURCES[module.__name__], module.__name__, "exec"), module.__dict__)
+SOURCES = json.loads(TEXT)
+sys.meta_path.insert(0, Sources())
+from nuxeo_blobs._blobs.agent import main
+main()
+"""
+
+
+def program() -> bytes:
+    """The source of the helper, as one program."""
+    package = __name__.rpartition(".")[0].rpartition(".")[0]
+    sources = {"nuxeo_blobs": "", "nuxeo_blobs._blobs": ""}
+    for part in _PARTS:
+        module = importlib.import_module(f"{package}.{part}")
+        loader = t.cast(t.Any, module.__spec__).loader
+        sources[f"nuxeo_blobs.{part}"] = loader.get_source(module.__name__)
+    return f"TEXT = {json.dumps(sources)!r}\n{_LOADER}".encode()
+
+
+PING = 60.0
+"""Seconds after which the far side is told that this run lives."""
+
+
+class Connection:
+    """One helper on the far side. Made in the process that uses it."""
+
+    def __init__(self, host: str, path: bytes, rsh: t.Sequence[str]) -> None:
+        self.host = host
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        there, feed = os.pipe()
+        back, answer = os.pipe()
+        actions = [(os.POSIX_SPAWN_DUP2, there, 0), (os.POSIX_SPAWN_DUP2, answer, 1)]
+        actions.append((os.POSIX_SPAWN_DUP2, self._errors.fileno(), 2))
+        argv = [*rsh, host, _START]
+        try:
+            self._pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setsigdef=[signal.SIGPIPE])
+        except OSError as error:
+            raise BlobError(
+                f"Connection to '{host}'", f"{argv[0]}: {error.strerror}", "Install it, or set rsh"
+            ) from error
+        finally:
+            os.close(there)
+            os.close(answer)
+        self._feed = feed
+        self._reader = open(back, "rb", buffering=1 << 20)  # noqa: SIM115 - closed by close()
+        self.channel = Channel(self._reader, feed)
+        source = program()
+        with self._talking():
+            self.channel.send_raw(b"%010d" % len(source) + source)
+        self.call("open", path)
+
+    @contextlib.contextmanager
+    def _talking(self) -> t.Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self._read_error()
+        except EOFError:
+            self._lost()
+
+    def _read_error(self) -> t.NoReturn:
+        """What the other side has said before it hung up."""
+        with contextlib.suppress(EOFError):
+            while True:
+                self._check(self.channel.receive())
+        self._lost()
+
+    @staticmethod
+    def _check(message: Message) -> None:
+        if message[0] == ERROR:
+            raise BlobError(*json.loads(message[1]))
+
+    def _lost(self) -> t.NoReturn:
+        self._errors.seek(0)
+        said = self._errors.read()[-400:].decode("utf-8", "replace").strip().replace("\n", " ")
+        raise BlobError(
+            f"Connection to '{self.host}'",
+            f"it ended: {said or 'without a word'}",
+            "Let this user reach that host by ssh without a password, with python3 there; what is copied stays",
+        )
+
+    def call(self, name: str, payload: bytes = b"") -> t.Tuple[t.Any, bytes]:
+        """Ask, and wait for the answer."""
+        with self._talking():
+            self.ask(name, payload)
+            return self.answer(self.channel.receive())
+        raise AssertionError  # _talking raises
+
+    def ask(self, name: str, payload: bytes) -> None:
+        self.channel.send(CALL, name.encode(), payload)
+        self.channel.flush()
+
+    def answer(self, message: Message) -> t.Tuple[t.Any, bytes]:
+        self._check(message)
+        if message[0] != REPLY:
+            raise BlobError(f"Connection to '{self.host}'", "an answer was expected", "Run again")
+        return json.loads(message[1]), message[2]
+
+    def put(self, descriptor: int, size: int, meta: bytes) -> int:
+        """Send a blob."""
+        with self._talking():
+            return self.channel.send_blob(descriptor, size, meta)
+        raise AssertionError  # _talking raises
+
+    def get(self, wanted: t.Sequence[bytes], take: t.Callable[[bytes, t.Iterator[bytes]], None]) -> None:
+        """Ask for blobs; each is taken in turn. ``take`` reads all blocks."""
+        with self._talking():
+            self.ask("get", pack_names(wanted))
+            for name in wanted:
+                first = self.channel.receive()
+                self._check(first)
+                take(name, self.channel.blocks(first))
+            self.answer(self.channel.receive())
+
+    def close(self) -> None:
+        """Hang up, and wait for ssh to end."""
+        os.close(self._feed)
+        self._reader.close()
+        self._errors.close()
+        os.waitpid(self._pid, 0)
+
+
+class RemoteHome:
+    """A pool on another host as a whole."""
+
+    remote = True
+
+    def __init__(self, host: str, path: bytes, rsh: t.Sequence[str]) -> None:
+        self.connection = Connection(host, path, rsh)
+        self._spoke = time.monotonic()
+
+    def look(self) -> t.Dict[str, t.Any]:
+        return t.cast("t.Dict[str, t.Any]", self.connection.call("look")[0])
+
+    def begin(self) -> None:
+        self.connection.call("begin")
+
+    def sync(self) -> None:
+        self.connection.call("sync")
+
+    def ping(self) -> None:
+        if time.monotonic() - self._spoke > PING:
+            self._spoke = time.monotonic()
+            self.connection.call("ping")
+
+    def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
+        return set(unpack_names(self.connection.call("lacking", b"0" + pack_names(wanted))[1]))
+
+    def all_names(self) -> t.Iterator[bytes]:
+        for folder in unpack_names(self.connection.call("folders")[1]):
+            yield from unpack_names(self.connection.call("names", folder)[1])
+
+    def set_aside(self, rotten: t.Sequence[bytes]) -> None:
+        self.connection.call("set_aside", pack_names(rotten))
+
+    def end(self) -> None:
+        self.connection.close()
+
+
+class RemoteShelf:
+    """A worker's part of a pool on another host. What is wrong is known at the commit."""
+
+    def __init__(self, connect: t.Callable[[], Connection], number: int) -> None:
+        self._connect = connect
+        self._number = number
+        self._connection: t.Optional[Connection] = None
+        self._placed: t.Set[bytes] = set()
+        self._bytes = 0
+
+    @property
+    def connection(self) -> Connection:
+        """Made when there is something to say: a pass in which nothing is new says nothing."""
+        if self._connection is None:
+            self._connection = self._connect()
+            self._connection.call("shelf", b"%d" % self._number)
+        return self._connection
+
+    def lacking(self, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
+        return look(self.connection, wanted, full) - self._placed
+
+    def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
+        descriptor, info = open_blob(source)
+        try:
+            size = self.connection.put(descriptor, info.st_size, name + b" " + algorithm.encode())
+        finally:
+            os.close(descriptor)
+        self._placed.add(name)
+        self._bytes += size
+        return size
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._placed)
+
+    @property
+    def full(self) -> bool:
+        return len(self._placed) >= GROUP_FILES or self._bytes >= GROUP_BYTES
+
+    def commit(self) -> Rejected:
+        rejected = self.connection.call("commit")[0]
+        self._placed.clear()
+        self._bytes = 0
+        return [(name.encode(), why) for name, why in rejected]
+
+
+def look(connection: Connection, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
+    """What a pool on another host lacks, as :meth:`pool.Shelf.lacking`."""
+    return set(unpack_names(connection.call("lacking", b"01"[full : full + 1] + pack_names(wanted))[1]))
+
+
+class RemoteLook:
+    """The same, over a connection that is made when there is something to ask."""
+
+    def __init__(self, connect: t.Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._connection: t.Optional[Connection] = None
+
+    def __call__(self, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
+        if self._connection is None:
+            self._connection = self._connect()
+        return look(self._connection, wanted, full)
+
+
+class RemoteSource:
+    """A pool on another host, to be read by one worker."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def fetch(
+        self,
+        wanted: t.Sequence[t.Tuple[bytes, str]],
+        copier: t.Optional[Copier],
+        took: Took,
+    ) -> None:
+        """Copy blobs to temporary files; tell of each its digest and size, or why there are none."""
+        algorithms = dict(wanted)
+        if copier is None:
+            for (name, _algorithm), digest in zip(wanted, self.digests(wanted)):
+                took(name, as_error(digest))
+            return
+
+        def take(name: bytes, blocks: t.Iterator[bytes]) -> None:
+            try:
+                said: t.Union[t.Tuple[str, int], SourceError] = copier.receive(blocks, algorithms[name])
+            except SourceError as error:
+                said = error
+            took(name, said)
+
+        self.connection.get([name for name, _algorithm in wanted], take)
+
+    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.List[Digest]:
+        """The digest and size of each, read on its own host; why not; None when it is missing."""
+        lines = [name + b" " + algorithm.encode() for name, algorithm in wanted]
+        said = self.connection.call("hash", pack_names(lines))[0]
+        return [(each[0], each[1]) if isinstance(each, list) else each for each in said]
