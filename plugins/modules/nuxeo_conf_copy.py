@@ -109,15 +109,13 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUX
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.copy import Restorer, save
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import locate
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.parts import parts
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import environment_option, resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
 def _save(module: AnsibleModule) -> dict[str, t.Any]:
     given = module.params
-    environment = given["nuxeo_environment"]
-    if environment is not None:
-        environment = {str(name): str(value) for name, value in environment.items()}
+    environment = environment_option(given["nuxeo_environment"])
     configuration = resolve(given["nuxeo_conf"], given["nuxeo_home"], environment, given["nuxeo_version"])
     if module.check_mode:
         found, files, size = parts(configuration), 0, 0

@@ -172,7 +172,7 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import environment_option, resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
@@ -188,9 +188,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    environment = given["environment"]
-    if environment is not None:
-        environment = {str(name): str(value) for name, value in environment.items()}
+    environment = environment_option(given["environment"])
     with fail_json_on_error(module):
         configuration = resolve(given["path"], given["home"], environment, given["version"])
         module.exit_json(changed=False, ansible_facts={"nuxeo": facts(configuration, given["properties"])})

@@ -114,7 +114,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import environment_option, resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -143,9 +143,7 @@ def main() -> None:
 
     given = module.params
     stopping = given["state"] == "stopped"
-    environment = given["environment"]
-    if environment is not None:
-        environment = {str(name): str(value) for name, value in environment.items()}
+    environment = environment_option(given["environment"])
     begun = time.monotonic()
     with fail_json_on_error(module):
         configuration = resolve(given["conf"], given["home"], environment, given["version"], ignore_guard=stopping)

@@ -9,10 +9,10 @@ import os
 import typing as t
 import xml.etree.ElementTree as ET
 
+from .configuration import Configuration
 from .errors import ConfError
 from .java import path as java_path
 from .java import resolve_path
-from .loaded import Configuration
 
 CLASS = "nuxeo.core.binarymanager"
 STORE = "repository.binary.store"

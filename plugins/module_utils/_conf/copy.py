@@ -17,9 +17,9 @@ from .._files.entry import FOLDER, Entry, TreeResult, read_tree_list, write_tree
 from .._files.restore import restore_tree
 from .._files.tree import copy_file, copy_tree
 from .._io import fsync_directory, write_json
+from .configuration import Configuration
 from .errors import ConfError
 from .load import read_bytes
-from .loaded import Configuration
 from .locate import Place
 from .parts import CONF, TEMPLATES, Part, parts
 from .resolve import read_version

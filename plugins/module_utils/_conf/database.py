@@ -10,8 +10,7 @@ import re
 import typing as t
 import urllib.parse
 
-from .errors import ConfError
-from .loaded import Configuration
+from .configuration import Configuration
 
 URL = "nuxeo.db.jdbc.url"
 MONGODB = "nuxeo.mongodb.server"
@@ -40,7 +39,7 @@ _KINDS = {
 class Database:
     """Where the database is; the one place beside login.py that sees a password sees it in :attr:`password`."""
 
-    kind: str
+    kind: str | None
     host: str | None = None
     port: int | None = None
     name: str | None = None
@@ -71,20 +70,14 @@ def database(configuration: Configuration) -> Database:
 
 
 def sql_database(configuration: Configuration) -> Database:
-    """The SQL database; in an instance on MongoDB it holds the rest."""
+    """The SQL database; in an instance on MongoDB it holds the rest. Its kind is None when there is no JDBC URL."""
     url = configuration.used(URL)
     if not url:
-        raise ConfError(
-            f"Reading of the database in '{configuration.conf}'",
-            f"no template and no line of the file gives a value for {URL}",
-            "Name a template with a database in nuxeo.templates",
-        )
+        return Database(None)
     found = re.match(r"jdbc:((?:jtds:)?[a-z0-9]+):", url, re.IGNORECASE)
     kind = _KINDS.get(found.group(1).lower()) if found else None
     if kind is None or found is None:
-        raise ConfError(
-            f"Reading of {configuration.origin(URL)}", "the kind of its database is not known", "Check the JDBC URL"
-        )
+        return Database("other", url=url)
     user = configuration.used("nuxeo.db.user") or None
     password = configuration.used("nuxeo.db.password") or None
     parsed = _PARSERS[kind](url[found.end() :])

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .configuration import Configuration
 from .java import file_below, is_blank
-from .loaded import Configuration
+from .secrets import mask
 
 Facts = t.Dict[str, t.Any]
 AUDIT_2025 = "nuxeo.audit.backend.default"
@@ -50,7 +51,7 @@ def search(configuration: Configuration) -> Facts:
         "kind": "elasticsearch",
         "embedded": not servers,
         "client": client if servers else None,
-        "url": _urls(servers) if client == "rest" else servers,
+        "url": [mask(url) for url in _urls(servers)] if client == "rest" else servers,
         "index": configuration.used("elasticsearch.indexName"),
         "manage_alias": _enabled(configuration, "elasticsearch.manageAlias.enabled"),
         "user": configuration.used("elasticsearch.restClient.username") or None if client == "rest" else None,
@@ -85,7 +86,7 @@ def _embedded_2025(configuration: Configuration) -> bool:
 def _client_2025(configuration: Configuration, prefix: str) -> Facts:
     servers = _servers(configuration.used(f"{prefix}.client.server"))
     return {
-        "url": _urls(servers),
+        "url": [mask(url) for url in _urls(servers)],
         "user": configuration.used(f"{prefix}.client.username") or None,
         "embedded": not servers and _embedded_2025(configuration),
     }

@@ -9,10 +9,9 @@ import fnmatch
 import typing as t
 
 from .blobs import blobs
+from .configuration import Configuration
 from .database import database
 from .engines import audit, cluster, search, sequences, streams
-from .loaded import Configuration
-from .secrets import is_secret, mask
 
 
 def facts(configuration: Configuration, properties: t.Sequence[str] = ()) -> dict[str, t.Any]:
@@ -44,7 +43,7 @@ def chosen_properties(configuration: Configuration, wanted: t.Sequence[str]) -> 
     for name in configuration:
         if not any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in wanted):
             continue
-        if is_secret(name) or configuration.is_encrypted(name):
-            continue
-        chosen[name] = mask(configuration.get(name) or "")
+        shown = configuration.shown(name)
+        if shown is not None:
+            chosen[name] = shown
     return chosen

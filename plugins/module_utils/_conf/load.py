@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from .errors import ConfError, Origin, refused
@@ -13,6 +14,7 @@ from .properties import MalformedEscape, parse
 from .version import Line
 
 CHUNK = 512
+NEWLINE = b"\n"
 GUARD = "nuxeo.platform.restore"
 """The property of an armed restore guard, see guard.py: its value is what every launcher refuses."""
 LIMIT = 16 * 1024 * 1024
@@ -74,11 +76,19 @@ def decode(path: str, content: bytes, line: Line) -> str:
     try:
         return content.decode(encoding_of(content, line))
     except UnicodeDecodeError as error:
-        number = content[: error.start].count(b"\n") + 1
         raise refused(
-            f"{path}:{number}",
+            _origin_at(path, content, error.start),
             f"byte 0x{content[error.start]:02x} at offset {error.start} is not UTF-8, all that Nuxeo {line.name} reads",
         ) from error
+
+
+def _origin_at(path: str, content: bytes, offset: int) -> Origin | str:
+    """The property that a byte belongs to; only the line when it is in a comment."""
+    with contextlib.suppress(MalformedEscape):
+        for entry in parse(content.decode("iso-8859-1")):
+            if entry.start <= offset < entry.end:
+                return Origin(path, entry.line, entry.name)
+    return f"{path}:{content[:offset].count(NEWLINE) + 1}"
 
 
 def load(path: str, line: Line, skip: str = "") -> dict[str, Value]:

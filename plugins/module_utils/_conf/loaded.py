@@ -5,20 +5,20 @@
 
 Two families of launchers: :class:`Modern` (2021 and later) reads and expands the environment file by file;
 :class:`Legacy` (8.10 to 10.10) settles the folders before the templates and expands the environment at the end, in the
-values of nuxeo.conf only. Both leave ``${name}`` as it is; :class:`Configuration` expands it when asked.
+values of nuxeo.conf only. Both leave ``${name}`` as it is; see configuration.py.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import typing as t
 
 from .errors import ConfError, Origin, refused
-from .expand import BadReplacement, Expander, expand_environment
+from .expand import BadReplacement, expand_environment
 from .java import file_below, hashmap_order, hashtable_order, is_blank, path, resolve_path
 from .load import Value, load
 from .loopback import loopback_url
+from .secrets import takes_secret_variable
 from .table import Table
 from .version import Line
 
@@ -67,6 +67,8 @@ class Loaded:
         self.origins: dict[str, Origin] = {}
         self.default_origins: dict[str, Origin] = {}
         self.templates: list[str] = []
+        self.tainted: set[str] = set()
+        """Names whose values hold a secret of the environment."""
         self.table: Table
         self._taken: set[str] = set()
 
@@ -88,12 +90,16 @@ class Loaded:
 
     def template_folder(self, element: str) -> str:
         """The folder that an element of a list of templates names."""
+        if "\0" in element:
+            raise refused(self.origin(TEMPLATES), "a template has a null character in its name")
         if element.startswith("/") and os.path.exists(element):
             return path(element)
         return file_below(self.folder, element) if not self.line.modern else resolve_path(self.folder, element)
 
     def in_environment(self, text: str, origin: Origin) -> str:
         """Expand the environment in a value; an error where the launcher stops."""
+        if takes_secret_variable(text):
+            self.tainted.update((origin.name, RENAMED.get(origin.name, origin.name)))
         try:
             return expand_environment(text, self.environment)
         except BadReplacement as error:
@@ -130,6 +136,7 @@ class Modern(Loaded):
         self._include(self._template_list())
         if self.table.get(LOOPBACK) is None:
             self.defaults[LOOPBACK] = loopback_url(self.table.get)
+        self.table.status_key_is_made()
 
     def _load_file(self, file: str, skip: str = "") -> Values:
         loaded = load(file, self.line, skip)
@@ -177,7 +184,7 @@ class Modern(Loaded):
             if os.path.isdir(folder) and not os.path.exists(folder + "/" + DEFAULTS):
                 continue
             if not os.path.isdir(folder):
-                raise refused(f"template '{element}' of '{self.conf}'", f"'{folder}' is a file and not a folder")
+                raise refused(self.origin(TEMPLATES), f"template '{element}' is a file and not a folder: '{folder}'")
             values = self._load_folder(folder)
             included = values.get(INCLUDES)
             if included is not None and not is_blank(included.text):
@@ -291,93 +298,11 @@ class Legacy(Loaded):
         return changed
 
     def _save(self, changed: dict[str, str]) -> None:
+        """What the launcher does when it writes to nuxeo.conf: for these values, or for a new status key."""
+        self.table.status_key_is_made()
+        if not changed:
+            return
         for name in [name for name, value in changed.items() if not value]:
             del changed[name]
             self.table.remove(name)
         self.table.put_all(changed)
-
-
-class Configuration:
-    """The resolved configuration of one instance."""
-
-    def __init__(self, loaded: Loaded, version: str) -> None:
-        self._loaded = loaded
-        self._table = loaded.table
-        self._expander = Expander(self._table.get, self._table.decrypt, loaded.line.greedy_default)
-        self.version = version
-        self.line = loaded.line
-        self.conf = loaded.conf
-        self.home = loaded.home
-        self.environment = loaded.environment
-        self.template_folders = loaded.templates
-
-    @property
-    def templates(self) -> list[str]:
-        """The templates in the order taken: names, or paths for those outside of the templates folder."""
-        below = self._loaded.folder + "/"
-        return [folder[len(below) :] if folder.startswith(below) else folder for folder in self.template_folders]
-
-    @property
-    def templates_folder(self) -> str:
-        """The folder of the stock templates."""
-        return self._loaded.folder
-
-    def __iter__(self) -> t.Iterator[str]:
-        return iter(sorted({*self._table.own, *self._table.defaults}))
-
-    def __contains__(self, name: str) -> bool:
-        return self.raw(name) is not None
-
-    def raw(self, name: str) -> str | None:
-        """A value as the launcher holds it: environment expanded, decrypted, ``${name}`` not expanded."""
-        return self._table.get(name)
-
-    def get(self, name: str) -> str | None:
-        """A value with all references expanded that can be; None when it is absent."""
-        value = self.raw(name)
-        return None if value is None else self._expander.expand(value)
-
-    def items(self) -> t.Iterator[tuple[str, str]]:
-        """All names and expanded values, by name."""
-        for name in self:
-            yield name, self.get(name) or ""
-
-    def is_encrypted(self, name: str) -> bool:
-        """Whether the value is kept encrypted in its file."""
-        self.raw(name)
-        return name in self._table.encrypted
-
-    def origin(self, name: str) -> Origin:
-        """Where a value was set."""
-        return self._loaded.origin(name)
-
-    def used(self, name: str, default: str = "") -> str:
-        """A value that is acted upon: an error when a reference stays open in it."""
-        value = self.get(name)
-        if value is None:
-            return default
-        if self._table.is_encrypted(value):
-            raise ConfError(
-                f"Reading of {self.origin(name)}",
-                "its encrypted value cannot be decrypted with the key of this configuration",
-                "Check server.status.key and the server.crypt properties",
-            )
-        opened = self._expander.open_references(value)
-        if not opened and not _is_secret_free_text(name):
-            opened = re.findall(r"\$\{[^}]*\}?", value)
-        if opened:
-            raise ConfError(
-                f"Reading of {self.origin(name)}",
-                f"the reference {opened[0]} stays open",
-                "Set the property or the variable that it names in nuxeo.conf or in the environment of Nuxeo",
-            )
-        return value
-
-    def flag(self, name: str) -> bool:
-        """A value that Nuxeo reads as a boolean."""
-        return self.used(name).strip().lower() == "true"
-
-
-def _is_secret_free_text(name: str) -> bool:
-    """A password may hold ``${`` without being a reference."""
-    return "password" in name.lower()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .database import database
+from .database import URL, database
+from .errors import ConfError
 from .resolve import resolve
 
 
@@ -34,5 +35,9 @@ def database_login(
     ignore_guard: bool = False,
 ) -> Login:
     """Read the login of the database from nuxeo.conf, on the node, through the same rules as the facts."""
-    found = database(resolve(path, home, environment, version, ignore_guard=ignore_guard))
+    configuration = resolve(path, home, environment, version, ignore_guard=ignore_guard)
+    found = database(configuration)
+    if found.kind is None or found.kind == "other":
+        why = "no JDBC URL is set" if found.kind is None else "the kind of database in its JDBC URL is not known"
+        raise ConfError(f"Reading of the database in '{configuration.conf}'", why, f"Check {URL} and nuxeo.templates")
     return Login(found.kind, found.host, found.port, found.name, found.user, found.password, found.url, found.path)

@@ -15,9 +15,9 @@ import re
 import typing as t
 import urllib.parse
 
+from .configuration import Configuration
 from .crypto import decode_base64
 from .java import resolve_path
-from .loaded import Configuration
 
 CONF, TEMPLATES, KEYS = "conf", "templates", "keys"
 _PATHS = re.compile(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .configuration import Configuration
 from .errors import ConfError
 from .guard import find as find_guard
 from .java import path as java_path
 from .load import load
-from .loaded import Configuration, Legacy, Loaded, Modern
+from .loaded import Legacy, Loaded, Modern
 from .locate import locate
 from .version import LINES, line_of
 
@@ -62,3 +63,14 @@ def read_version(home: str) -> str:
             f"Reading of Nuxeo's version from '{file}'", f"it has no {VERSION}", "Give it as option 'version'"
         )
     return found.text
+
+
+def environment_option(value: t.Mapping[str, t.Any] | None) -> dict[str, str] | None:
+    """The environment as it is given to a module: YAML's booleans and numbers are meant as they are written."""
+    if value is None:
+        return None
+    return {
+        str(name): str(text).lower() if isinstance(text, bool) else str(text)
+        for name, text in value.items()
+        if text is not None
+    }

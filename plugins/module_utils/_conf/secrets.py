@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import re
 
+_WORDS = (
+    r"password|passwort|passwd|passphrase|passcode|pwd|secret|credential|jaas|authorization|private[._-]?key"
+    r"|(?:api|access|account)[._-]?key|awsid|token(?:[._-]?value)?$|keystore[._]?pass|\bsas$|connection[._-]?string"
+)
 _NAMES = re.compile(
-    r"password|passwd|passphrase|pwd|secret|token|credential|jaas|private|api[._-]?key|access[._-]?key|account[._-]?key"
-    r"|awsid|bindpassword|server\.status\.key|crypt\.|binarymanager_key|signature|keystore[._]?pass|\.pass$|clid$"
-    r"|statuskey|^javax\.net\.ssl|connection[._-]?string|\bsas\b|\.key$",
+    _WORDS + r"|server\.status\.key|statuskey|crypt\.|binarymanager_key|^javax\.net\.ssl|clid$|\.pass$|\.key$|_key$",
     re.IGNORECASE,
 )
-_SHOWN = re.compile(r"crypt\.(keystore\.(path|file)|key\.?alias|serverside)$|user_?separator_?key$", re.IGNORECASE)
+_SHOWN = re.compile(
+    r"(?:crypt\.(?:keystore\.(?:path|file|type|legacymode)|serverside)|key\.?alias|user_?separator[._]?key"
+    r"|enabled?|required|path|file|type|protocol|ttl|timeout\w*|(?:default|max|min)\w*|provider|class)$",
+    re.IGNORECASE,
+)
+_VARIABLES = re.compile(r"\$\{env(?:\?\?)?:(\w*)", re.ASCII)
+_VARIABLE = re.compile(_WORDS + r"|(?:^|_)(?:key|pass|pw)$", re.IGNORECASE)
 _USERINFO = re.compile(r"([a-z][a-z0-9+.\-]*://)[^/@\s]*@", re.IGNORECASE)
 _ORACLE = re.compile(r"(jdbc:oracle:[a-z]+:)[^@]+@", re.IGNORECASE)
 _PARAMETER = re.compile(
@@ -34,3 +42,8 @@ def mask(value: str) -> str:
     value = _USERINFO.sub(rf"\g<1>{MASK}@", value)
     value = _ORACLE.sub(rf"\g<1>{MASK}@", value)
     return _PARAMETER.sub(rf"\g<1>\g<2>{MASK}", value)
+
+
+def takes_secret_variable(text: str) -> bool:
+    """Whether a value takes in a variable of the environment that is a secret by its name."""
+    return any(_VARIABLE.search(name) for name in _VARIABLES.findall(text))

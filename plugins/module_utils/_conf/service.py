@@ -17,8 +17,8 @@ import urllib.parse
 import urllib.request
 
 from . import kept
+from .configuration import Configuration
 from .errors import ConfError
-from .loaded import Configuration
 from .loopback import own_address
 from .process import Running, environment_of, running
 

@@ -46,11 +46,23 @@ class Table:
             self._id = new
             self._crypto = find_crypto(self.get)
 
+    def status_key_is_made(self) -> None:
+        """The launcher gives a configuration without a status key a new one, and takes the key anew then."""
+        if self.get(CRYPTO_NAMES[0]) is None:
+            self._crypto = find_crypto(self.get)
+
     def decrypt(self, value: str) -> str:
         """The clear text of an encrypted value, or the value as it is."""
         if self._crypto is None:
             return value
         return self._crypto.decrypt(value, self._strict)
+
+    def decrypt_now(self, value: str) -> str:
+        """The same with the key as it is known in the end; a value may have been put in before its key."""
+        if not self.is_encrypted(value):
+            return value
+        crypto = find_crypto(self.get)
+        return value if crypto is None else crypto.decrypt(value, self._strict)
 
     def is_encrypted(self, value: str | None) -> bool:
         """Whether a value has the form of an encrypted one."""
