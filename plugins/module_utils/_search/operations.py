@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from .._progress import Progress
-from . import indices, preflight, snapshot
+from . import indices, preflight, repository, snapshot
 from .client import Client
 from .engine import Engine, read_engine
 from .errors import SearchError
@@ -70,12 +70,15 @@ def _make(
     if existing:
         waits = existing["state"] in snapshot.RUNNING and params["wait"]
         return (maker.wait() if waits else existing), {}, {}
+    repository.verify(maker.client, maker.repository)  # a store that nodes do not share gives SUCCESS, and no restore
     counter = indices.Counter(maker.client, maker.indices)
     values = sequences(maker.client, params["sequences"]) if params["sequences"] else {}
     if not params["wait"]:
         maker.start(params["metadata"])
         return maker.found() or {"state": snapshot.RUNNING[0], "name": maker.name, "indices": []}, {}, values
-    return snapshot.make(maker, params["metadata"]), counter.result(), values
+    found = snapshot.make(maker, params["metadata"])
+    snapshot.judge(maker.client, maker.repository, found, maker.indices)
+    return found, counter.result(), values
 
 
 def _empty_result(plan: preflight.Plan, began: float, *, changed: bool) -> dict[str, t.Any]:

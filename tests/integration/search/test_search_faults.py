@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import pathlib
@@ -157,7 +158,7 @@ def test_a_location_outside_path_repo_names_setting_and_node(curl: Curl, run: Ru
     for check in (True, False):
         result = run("es_repository", check=check, name="r", settings={"location": "/srv/elsewhere"})
         assert result.failed and result["problems"] == [
-            f"path.repo of node n0 is {engine.repository}, and '/srv/elsewhere' is not in it"
+            f"path.repo of node n0 is {engine.repository}, {engine.shared}, and '/srv/elsewhere' is not in it"
         ]
     result = run("es_repository", name="r", type="s3", settings={"bucket": "b"})
     assert result.failed and "repository type [s3] does not exist" in result["msg"]
@@ -323,7 +324,8 @@ def test_tls_and_basic_auth_in_front(
     argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run(argv, check=True, capture_output=True, cwd=tmp_path)
     files = (str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
-    with Proxy(engine.urls[0], certificate=files, login=("nuxeo", "s3cret-pw")) as proxy:
+    basic = "Basic " + base64.b64encode(b"nuxeo:s3cret-pw").decode()
+    with Proxy(engine.urls[0], certificate=files, authorization=basic) as proxy:
         options = {"url": [proxy.url], "url_username": "nuxeo", "url_password": "s3cret-pw", "ca_cert": files[0]}
         wrong = run("es_snapshot_info", repository="r", **{**options, "url_password": "s3cret-pw-not"})
         assert wrong.failed and "does not accept the login (401)" in wrong["msg"]
@@ -334,3 +336,10 @@ def test_tls_and_basic_auth_in_front(
         back = run("es_snapshot_restore", repository="r", name="s2", record=made["record"], overwrite=True, **options)
         assert not back.failed, back["msg"]
     assert curl.count("nuxeo-audit") == 50 and repository
+    key = base64.b64encode(b"key-id:key-secret").decode()
+    with Proxy(engine.urls[0], certificate=files, authorization=f"ApiKey {key}") as proxy:
+        for given in (key, "key-id:key-secret"):
+            options = {"url": [proxy.url], "url_api_key": given, "ca_cert": files[0]}
+            listed = run("es_snapshot_info", repository="r", **options)
+            assert not listed.failed and listed["total"] == 2 and given not in str(listed)
+        assert run("es_snapshot_info", repository="r", **{**options, "url_api_key": "other"}).failed

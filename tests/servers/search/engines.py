@@ -234,7 +234,7 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = [%d{ISO8601}][%-5p][%c{1.}] %marker %m%n
 """
 ROLES = """snapshotter:
-  cluster: [monitor, 'cluster:admin/repository/*', 'cluster:admin/snapshot/*', manage_api_key]
+  cluster: [monitor, 'cluster:admin/repository/*', 'cluster:admin/snapshot/*']
   indices:
     - names: ['nuxeo-audit*', 'nuxeo-uidgen*']
       privileges: [all]
@@ -274,6 +274,7 @@ class Server:
         self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self.ports = free_ports(2 * nodes)
         self.repositories = [self.root / (f"n{n}-repo" if private_repositories else "repo") for n in range(nodes)]
+        self.shared = self.root / "shared"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.seconds = 0.0
 
@@ -307,7 +308,7 @@ class Server:
             "cluster.routing.allocation.disk.threshold_enabled": False,
         }
         if not self.no_path_repo:
-            out["path.repo"] = [str(self.repositories[number])]
+            out["path.repo"] = [str(self.repositories[number]), str(self.shared)]
         if self.nodes == 1:
             out["discovery.type"] = "single-node"
         else:
@@ -335,7 +336,6 @@ class Server:
             out["xpack.security.http.ssl.key"] = "node.key"
             out["xpack.security.http.ssl.certificate"] = "node.crt"
             out["xpack.security.http.ssl.certificate_authorities"] = ["ca.crt"]
-            out["xpack.security.authc.api_key.enabled"] = True
             if self.client_auth:
                 out["xpack.security.http.ssl.client_authentication"] = "required"
         return out
@@ -390,7 +390,8 @@ class Server:
         folder = self.root / f"n{number}"
         for name in ("config", "data", "logs", "tmp"):
             (folder / name).mkdir(parents=True)
-        self.repositories[number].mkdir(exist_ok=True)
+        for path in (self.repositories[number], self.shared):
+            path.mkdir(exist_ok=True)
         config = folder / "config"
         (config / "log4j2.properties").write_text(LOG4J)
         if self.engine.xpack:

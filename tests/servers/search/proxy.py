@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import http.client
 import http.server
@@ -48,12 +47,12 @@ class Proxy:
         faults: t.Sequence[Fault] = (),
         *,
         certificate: tuple[str, str] | None = None,
-        login: tuple[str, str] | None = None,
+        authorization: str | None = None,
     ) -> None:
         self.upstream = upstream
         self.faults = list(faults)
         self.log: list[str] = []
-        self.login = login
+        self.authorization = authorization
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -80,11 +79,9 @@ class Proxy:
         line = f"{handler.command} {handler.path}"
         self.log.append(line)
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        if self.login:
-            wanted = "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
-            if handler.headers.get("Authorization") != wanted:
-                self._send(handler, 401, b"<html>login</html>", "text/html")
-                return
+        if self.authorization and handler.headers.get("Authorization") != self.authorization:
+            self._send(handler, 401, b"<html>login</html>", "text/html")
+            return
         fault = next((each for each in self.faults if each.takes(line)), None)
         if fault is None:
             self._send(handler, *self._forward(handler, body))
