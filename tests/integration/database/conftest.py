@@ -77,7 +77,7 @@ class Started:
             text=True,
         )
 
-    def wait(self, timeout: float = 120) -> dict[str, t.Any]:
+    def wait(self, timeout: float = 60) -> dict[str, t.Any]:
         """Its result."""
         out, err = self.process.communicate(timeout=timeout)
         try:

@@ -1,0 +1,242 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: a copy of an embedded H2 database is opened by the H2 that made it, and read.
+
+Only H2 itself can read its files, and only the same line of versions. It opens a copy of the copy, since opening a file
+for reading alone already writes to it. H2's own Shell is spoken to by its standard input, so no password is in the
+list of processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import glob
+import os
+import re
+import shutil
+import tempfile
+import time
+import typing as t
+
+from .._deps import numbers
+from .error import DatabaseError, told
+from .sorting import SortedLines
+
+SUFFIXES = (".mv.db", ".h2.db")
+"""Of H2's two file formats. The older one is chosen by MV_STORE=FALSE in the URL."""
+
+COLUMNS = """
+SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE UPPER(TABLE_NAME) = 'CONTENT'
+"""
+TABLES = """
+SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES
+WHERE TABLE_SCHEMA <> 'INFORMATION_SCHEMA' AND TABLE_TYPE IN ('TABLE', 'BASE TABLE')
+"""
+NEEDED = {"ID", "NAME", "MIME-TYPE", "DATA", "DIGEST", "LENGTH"}
+
+FAILURE = re.compile(r"^(?:sql> )?((?:Error|Exception in thread|.*Exception): ?.*)$", re.MULTILINE)
+
+
+class Shell(t.Protocol):
+    """Runs a program with these lines on its standard input, in that folder: code, standard output, standard error."""
+
+    def __call__(self, argv: t.List[str], lines: str, folder: str) -> t.Tuple[int, str, str]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class H2Request:
+    """What is wanted."""
+
+    path: str
+    """The database file, with or without its suffix. It is not touched."""
+    jar: t.Optional[str] = None
+    home: t.Optional[str] = None
+    java: t.Optional[str] = None
+    user: str = "sa"
+    password: str = dataclasses.field(default="", repr=False)
+    require_blob_keys: bool = True
+    work: t.Optional[str] = None
+    """A folder for the copy, on a volume with room for it."""
+
+
+def read(request: H2Request, shell: Shell, keys: t.Optional[str]) -> dict[str, t.Any]:
+    """Open the database and read it.
+
+    :param keys: where the list of blob keys goes, one on each line, sorted as in ``LC_ALL=C``; None to count only
+    """
+    begun = time.monotonic()
+    file, jar = _file(request.path), _jar(request)
+    java = _java(request.java)
+    with _folder(request) as folder:
+        try:
+            shutil.copyfile(file, os.path.join(folder, "copy" + _suffix(file)))
+        except OSError as error:
+            raise DatabaseError(
+                f"Copy of '{file}' to '{folder}'", str(error.strerror), "Free space on that volume, then run again"
+            ) from None
+        session = _Session(request, shell, [java, "-cp", jar, "org.h2.tools.Shell"], folder, file)
+        about, columns = session.ask(f"SELECT H2VERSION(), ({TABLES})", COLUMNS)
+        ((version, tables),) = about
+        contents = _contents(columns)
+        if request.require_blob_keys and not contents:
+            raise DatabaseError(
+                f"Search for blob keys in '{file}'",
+                "it has no table CONTENT with the columns of a Nuxeo repository",
+                "Check that it is the right file, or say require_blob_keys=false when its repository is elsewhere",
+            )
+        lines = SortedLines(folder)
+        _collect(session, lines, contents)
+        count, changed = lines.write(keys)
+    return {
+        "changed": changed,
+        "file": file,
+        "bytes": os.path.getsize(file),
+        "h2_version": version,
+        "jar": jar,
+        "tables": int(tables),
+        "blob_keys": count,
+        "duration": round(time.monotonic() - begun, 3),
+    }
+
+
+def _suffix(file: str) -> str:
+    return next(suffix for suffix in SUFFIXES if file.endswith(suffix))
+
+
+def _file(path: str) -> str:
+    for candidate in [path, *(path + suffix for suffix in SUFFIXES)]:
+        if candidate.endswith(SUFFIXES) and os.path.isfile(candidate):
+            return candidate
+    raise DatabaseError(
+        f"Opening of the H2 database '{path}'",
+        "there is no such file, with .mv.db or .h2.db behind it or without",
+        "Check nuxeo.db.jdbc.url and the data folder",
+    )
+
+
+def _jar(request: H2Request) -> str:
+    """The H2 of the instance: another line of versions could not read the file."""
+    if request.jar:
+        found = [request.jar] if os.path.isfile(request.jar) else []
+        places = request.jar
+    else:
+        folders = [os.path.join(request.home or "/", *part) for part in (("nxserver", "lib"), ("lib",))]
+        places = " or ".join(os.path.join(folder, "h2*.jar") for folder in folders)
+        found = next(filter(None, (glob.glob(os.path.join(glob.escape(one), "h2*.jar")) for one in folders)), [])
+    if not found:
+        raise DatabaseError(
+            f"Opening of the H2 database '{request.path}'", f"no H2 was found as {places}", "Name its file by jar"
+        )
+    return max(found, key=lambda name: (numbers(os.path.basename(name).replace("h2-", "")), name))
+
+
+def _java(wanted: str | None) -> str:
+    home = os.environ.get("JAVA_HOME")
+    candidates = [wanted] if wanted else [os.path.join(home, "bin", "java") if home else "", shutil.which("java") or ""]
+    for candidate in candidates:
+        if candidate and os.access(candidate, os.X_OK):
+            return candidate
+    raise DatabaseError("Start of Java on this host", f"'{wanted or 'java'}' is not there", "Name the program by java")
+
+
+@contextlib.contextmanager
+def _folder(request: H2Request) -> t.Iterator[str]:
+    if request.work:
+        os.makedirs(request.work, mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".h2-", dir=request.work) as folder:
+        yield folder
+
+
+class _Session:
+    """Runs queries by H2's Shell; each result goes through a file, since the Shell's own output is not exact."""
+
+    def __init__(self, request: H2Request, shell: Shell, argv: list[str], folder: str, file: str) -> None:
+        self._shell = shell
+        self._argv = argv
+        self._folder = folder
+        self._what = f"Reading of the H2 database '{file}' by '{argv[2]}'"
+        self._secret = request.password
+        self._login = ("jdbc:h2:./copy;IFEXISTS=TRUE", "", request.user, request.password)
+        if any("\n" in word or "\r" in word for word in self._login):
+            raise DatabaseError(f"Login to '{file}'", "user or password holds a line break", "Set another")
+
+    def ask(self, *queries: str) -> list[t.Iterator[list[str]]]:
+        """The rows of each query, all text; Java starts once for all of them."""
+        if not queries:
+            return []
+        statements = []
+        for number, query in enumerate(queries):
+            quoted = " ".join(query.split()).replace("'", "''")
+            statements.append(f"CALL CSVWRITE('./{number}.csv', '{quoted}', 'charset=UTF-8');")
+        code, out, err = self._run(statements)
+        said = FAILURE.search(out.replace("\b", "")) or FAILURE.search(err)
+        wrote = re.findall(r"^(\d+)\r?\n\(1 row", out, re.MULTILINE)
+        if code or said or len(wrote) != len(queries):
+            why = told(said.group(1) if said else f"{out}\n{err}")
+            raise DatabaseError(
+                self._what,
+                why.replace(self._secret, "********") if len(self._secret) > 3 else why,
+                "The file must be of a stopped server, and the H2 that of its instance",
+            )
+        return [self._rows(number, int(count)) for number, count in enumerate(wrote)]
+
+    def _run(self, statements: list[str]) -> tuple[int, str, str]:
+        """Arguments do where there is no password; else the Shell is answered what it asks for.
+
+        Where it can't connect then, it asks again for its four words, and ends when there is no more input, unless it
+        asks for a password just then: so the number of lines is filled up to where it asks for the user.
+        """
+        url, driver, user, password = self._login
+        if not password:
+            words = ["-url", url, "-user", user, "-password", "", "-sql", " ".join(statements)]
+            return self._shell([*self._argv, *words], "", self._folder)
+        ends = ["quit"] * (4 - (len(statements) + 2) % 4)
+        lines = [url, driver, user, password, *statements, *ends, ""]
+        return self._shell(self._argv, "\n".join(lines), self._folder)
+
+    def _rows(self, number: int, wanted: int) -> t.Iterator[list[str]]:
+        """One row after the other; after the last one it is sure that none is missing."""
+        count = -1  # the first row holds the names
+        with open(os.path.join(self._folder, f"{number}.csv"), encoding="utf-8", newline="") as stream:
+            for row in csv.reader(stream):
+                count += 1
+                if count:
+                    yield row
+        if count != wanted:
+            raise DatabaseError(self._what, f"{wanted} rows were written, {count} were read", "Free space for them")
+
+
+def _contents(columns: t.Iterable[list[str]]) -> list[tuple[str, str, str]]:
+    """The tables with blob keys, and their column of keys."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for schema, table, column in columns:
+        found.setdefault((schema, table), []).append(column)
+    return [
+        (schema, table, next(name for name in names if name.upper() == "DATA"))
+        for (schema, table), names in sorted(found.items())
+        if {name.upper() for name in names} >= NEEDED
+    ]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _collect(session: _Session, lines: SortedLines, contents: list[tuple[str, str, str]]) -> None:
+    queries = []
+    for schema, table, column in contents:
+        where = f"{_quoted(schema)}.{_quoted(table)} WHERE {_quoted(column)} IS NOT NULL"
+        queries.append(f"SELECT DISTINCT {_quoted(column)} FROM {where}")  # noqa: S608 - quoted
+    for (schema, table, _column), rows in zip(contents, session.ask(*queries)):
+        for row in rows:
+            key = row[0] if row else ""
+            if not key or not key.isprintable():
+                raise DatabaseError(
+                    f"Reading of the blob keys in table {schema}.{table}",
+                    f"{key!r} can't be a blob's key",
+                    "Repair the rows that hold it, then run again",
+                )
+            lines.add(key.encode())
