@@ -131,14 +131,14 @@ def run_module(name: str, options: dict[str, t.Any], check: bool = False) -> Res
 class Run(t.Protocol):
     """Runs a module against the engine of the test."""
 
-    def __call__(self, module: str, /, check: bool = False, **options: t.Any) -> Result: ...
+    def __call__(self, module: str, /, check: t.Any = False, **options: t.Any) -> Result: ...
 
 
 @pytest.fixture
 def run(engine: Server) -> Run:
     """Failures are returned, not raised: ``result.failed``."""
 
-    def call(module: str, /, check: bool = False, **options: t.Any) -> Result:
+    def call(module: str, /, check: t.Any = False, **options: t.Any) -> Result:
         return run_module(module, {**arguments(engine), **options}, check)
 
     return call
@@ -148,7 +148,7 @@ def run(engine: Server) -> Run:
 def good(run: Run) -> Run:
     """As ``run``, for calls that must succeed."""
 
-    def call(module: str, /, check: bool = False, **options: t.Any) -> Result:
+    def call(module: str, /, check: t.Any = False, **options: t.Any) -> Result:
         result = run(module, check, **options)
         assert not result.failed, result["msg"]
         return result

@@ -1,0 +1,183 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judging, trimming, counting and naming, without an engine."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._search import repository, snapshot
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Answer, Client
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import SearchError
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.indices import Counter, Documents, Shard, counted
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.operations import restore_request
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.trim import field_type, milliseconds
+
+
+class Fake:
+    """Answers a call by its method and path."""
+
+    where = "fake"
+
+    def __init__(self, answers: dict[str, Answer]) -> None:
+        self.answers = answers
+
+    def call(self, method: str, target: str, body: t.Any = None, **_: t.Any) -> Answer:
+        return self.answers[f"{method} {target}"]
+
+
+def fake(**answers: t.Any) -> Client:
+    return t.cast(Client, Fake({key: Answer(200, value) for key, value in answers.items()}))
+
+
+WHOLE = {
+    "name": "s",
+    "state": "SUCCESS",
+    "indices": ["a"],
+    "shards": {"total": 2, "successful": 2, "failed": 0},
+    "failures": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"state": "PARTIAL"}, "it ended PARTIAL"),
+        ({"state": "INCOMPATIBLE"}, "it ended INCOMPATIBLE"),
+        ({"shards": {"total": 2, "successful": 1, "failed": 1}}, "1 of 2 shards failed"),
+        ({"shards": {"total": 2, "successful": 1, "failed": 0}}, "0 of 2 shards failed"),
+        ({"failures": ["a[0]: lost"]}, r"a\[0\]: lost"),
+        ({"indices": []}, "it holds no index instead of a"),
+        ({"indices": ["a", "b"]}, "it holds a, b instead of a"),
+        ({"shards": {"total": 0, "successful": 0, "failed": 0}}, "it holds no shard"),
+    ],
+)
+def test_success_alone_says_little(change: dict[str, t.Any], why: str) -> None:
+    snapshot.judge(fake(), "r", WHOLE, ["a"])
+    with pytest.raises(SearchError, match=why):
+        snapshot.judge(fake(), "r", {**WHOLE, **change}, ["a"])
+
+
+def test_a_listing_with_errors_inside_is_an_error() -> None:
+    answers = {"GET /_snapshot/r": {"r": {"type": "fs", "settings": {}}}}
+    wrong = {"type": "repository_exception", "reason": "broken"}
+    for listed in ({"snapshots": [], "failures": {"r": wrong}}, {"responses": [{"repository": "r", "error": wrong}]}):
+        with pytest.raises(SearchError, match="broken"):
+            snapshot.listing(fake(**answers, **{"GET /_snapshot/r/_all": listed}), "r")
+
+
+@pytest.mark.parametrize(("successful", "failed"), [(1, 1), (1, 0)])
+def test_a_count_without_all_shards_is_none(successful: int, failed: int) -> None:
+    body = {"count": 8, "_shards": {"total": 2, "successful": successful, "failed": failed}}
+    with pytest.raises(SearchError, match="only 1 of 2 shards answered"):
+        counted("Count", Answer(200, body))
+
+
+def node(name: str, repo: t.Any, roles: list[str]) -> dict[str, t.Any]:
+    return {"name": name, "roles": roles, "settings": {"path": {} if repo is None else {"repo": repo}}}
+
+
+def test_path_repo_of_every_node() -> None:
+    nodes = {
+        "1": node("n1", None, ["data"]),
+        "2": node("n2", "/mnt/snap", ["master"]),
+        "3": node("n3", ["/mnt", "/x"], ["data_hot"]),
+        "4": node("n4", None, ["ingest"]),
+        "5": node("n5", "/mnt/snapshots", ["data"]),
+    }
+    found = repository.path_problems(fake(**{"GET /_nodes/settings": {"nodes": nodes}}), {"location": "/mnt/snap/a"})
+    assert found == [
+        "path.repo is not set on node n1",
+        "path.repo of node n5 is /mnt/snapshots, and '/mnt/snap/a' is not in it",
+    ]
+
+
+def test_keys_of_a_store_are_hidden() -> None:
+    settings = {"bucket": "b", "secret_key": "canary", "sas_token": "canary", "access_key": "canary"}
+    shown = repository.public({"type": "s3", "settings": settings})
+    assert "canary" not in str(shown) and shown and shown["settings"]["bucket"] == "b"
+
+
+def test_a_folder_without_catalogue(tmp_path: pathlib.Path) -> None:
+    found = {"type": "fs", "settings": {"location": str(tmp_path)}}
+    assert repository.lost_catalogue(found) == ""
+    (tmp_path / "indices" / "x").mkdir(parents=True)
+    assert "but not the catalogue" in repository.lost_catalogue(found)
+    (tmp_path / "index-3").touch()
+    assert repository.lost_catalogue(found) == ""
+    found["settings"] = {"location": str(tmp_path / "gone")}
+    assert "cannot be read" in repository.lost_catalogue(found)
+
+
+def counter(before: Shard, after: Shard | None) -> int | None:
+    made = Counter.__new__(Counter)
+    made.before = {("a", "0"): before}
+    return made._taken("a", {("a", "0"): after} if after else {})
+
+
+def test_which_commit_a_snapshot_took() -> None:
+    assert counter(Shard("n", 4, 10, 10), Shard("n", 4, 10, 12)) == 10  # nothing committed since
+    assert counter(Shard("n", 4, 10, 12), Shard("n", 5, 13, 14)) == 13  # the snapshot's own commit
+    assert counter(Shard("n", 4, 10, 10), Shard("n", 5, 13, 14)) is None  # perhaps a commit after it
+    assert counter(Shard("n", 4, 10, 12), Shard("n", 6, 13, 14)) is None
+    assert counter(Shard("n", 4, 10, 12), Shard("m", 5, 13, 14)) is None
+    assert counter(Shard("n", 4, 10, 12), None) is None
+
+
+def test_bounds_admit_what_lies_between() -> None:
+    assert [n for n in range(9, 14) if Documents(None, 10, 12).admits(n)] == [10, 11, 12]
+    assert [n for n in range(9, 14) if Documents(11, 10, 12).admits(n)] == [11]
+
+
+def test_backup_dates_in_milliseconds() -> None:
+    assert milliseconds("1970-01-01T00:00:01.999999Z") == 1999
+    assert milliseconds("1970-01-01T01:00:00+01:00") == 0
+    for wrong in ("yesterday", "2026-11-23T02:00:04"):
+        with pytest.raises(SearchError):
+            milliseconds(wrong)
+
+
+def test_the_field_of_times_is_found_in_old_and_new_mappings() -> None:
+    new = {"properties": {"eventDate": {"type": "date"}}}
+    assert field_type(new, "eventDate") == field_type({"entry": new}, "eventDate") == "date"
+    assert field_type({}, "eventDate") == field_type(new, "logDate") == ""
+
+
+OPTIONS: dict[str, t.Any] = {
+    "repository": "r",
+    "name": "s",
+    "indices": None,
+    "rename": {},
+    "aliases": {},
+    "record": None,
+    "trim": None,
+    "overwrite": False,
+    "index_settings": {},
+    "ignore_index_settings": [],
+}
+
+
+def test_a_restore_takes_its_names_from_the_record() -> None:
+    record = {
+        "requested": {"audit": ["audit-0001", "audit-0002"], "uidgen": ["uidgen"]},
+        "indices": [{"name": "uidgen", "documents": 2, "documents_at_least": 2, "documents_at_most": 2, "created": 7}],
+        "sequences": {"name": "uidgen", "values": {"audit": 7}},
+        "snapshot": {"uuid": "u"},
+    }
+    made = restore_request({**OPTIONS, "record": record, "rename": {"audit": "nuxeo-audit"}})
+    assert [(each.source, each.target) for each in made.items] == [
+        ("audit-0001", "nuxeo-audit"),
+        ("audit-0002", "nuxeo-audit"),
+        ("uidgen", "uidgen"),
+    ]
+    assert made.items[2].sequences == {"audit": 7} and made.items[2].documents == Documents(2, 2, 2)
+    assert made.uuid == "u" and made.items[0].documents is None
+
+
+@pytest.mark.parametrize("option", [{"rename": {"b": "c"}}, {"aliases": {"b": ["c"]}}, {"rename": {"a": "x*"}}])
+def test_names_that_mean_nothing_are_refused(option: dict[str, t.Any]) -> None:
+    with pytest.raises(SearchError):
+        restore_request({**OPTIONS, "indices": ["a"], **option})
