@@ -1,0 +1,258 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong at real sites: a clear error, nothing published, older sets still whole, and the next run needs no hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from servers.deployment import Site
+from servers.nuxeo import proof
+
+
+@pytest.fixture
+def acme(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> t.Any:
+    """A running instance with some documents and one good set."""
+    instance = make_nuxeo(make_database(postgresql15)).start()
+    instance.create_documents(20)
+    site.add("acme", instance)
+    site.backup()
+    return instance
+
+
+def assert_clean(site: Site, sets: int = 1) -> None:
+    """Nothing partial, no lease, and every set is whole."""
+    assert len(site.sets("acme")) == sets
+    assert site.partial("acme") == []
+    assert not (site.root / "acme" / "lease.json").exists()
+    site.assert_all_verify("acme")
+
+
+def assert_refused(site: Site, *words: str, **variables: t.Any) -> str:
+    """A backup that fails, says the words, and leaves nothing."""
+    run = site.run("backup", **variables)
+    message = " ".join(run.failures)
+    assert run.rc != 0
+    for word in words:
+        assert word in message, message
+    assert_clean(site)
+    return message
+
+
+def test_wrong_password(site: Site, acme: t.Any) -> None:
+    text = acme.conf.read_text()
+    acme.conf.write_text(text + "\nnuxeo.db.password=wrong-one\n")
+    message = assert_refused(site, "password authentication failed", "nothing was changed")
+    assert "wrong-one" not in message
+
+
+def test_no_nuxeo_conf(site: Site, acme: t.Any) -> None:
+    acme.conf.rename(acme.conf.with_suffix(".away"))
+    assert_refused(site, str(acme.conf), "no such file")
+
+
+def test_unreachable_server(site: Site, acme: t.Any) -> None:
+    acme.conf.write_text(acme.conf.read_text() + "\nnuxeo.db.port=1\n")
+    assert_refused(site, "127.0.0.1:1")
+
+
+def test_data_folder_missing_or_an_empty_mount(site: Site, acme: t.Any) -> None:
+    acme.stop()
+    acme.data_dir.rename(acme.data_dir.with_name("away"))
+    assert_refused(site, "Data folder", "mounted")
+    acme.data_dir.mkdir()
+    assert_refused(site, "it is empty", "mounted")
+
+
+def test_an_empty_store_is_taken_for_an_unmounted_volume(site: Site, acme: t.Any) -> None:
+    shutil.move(acme.store / "data", acme.home / "away")
+    (acme.store / "data").mkdir()
+    assert_refused(site, "accept_shrink")
+
+
+def test_a_backup_root_inside_the_data_folder(site: Site, acme: t.Any) -> None:
+    inside = acme.data_dir / "backup"
+    inside.mkdir()
+    run = site.run("backup", backup_root=str(inside))
+    assert run.rc != 0
+    assert "inside" in " ".join(run.failures)
+    assert list(inside.iterdir()) == []
+    run = site.run("backup", backup_root=str(acme.home / "absent"))
+    assert "no such folder" in " ".join(run.failures)
+
+
+def test_a_blob_that_the_database_refers_to_is_missing(site: Site, acme: t.Any) -> None:
+    acme.create_documents(1)
+    made = max((path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns)
+    made.unlink()
+    message = assert_refused(site, made.name)
+    assert "missing" in message or "neither" in message
+
+
+def test_a_rotten_blob_in_the_source_is_named(site: Site, acme: t.Any) -> None:
+    acme.create_documents(1)
+    made = max((path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns)
+    made.write_bytes(b"rotten")
+    assert_refused(site, made.name)
+
+
+def _mounted(folder: Path, size: str) -> t.Any:
+    @contextlib.contextmanager
+    def mounted() -> t.Iterator[None]:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+    return mounted()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a volume of a fixed size needs root")
+@pytest.mark.parametrize("full_of", ["rows", "blobs"])
+def test_a_full_disk_while_dumping_and_while_copying(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any], full_of: str
+) -> None:
+    database = make_database(postgresql15)
+    instance = make_nuxeo(database).start()
+    instance.create_documents(5)
+    site.add("acme", instance)
+    with _mounted(site.root, "14m"):
+        site.backup()
+        if full_of == "rows":
+            noise = "create table noise as select i, md5(i::text || random()) || md5(random()::text) as a from generate_series(1, 500000) i"
+            postgresql15.psql(noise, database.name)
+        else:
+            instance.create_documents(20, size=1_000_000)
+        assert_refused(site, "No space left on device")
+        if full_of == "rows":
+            postgresql15.psql("drop table noise", database.name)
+            site.backup()
+            assert_clean(site, 2)
+
+
+def _wait(what: t.Callable[[], t.Any], seconds: float = 120) -> t.Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+def _dumping() -> list[int]:
+    done = subprocess.run(["pgrep", "-x", "pg_dump"], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def _slow(postgresql: t.Any, database: str) -> None:
+    """Enough rows that the dump takes a while."""
+    rows = "create table noise as select i, md5(i::text) || md5(random()::text) as a from generate_series(1, 1500000) i"
+    postgresql.psql(rows, database)
+
+
+def test_a_dump_that_is_killed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
+    name = postgresql15.psql("select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1")
+    _slow(postgresql15, name)
+    run = site.start("backup")
+    mine = str(site.root).encode()
+    pids = _wait(lambda: [pid for pid in _dumping() if mine in Path(f"/proc/{pid}/cmdline").read_bytes()])
+    os.kill(pids[0], signal.SIGKILL)
+    result = run.wait(300)
+    assert result.rc != 0
+    assert "pg_dump" in " ".join(result.failures)
+    assert_clean(site)
+
+
+def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
+    name = postgresql15.psql("select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1")
+    _slow(postgresql15, name)
+    first = site.start("backup")
+    _wait(lambda: (site.root / "acme" / "lease.json").exists())
+    second = site.run("backup")
+    assert second.rc != 0
+    message = " ".join(second.failures)
+    assert "is on since" in message
+    assert f"process {first.process.pid}" in message
+    first.wait(300).check()
+    assert_clean(site, 2)
+
+
+@pytest.mark.parametrize("step", ["begun", "dump", "files", "publish"])
+@pytest.mark.parametrize("modules", [True, False], ids=["all-killed", "orphans-live"])
+def test_a_killed_run_needs_no_hand(site: Site, acme: t.Any, postgresql15: t.Any, step: str, modules: bool) -> None:
+    if step == "dump":
+        name = postgresql15.psql("select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1")
+        _slow(postgresql15, name)
+    sets = site.root / "acme" / "sets"
+    signs: dict[str, t.Callable[[], bool]] = {
+        "begun": lambda: any(sets.glob(".partial-*")),
+        "dump": lambda: any(sets.glob(".partial-*/database/dump/*")),
+        "files": lambda: any(sets.glob(".partial-*/files/*/*")),
+        "publish": lambda: any(sets.glob(".partial-*/conf/*/nuxeo.conf")),
+    }
+    run = site.start("backup")
+    _wait(signs[step])
+    run.kill(modules=modules)
+    assert len(site.sets("acme")) in (1, 2)
+    done = len(site.sets("acme"))
+    listed = site.run("list").check()
+    assert all(path.name in listed.stdout for path in site.sets("acme"))
+    site.backup()
+    assert_clean(site, done + 1)
+
+
+@pytest.mark.parametrize("step", ["Database |", "Files | The data", "Start | All"])
+def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
+    site: Site, acme: t.Any, postgresql15: t.Any, step: str
+) -> None:
+    database = acme.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
+    before = proof.documents(postgresql15, database)
+    run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
+    marker = acme.data_dir / ".nuxeo-platform-restore.json"
+    if step == "Database |":
+        _wait(marker.exists)
+    else:
+        _wait(lambda: [task for task in run.tasks() if task.task.split(" : ")[-1].startswith(step[:10]) and task.status == "changed"])
+    run.kill()
+    armed = "restore guard" in acme.conf.read_text()
+    if armed:
+        started = acme.nuxeoctl("start")
+        assert started.returncode != 0, "a half restored instance was started"
+        assert not acme.running()
+    site.restore(postgresql15, restore_overwrite=not armed)
+    assert acme.running()
+    assert proof.documents(postgresql15, database) == before
+    assert proof.check_blobs(postgresql15, database, acme.store).good
+    assert "restore guard" not in acme.conf.read_text()
+
+
+def test_a_bit_that_flipped_is_found_named_and_healed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
+    blob = next(path for path in (site.root / "acme" / "blobs" / "default").rglob("*") if path.is_file() and len(path.name) == 32)
+    blob.chmod(0o600)
+    blob.write_bytes(b"x" + blob.read_bytes()[1:])
+    run = site.run("verify")
+    assert run.rc != 0
+    assert blob.name in " ".join(run.failures) + run.stdout
+    site.backup()
+    site.run("verify").check()
+    dump = next((site.sets("acme")[-1] / "database" / "dump").glob("*.dat*"))
+    dump.chmod(0o600)
+    dump.write_bytes(dump.read_bytes()[:-1] + b"x")
+    assert site.run("verify").rc != 0
+    refused = site.run("restore", **site.admin(postgresql15), restore_overwrite=True)
+    assert refused.rc != 0
+    assert dump.name in " ".join(refused.failures)
+    assert acme.running(), "nothing was changed"

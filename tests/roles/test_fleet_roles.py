@@ -1,0 +1,120 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several instances, several nodes: the work once for each instance, and no failure hides behind another's success."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from servers.deployment import Site
+
+
+def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    instance = make_nuxeo(make_database(postgresql15)).start()
+    instance.create_documents(4)
+    other_database = make_database(postgresql15)
+    other = make_nuxeo(other_database).start()
+    site.add("a1", instance, nuxeo_instance="acme")
+    site.add("a2", instance, nuxeo_instance="acme")
+    site.add("b1", other, nuxeo_instance="beta")
+    postgresql15.create_user(other_database.user, "changed behind its back")
+    run = site.run("backup")
+    assert run.rc != 0
+    assert len(site.sets("acme")) == 1
+    assert site.manifest("acme")["nodes"] == {"a1": True, "a2": True}
+    assert len([task for task in run.of("postgresql_dump") if task.status == "changed" and task.host == "a2"]) == 0
+    assert site.sets("beta") == []
+    assert run.stats["a1"]["failures"] == 0
+    assert run.stats["b1"]["failures"] == 1
+    assert "password" in " ".join(run.failures)
+    site.assert_all_verify("acme")
+
+
+def test_nodes_that_disagree_are_refused(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    one, two = make_nuxeo(make_database(postgresql15)).start(), make_nuxeo(make_database(postgresql15)).start()
+    site.add("a1", one, nuxeo_instance="acme")
+    site.add("a2", two, nuxeo_instance="acme")
+    run = site.run("backup")
+    assert run.rc != 0
+    message = " ".join(run.failures)
+    assert "their database differs" in message
+    assert "their data folder differs" in message
+    assert run.stats["a2"]["failures"] == 1, "the other node does not look as if it were backed up"
+    assert site.sets("acme") == []
+
+
+def test_a_node_without_configuration_fails_the_whole_instance(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    instance = make_nuxeo(make_database(postgresql15)).start()
+    site.add("a1", instance, nuxeo_instance="acme")
+    site.add("a2", instance, nuxeo_instance="acme")
+    site.hosts["a2"]["nuxeo_conf_path"] = "/nowhere/nuxeo.conf"
+    run = site.run("backup")
+    assert run.rc != 0
+    assert "/nowhere/nuxeo.conf" in " ".join(run.failures)
+    assert site.sets("acme") == []
+
+
+def test_an_unreachable_node_does_not_stop_a_hot_backup_but_is_not_hidden(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    instance = make_nuxeo(make_database(postgresql15)).start()
+    instance.create_documents(2)
+    gone = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    site.add("a1", instance, nuxeo_instance="acme", **gone)
+    site.add("a2", instance, nuxeo_instance="acme")
+    run = site.run("backup")
+    assert run.rc != 0, "an unreachable node is never a success"
+    assert site.manifest("acme")["leader"] == "a2"
+    assert site.manifest("acme")["nodes"] == {"a1": False, "a2": True}
+
+
+def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(1)
+    site.add("a1", instance, nuxeo_instance="acme")
+    site.add("a2", instance, nuxeo_instance="acme")
+    run = site.run("backup", "--limit", "a1")
+    assert run.rc != 0
+    assert "'a2'" in " ".join(run.failures)
+    assert instance.running()
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_uncovered_stores_are_named(
+    site: Site,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+    accepted: bool,
+) -> None:
+    settings = {
+        "elasticsearch.enabled": "true",
+        "audit.elasticsearch.enabled": "true",
+        "elasticsearch.addressList": "http://127.0.0.1:9200",
+        "elasticsearch.client": "RestClient",
+        "kafka.enabled": "true",
+        "nuxeo.redis.enabled": "true",
+    }
+    instance = make_nuxeo(make_database(postgresql15), properties=settings).start()
+    instance.create_documents(2)
+    site.add("acme", instance)
+    stores = ["audit:elasticsearch", "redis", "sequences:elasticsearch", "streams:kafka"]
+    run = site.run("backup", backup_accept_uncovered=stores if accepted else stores[:1])
+    if accepted:
+        run.check()
+        assert site.manifest("acme")["uncovered"] == stores
+        assert "NOT in the set: audit:elasticsearch, redis" in run.stdout
+        return
+    message = " ".join(run.failures)
+    assert run.rc != 0
+    assert all(f"'{name}'" in message for name in stores[1:])
+    assert "store 'audit:elasticsearch'" not in message
+    assert site.sets("acme") == []

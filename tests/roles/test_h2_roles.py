@@ -1,0 +1,88 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The embedded H2: stopped, copied, started again whatever happens; opened by real H2 afterwards."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+from servers import h2
+from servers.deployment import Site
+from servers.nuxeo import proof
+
+TITLES = "SELECT ID FROM HIERARCHY WHERE PRIMARYTYPE = 'File'"
+
+
+@pytest.mark.parametrize(("nuxeo", "line"), [("10.10", "1.4.200"), ("2023.31", "2.2.224")])
+def test_cold_backup_and_restore(
+    site: Site, make_nuxeo: t.Callable[..., t.Any], h2_jar: t.Callable[[str], Path], nuxeo: str, line: str
+) -> None:
+    jar = h2_jar(line)
+    instance = make_nuxeo(None, nuxeo, h2_jar=jar).start()
+    made = set(instance.create_documents(25))
+    site.add("acme", instance)
+    done = site.backup()
+    assert instance.running(), "it ran before"
+    assert site.manifest("acme")["kind"] == "cold"
+    assert len(done.of("nuxeo_service")) >= 3
+    copy = site.sets("acme")[0] / "files" / "acme" / "data" / "h2"
+    names = [path.name for path in copy.iterdir()]
+    assert names == ["nuxeo.mv.db"]
+    later = set(instance.create_documents(5))
+    instance.stop()
+    with (instance.data_dir / "h2" / "nuxeo.mv.db").open("r+b") as stream:
+        stream.write(b"damaged" * 2000)
+    for path in list((instance.store / "data").rglob("*"))[::3]:
+        if path.is_file():
+            path.unlink()
+    site.restore(None, restore_overwrite=True)
+    assert instance.running()
+    again = site.run("restore").check()
+    assert again.changed == []
+    instance.stop()
+    there = set(h2.column(jar, instance.data_dir / "h2" / "nuxeo", TITLES))
+    assert made <= there
+    assert not later & there
+    keys = h2.column(jar, instance.data_dir / "h2" / "nuxeo", "SELECT DATA FROM CONTENT WHERE DATA IS NOT NULL")
+    assert proof.check_keys(keys, instance.store).good
+
+
+def test_a_stopped_server_stays_stopped(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    instance.stop()
+    site.add("acme", instance)
+    site.backup()
+    assert not instance.running()
+    assert len(site.sets("acme")) == 1
+
+
+def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    failed = site.run("backup", backup_h2_jar="/nowhere/h2.jar")
+    assert failed.rc != 0
+    assert "/nowhere/h2.jar" in " ".join(failed.failures)
+    assert instance.running()
+    assert site.sets("acme") == []
+    assert site.partial("acme") == []
+    assert not list((site.root / "acme").glob("stopped-*"))
+
+
+def test_an_old_h2_does_not_get_a_new_file(
+    site: Site, make_nuxeo: t.Callable[..., t.Any], h2_jar: t.Callable[[str], Path]
+) -> None:
+    source = make_nuxeo(None, "2021.48", h2_jar=h2_jar("2.2.224")).start()
+    source.create_documents(2)
+    site.add("acme", source)
+    site.backup()
+    target = make_nuxeo(None, "2021.30", h2_jar=h2_jar("1.4.200"))
+    site.hosts.clear()
+    site.add("old", target, restore_from_instance="acme")
+    refused = site.run("restore", restore_overwrite=True)
+    assert refused.rc != 0
+    assert "nothing was changed" in " ".join(refused.failures)
