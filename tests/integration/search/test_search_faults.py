@@ -86,8 +86,8 @@ def test_a_partial_snapshot_is_refused_with_its_shards(curl: Curl, run: Run, rep
         assert result.failed
         assert "index 'nuxeo-audit-red' is red: 1 of its primary shards are on no node" in result["problems"]
     assert curl.snapshots("r") == {"s1": "SUCCESS"}
-    body = {"indices": "nuxeo-audit,nuxeo-audit-red", "partial": True, "include_global_state": False}
-    made = curl.ok("PUT", "/_snapshot/r/part?wait_for_completion=true", body)["snapshot"]
+    both = {"indices": "nuxeo-audit,nuxeo-audit-red", "partial": True, "include_global_state": False}
+    made = curl.ok("PUT", "/_snapshot/r/part?wait_for_completion=true", both)["snapshot"]
     assert made["state"] == "PARTIAL"
     result = run("es_snapshot", repository="r", name="part", indices=["nuxeo-audit", "nuxeo-audit-red"])
     assert result.failed and "it ended PARTIAL with 1 of 3 shards failed; nuxeo-audit-red[0]" in result["msg"]
