@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The audit index: our modules against the bare REST calls with curl, on a real Elasticsearch.
 
-Writes build/bench/audit.json. Modules are run as Ansible runs them, each in a process of its own, with all their checks.
+Writes build/bench/audit.json. Modules are run as Ansible runs them, each in a process of its own, with all its checks.
 Repositories have the engine's own limits of bytes a second.
 
     BENCH_AUDIT_DOCUMENTS   audit documents, default 1,000,000
