@@ -105,11 +105,11 @@ def begin(
         for path in (partial, *(os.path.join(partial, name) for name in _FOLDERS)):
             _private_folder(path)
         _sweep(place)
-        take(place, value, old)
+        unfinished = take(place, value, old)
         for name in _leftovers(place, run_id):
             if name.startswith(PARTIAL):
                 set_aside(place, name[len(PARTIAL) :])
-    if old:
+    if old and unfinished:
         note_failure(place, old.run_id, "killed", "the run ended without a word; another one has taken its place")
     return {**answer, "took_over": old.describe() if old else None, "leftovers": clean(place)}
 

@@ -63,7 +63,8 @@ def locked(place: Place, wait: float = _LOCK_WAIT) -> t.Iterator[None]:
 def read(place: Place, mend: bool = False) -> Lease | None:
     """The present lease, None when there is none.
 
-    :param mend: set signs of life from the future (a clock was set back) to now, so that they grow old from now on
+    :param mend: for one who may take the place: go by the file system's clock, and set signs of life from the future
+        (a clock was set back) to now, so that they grow old from now on. Without it nothing is touched.
     """
     try:
         with open(place.lease, encoding="utf-8") as stream:
@@ -82,7 +83,7 @@ def _age(place: Place, run_id: str, mend: bool) -> float:
         partial = place.partial(run_id)
         with contextlib.suppress(OSError):
             signs += [partial, *(os.path.join(partial, name) for name in os.listdir(partial) if BEAT.fullmatch(name))]
-    now = _now(place)
+    now = _now(place) if mend else time.time()
     times = []
     for sign in signs:
         with contextlib.suppress(OSError):
@@ -95,11 +96,8 @@ def _age(place: Place, run_id: str, mend: bool) -> float:
 
 def _now(place: Place) -> float:
     """The time by the clock that also gives files their times, which on a network file system is another host's."""
-    try:
-        os.utime(place.lock)
-        return os.stat(place.lock).st_mtime
-    except OSError:  # not ours to touch: a reader
-        return time.time()
+    os.utime(place.lock)
+    return os.stat(place.lock).st_mtime
 
 
 def is_free(lease: Lease | None, timeout: float, gone: str | None) -> bool:
@@ -110,14 +108,16 @@ def is_free(lease: Lease | None, timeout: float, gone: str | None) -> bool:
     return lease is None or lease.age > timeout or bool(gone and lease.run_id == gone)
 
 
-def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> None:
-    """Make the lease this run's, under the lock. What the former holder wrote is out of its reach first."""
-    if old and old.run_id:
-        set_aside(place, old.run_id)
+def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> bool:
+    """Make the lease this run's, under the lock. What the former holder wrote is out of its reach first.
+
+    :returns: whether the former holder left a partial set; it may have been killed just after it had published
+    """
+    unfinished = bool(old and old.run_id and set_aside(place, old.run_id))
     content = (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
     if old:
         write_atomic(place.lease, content)
-        return
+        return unfinished
     own = f"{place.lease}.{value['run_id']}"
     write_atomic(own, content)
     try:
@@ -129,13 +129,17 @@ def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> None:
     finally:
         os.unlink(own)
     fsync_directory(place.folder)
+    return False
 
 
-def set_aside(place: Place, run_id: str) -> None:
-    """Rename a partial set, so that its run cannot write to it any more."""
-    with contextlib.suppress(FileNotFoundError):
+def set_aside(place: Place, run_id: str) -> bool:
+    """Rename a partial set, so that its run cannot write to it any more; whether there was one."""
+    try:
         os.rename(place.partial(run_id), place.set(f"{ABANDONED}{run_id}-{os.urandom(4).hex()}"))
+    except FileNotFoundError:
+        return False
     fsync_directory(place.sets)
+    return True
 
 
 def release(place: Place, run_id: str) -> bool:

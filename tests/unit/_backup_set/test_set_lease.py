@@ -79,8 +79,10 @@ def test_check_mode_says_the_same_and_changes_nothing(place: Place) -> None:
     assert begin(place, {}, timeout=900, check=True)["took_over"] is None
     assert os.listdir(place.root) == []
     start(place)
+    before = {str(path): path.stat().st_mtime_ns for path in pathlib.Path(place.root).rglob("*")}
     with pytest.raises(SetError, match="is on since"):
         begin(place, {}, timeout=900, check=True)
+    assert {str(path): path.stat().st_mtime_ns for path in pathlib.Path(place.root).rglob("*")} == before
 
 
 def test_a_holder_known_to_be_gone_is_replaced_at_once(place: Place) -> None:

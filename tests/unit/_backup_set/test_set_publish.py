@@ -146,6 +146,20 @@ def test_publishing_again_changes_nothing_and_two_cuts_in_a_second_clash(place: 
     assert verify(place)["bad_count"] == 0
 
 
+def test_killed_just_after_the_rename_is_published_not_failed(place: Place) -> None:
+    begun = begin(place, {}, timeout=900)
+    fill(place, begun["partial"])
+    lease = pathlib.Path(place.lease).read_text()
+    publish(place, begun["run_id"], given(), None, False)
+    pathlib.Path(place.lease).write_text(lease)
+    again = publish(place, begun["run_id"], given(), None, False)  # its role tries again
+    assert not again["changed"] and not os.path.exists(place.lease)
+    pathlib.Path(place.lease).write_text(lease)
+    assert begin(place, {}, timeout=900, gone=begun["run_id"])["took_over"]["run_id"] == begun["run_id"]
+    found = list_sets(place, None, 9)
+    assert (found["count"], found["last_failure"]) == (1, None)
+
+
 def test_a_run_that_lost_its_lease_publishes_nothing(place: Place) -> None:
     begun = begin(place, {}, timeout=900)
     fill(place, begun["partial"])

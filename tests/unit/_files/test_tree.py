@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import socket
 import stat
 import subprocess
 import threading
+import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import at, blocks, tree
+from ansible_collections.nuxeo.platform.plugins.module_utils._files import place as files
 from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
 
 
-def run(*argv: str | bytes, cwd: object = None) -> str:
+def run(*argv: str | bytes, cwd: object = ".") -> str:
     return subprocess.run(argv, cwd=str(cwd), check=True, capture_output=True).stdout.decode("utf-8", "surrogateescape")
 
 
@@ -301,3 +304,109 @@ def test_one_file(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
         tree.copy_file("/dev/null", str(tmp_path / "conf/null"))
     with pytest.raises(tree.FilesError, match="File exists"):
         tree.copy_file(str(data / "zero"), str(tmp_path / "conf/clid"))
+
+
+def test_a_way_back_that_is_killed_at_any_step_is_finished_by_the_next(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "data/b").mkdir(parents=True)
+    (tmp_path / "data/a").write_text("a")
+    (tmp_path / "data/b/c").write_text("c")
+    (tmp_path / "data/l").symlink_to("a")
+    (tmp_path / "data/b").chmod(0o555)
+    result = tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
+    listed, back = str(tmp_path / "tree.jsonl"), tmp_path / "back"
+    tree.write_tree_list(listed, result.entries)
+    number, killed = 0, True
+    while killed:
+        number += 1
+        (back / "b").mkdir(parents=True)
+        (back / "a").write_text("old")
+        child = os.fork()
+        if child == 0:
+            killed_at(number)
+            tree.restore_tree(listed, str(tmp_path / "copy"), str(back))
+            os._exit(0)
+        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert (back / "a").read_text() in ("old", "a")
+        tree.restore_tree(listed, str(tmp_path / "copy"), str(back))
+        assert listing(back) == listing(tmp_path / "data")
+        run("chmod", "-R", "u+w", str(back))
+        run("rm", "-r", str(back))
+    assert number > 20
+
+
+def killed_at(number: int) -> None:
+    """Make this process kill itself before its n-th change of the file system."""
+    count = [0]
+
+    def wrap(real: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        def call(*arguments: t.Any, **more: t.Any) -> t.Any:
+            count[0] += 1
+            if count[0] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **more)
+
+        return call
+
+    for name in [
+        "open",
+        "mkdir",
+        "rename",
+        "symlink",
+        "unlink",
+        "fsync",
+        "fchmod",
+        "fchown",
+        "utime",
+        "pwrite",
+        "ftruncate",
+    ]:
+        setattr(os, name, wrap(getattr(os, name)))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk that is small enough to fill")
+def test_a_full_disk_is_an_error_that_names_it(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "small").mkdir()
+    (tmp_path / "data/a").write_bytes(b"a" * (3 << 20))
+    result = tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
+    tree.write_tree_list(str(tmp_path / "tree.jsonl"), result.entries)
+    small = tmp_path / "small"
+    run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small))
+    told = f"No space left on device .*. Free space in the file system of '{small}/x', then run again"
+    try:
+        with pytest.raises(tree.FilesError, match=told):
+            tree.copy_tree(str(tmp_path / "data"), str(small / "x"))
+        run("rm", "-r", str(small / "x"))
+        with pytest.raises(tree.FilesError, match=told):
+            tree.restore_tree(str(tmp_path / "tree.jsonl"), str(tmp_path / "copy"), str(small / "x"))
+        assert not (small / "x/a").exists()
+    finally:
+        run("umount", "-l", str(small))
+
+
+def test_a_mount_point_is_emptied_into_a_folder_of_its_own(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    copy, progress = str(tmp_path / "copy"), Progress(None, "files")
+    options: dict[str, t.Any] = {"src": str(data), "dest": copy, "state": "copied", "tree_list": None, "exclude": []}
+    files.copied({**options, "outside_links": "refuse"}, progress, False)
+    back = tmp_path / "back"
+    (back / "lost+found").mkdir(parents=True)
+    (back / "old").write_text("old")
+    options = {"src": copy, "dest": str(back), "state": "restored", "tree_list": None}
+    options.update(existing="aside", owner=None, group=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files.os, "rename", refuse_folder(str(back)))
+        kept = files.restored(options, progress, False)["kept_aside"]
+    assert os.path.dirname(kept) == str(back) and os.listdir(kept) == ["old"]
+    assert (back / "lost+found").exists() and (back / "instance.clid").read_bytes() == b"secret"
+
+
+def refuse_folder(folder: str) -> t.Callable[..., None]:
+    """As rename does with a mount point."""
+    real = os.rename
+
+    def rename(one: str, other: str, **more: t.Any) -> None:
+        if one == folder:
+            raise OSError(16, "Device or resource busy")
+        real(one, other, **more)
+
+    return rename
