@@ -10,8 +10,6 @@ import typing as t
 
 from shared import looks
 
-testinfra_hosts = ["ansible://h1"]
-
 
 def test_one_set_holds_the_files_of_both_nodes(host: t.Any) -> None:
     """The dump is there once."""

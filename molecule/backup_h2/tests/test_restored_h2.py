@@ -11,7 +11,6 @@ import typing as t
 
 from shared import looks
 
-testinfra_hosts = ["ansible://h1", "ansible://h2"]
 DATA = "/opt/nuxeo/server/nxserver/data"
 
 
