@@ -112,6 +112,14 @@ blob_keys:
   returned: success
   type: int
   sample: 4113
+blob_providers:
+  description:
+    - The blob stores that these keys name before a colon.
+    - An empty one stands for keys without a colon, which are in the repository's own.
+  returned: success
+  type: list
+  elements: str
+  sample: ["", "other"]
 duration:
   description: How many seconds it took.
   returned: success

@@ -249,6 +249,15 @@ blob_keys:
   returned: success
   type: int
   sample: 1204113
+blob_providers:
+  description:
+    - The blob stores that these keys name before a colon.
+    - An empty one stands for keys without a colon, which are in the repository's own.
+    - Empty in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: ["", "other"]
 bytes:
   description: The size of the dump. 0 in check mode.
   returned: success

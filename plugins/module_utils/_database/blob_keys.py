@@ -67,8 +67,15 @@ def required(database: Database, found: t.Sequence[Table]) -> None:
         )
 
 
-def writing(database: Database, found: t.Sequence[Table], path: str) -> t.Iterator[int]:
+def provider(key: str) -> str:
+    """The blob store that a key names before its first colon; nothing where it is the repository's own."""
+    return key.partition(":")[0] if ":" in key else ""
+
+
+def writing(database: Database, found: t.Sequence[Table], path: str, providers: set[str]) -> t.Iterator[int]:
     """Write the keys to a file, one on each line, sorted as in ``LC_ALL=C``, each once; yields the number so far.
+
+    The providers that they name are added to ``providers``.
 
     Call it inside the transaction whose snapshot counts. The server sorts, so memory is bounded here whatever the
     number of keys. The file has its name only when it is whole and durable.
@@ -82,6 +89,7 @@ def writing(database: Database, found: t.Sequence[Table], path: str) -> t.Iterat
             for batch in batches(database, found):
                 stream.write(batch.lines)
                 count += batch.number
+                providers |= batch.providers
                 yield count
             stream.flush()
             os.fsync(stream.fileno())
@@ -101,6 +109,7 @@ class Batch(t.NamedTuple):
 
     lines: bytes
     number: int
+    providers: t.Set[str]
 
 
 def batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[Batch]:
@@ -118,7 +127,7 @@ def batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[Batch]:
             if not key.isprintable() or not raw > last:
                 _refuse(database, found, key)
             last = raw
-        yield Batch(b"\n".join(encoded) + b"\n", len(keys))
+        yield Batch(b"\n".join(encoded) + b"\n", len(keys), {provider(key) for key in keys})
     database.rows("CLOSE nuxeo_blob_keys")
 
 

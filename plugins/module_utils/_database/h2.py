@@ -22,6 +22,7 @@ import time
 import typing as t
 
 from .._deps import numbers
+from .blob_keys import provider
 from .error import DatabaseError, told
 from .sorting import SortedLines
 
@@ -88,7 +89,7 @@ def read(request: H2Request, shell: Shell, keys: t.Optional[str]) -> dict[str, t
                 "Check that it is the right file, or say require_blob_keys=false when its repository is elsewhere",
             )
         lines = SortedLines(folder)
-        _collect(session, lines, contents)
+        providers = _collect(session, lines, contents)
         count, changed = lines.write(keys)
     return {
         "changed": changed,
@@ -98,6 +99,7 @@ def read(request: H2Request, shell: Shell, keys: t.Optional[str]) -> dict[str, t
         "jar": jar,
         "tables": int(tables),
         "blob_keys": count,
+        "blob_providers": sorted(providers),
         "duration": round(time.monotonic() - begun, 3),
     }
 
@@ -225,8 +227,9 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _collect(session: _Session, lines: SortedLines, contents: list[tuple[str, str, str]]) -> None:
-    queries = []
+def _collect(session: _Session, lines: SortedLines, contents: list[tuple[str, str, str]]) -> set[str]:
+    queries: list[str] = []
+    providers: set[str] = set()
     for schema, table, column in contents:
         where = f"{_quoted(schema)}.{_quoted(table)} WHERE {_quoted(column)} IS NOT NULL"
         queries.append(f"SELECT DISTINCT {_quoted(column)} FROM {where}")  # noqa: S608 - quoted
@@ -240,3 +243,5 @@ def _collect(session: _Session, lines: SortedLines, contents: list[tuple[str, st
                     "Repair the rows that hold it, then run again",
                 )
             lines.add(key.encode())
+            providers.add(provider(key))
+    return providers

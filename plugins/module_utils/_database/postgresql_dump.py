@@ -100,7 +100,7 @@ def dump(
             result["messages"] = _judge(request, plan, done)
             keys.finish()
             result.update(_compared(database, request, plan, run))
-            result.update({"blob_keys": keys.count, "jobs": request.jobs})
+            result.update({"blob_keys": keys.count, "blob_providers": sorted(keys.providers), "jobs": request.jobs})
             database.rows("ROLLBACK")
             archive.make_durable(folder)
             result["bytes"] = archive.size(folder)
@@ -123,7 +123,7 @@ def predict(request: DumpRequest, run: Run) -> dict[str, t.Any]:
         found = catalogue.tables(database)
         nothing = {"snapshot": "", "snapshot_window": 0.0, "backup_date": "", "id": ""}
         counts = {"tables": len(found.own), "blob_keys": 0, "large_objects": 0, "bytes": 0, "duration": 0.0}
-        return {**_described(plan), **nothing, **counts, "jobs": request.jobs, "messages": []}
+        return {**_described(plan), **nothing, **counts, "jobs": request.jobs, "messages": [], "blob_providers": []}
 
 
 def _plan(database: Database, request: DumpRequest, run: Run) -> _Plan:
@@ -238,11 +238,12 @@ class _Keys:
 
     def __init__(self, database: Database, request: DumpRequest, progress: Progress) -> None:
         self.count = 0
+        self.providers: set[str] = set()
         self.database = database
         self.folder = os.path.join(request.dest, "dump")
         self.progress = progress
         found = blob_keys.tables(database)
-        self._writing = blob_keys.writing(database, found, os.path.join(request.dest, "blob-keys.txt"))
+        self._writing = blob_keys.writing(database, found, os.path.join(request.dest, "blob-keys.txt"), self.providers)
         self._more = True
         self._looked = time.monotonic()
 

@@ -83,6 +83,7 @@ def test_keys_of_every_version(make_h2: t.Any, run_module: Run, tmp_path: Path, 
     assert result.get("changed"), result
     assert (tmp_path / "out" / "blob-keys.txt").read_text().splitlines() == wanted()
     assert (result["blob_keys"], result["tables"], result["h2_version"]) == (305, 3, version)
+    assert result["blob_providers"] == ["", "other"]
     assert (made.file.read_bytes(), made.file.stat().st_mtime_ns, sorted(os.listdir(made.file.parent))) == before
     assert os.listdir(tmp_path / "out") == ["blob-keys.txt"]
     assert (tmp_path / "out" / "blob-keys.txt").stat().st_mode & 0o777 == 0o600

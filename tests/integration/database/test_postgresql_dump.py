@@ -134,6 +134,7 @@ def test_dump_is_the_database_at_that_moment(database: t.Any, run_module: Run, t
     finally:
         database.server.drop_database(copy)
     assert (result["tables"], result["large_objects"], result["blob_keys"]) == (9, 1, 701)
+    assert result["blob_providers"] == ["", "other"]
     assert result["server"]["version"].startswith(database.server.version)
     assert result["server"]["system_identifier"] == database.server.psql(
         "SELECT system_identifier FROM pg_control_system()"
