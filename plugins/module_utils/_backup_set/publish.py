@@ -111,6 +111,8 @@ def _complete(place: Place, run_id: str, given: dict[str, t.Any], progress: Prog
     manifest = _manifest(place, run_id, given, partial)
     manifest.update(files=len(sums), bytes=size, finished=now())
     wrong = problems(manifest)
+    if not wrong and manifest["nuxeo"]["database"]["kind"] == "postgresql" and not manifest["database"]:
+        wrong = ["the database is PostgreSQL and no dump has told anything in 'database/dump.json'"]
     if wrong:
         raise SetError(f"Publish of '{partial}'", "; ".join(wrong), "This is an error of the role that called")
     write_json(os.path.join(partial, MANIFEST), manifest)

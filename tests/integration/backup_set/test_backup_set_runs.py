@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 
 TIME = "2026-11-23T02:00:{:02d}.512345Z"
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-NUXEO = {"version": "2023.15", "database": {"kind": "postgresql"}}
+NUXEO = {"version": "2023.15", "database": {"kind": "h2"}}
 
 
 def play(*tasks: t.Mapping[str, t.Any]) -> str:

@@ -48,7 +48,7 @@ def given(second: int = 0) -> Json:
         "kind": "hot",
         "leader": "n1",
         "nodes": {"n1": True, "n2": False},
-        "nuxeo": {"version": "2023.15", "database": {"kind": "postgresql", "name": "nuxeo"}},
+        "nuxeo": {"version": "2023.15", "database": {"kind": "h2", "name": "nuxeo"}},
         "uncovered": ["redis"],
     }
 
@@ -209,6 +209,16 @@ def test_a_backup_date_is_a_moment(date: str) -> None:
     with pytest.raises(SetError, match="is not a time"):
         set_id(date)
     assert set_id("2026-11-23T02:00:04Z") == set_id("2026-11-23T02:00:04.9Z") == "20261123T020004Z"
+
+
+def test_a_set_without_its_dump_is_not_published(place: Place) -> None:
+    begun = begin(place, {}, timeout=900)
+    wanted = given()
+    wanted["nuxeo"]["database"]["kind"] = "postgresql"
+    with pytest.raises(SetError, match="no dump has told anything"):
+        publish(place, begun["run_id"], wanted, None, False)
+    fill(place, begun["partial"])
+    assert publish(place, begun["run_id"], wanted, None, False)["manifest"]["database"]["tables"] == 3
 
 
 def test_a_fifo_in_a_set_is_refused(place: Place) -> None:
