@@ -156,7 +156,7 @@ class Delivery:
         try:
             mode = self._make_folders(root)
             store = self._store()
-            with Lock(root):
+            with Lock(root, remove=True):
                 temporary = os.path.join(root, ".nuxeo-platform.tmp")
                 shutil.rmtree(temporary, ignore_errors=True)
                 os.mkdir(temporary, 0o700)
@@ -164,7 +164,6 @@ class Delivery:
                     self._deliver(store, os.fsencode(temporary), mode)
                 finally:
                     shutil.rmtree(temporary, ignore_errors=True)
-                os.unlink(os.path.join(root, ".lock"))
         except OSError as error:
             raise writing_failed(os.fsencode(root), error) from error
         return self._proven()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import getpass
@@ -20,9 +21,10 @@ PATIENCE = 30.0
 """Seconds that a run waits for the workers of a killed one to notice and end."""
 
 
-def _holder(descriptor: int) -> str:
+def _holder(path: str) -> str:
     try:
-        said = json.loads(os.pread(descriptor, 4096, 0).decode())
+        with open(path, "rb") as stream:
+            said = json.loads(stream.read(4096))
         return f"{said['user']} on {said['host']}, process {said['pid']}, since {said['since']}"
     except (OSError, ValueError, KeyError):
         return "another process"
@@ -39,10 +41,11 @@ def _said() -> bytes:
 class Lock:
     """Hold ``.lock`` in a folder while the context lasts, and as long as a forked worker lives."""
 
-    def __init__(self, folder: str, patience: float = PATIENCE) -> None:
+    def __init__(self, folder: str, patience: float = PATIENCE, remove: bool = False) -> None:
         self.folder = folder
         self.path = os.path.join(folder, ".lock")
         self.patience = patience
+        self.remove = remove
         self.descriptor = -1
 
     def __enter__(self) -> Lock:
@@ -51,44 +54,45 @@ class Lock:
 
     def take(self) -> None:
         """Wait for the lock; raise an error that names its holder when it does not come free."""
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self.descriptor = os.open(self.path, flags, 0o600)
-        except OSError as error:
-            todo = "Make the folder writable for this user and its volume not full"
-            raise BlobError(f"Lock of '{self.folder}'", os_reason(error), todo) from error
-        try:
-            self._wait()
-            os.ftruncate(self.descriptor, 0)
-            os.pwrite(self.descriptor, _said(), 0)
-        except BaseException as error:
-            os.close(self.descriptor)
-            if isinstance(error, OSError):
-                raise BlobError(
-                    f"Lock of '{self.folder}'", os_reason(error), "Free space or mend the volume"
-                ) from error
-            raise
-
-    def _wait(self) -> None:
         until = time.monotonic() + self.patience
-        while True:
-            try:
-                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-            if time.monotonic() > until:
-                raise BlobError(
-                    f"Lock of '{self.folder}'",
-                    f"it is held by {_holder(self.descriptor)}",
-                    "Wait until that run has ended, or end it",
-                )
-            time.sleep(0.1)
+        try:
+            while not self._try():
+                if time.monotonic() > until:
+                    raise BlobError(
+                        f"Lock of '{self.folder}'",
+                        f"it is held by {_holder(self.path)}",
+                        "Wait until that run has ended, or end it",
+                    )
+                time.sleep(0.1)
+        except OSError as error:
+            todo = "Make the folder writable for this user, and its volume not full"
+            raise BlobError(f"Lock of '{self.folder}'", os_reason(error), todo) from error
+
+    def _try(self) -> bool:
+        """Take it if it is free, and is still the file of that name."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(self.path)):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, _said(), 0)
+                self.descriptor = descriptor
+                return True
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                os.close(descriptor)
+                raise
+        os.close(descriptor)
+        return False
 
     def __exit__(self, *_: t.Any) -> None:
         self.give()
 
     def give(self) -> None:
         """Give it back."""
+        if self.remove:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
         os.close(self.descriptor)

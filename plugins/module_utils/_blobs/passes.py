@@ -54,11 +54,12 @@ class Pass:
     def _identify(self) -> None:
         found = self.home.look()
         source = [each for each in (place(self.store.data), place(os.fsencode(self.store.root))) if each]
-        inside = place(os.fsencode(self.options.src)) in found["above"]
-        if not self.home.remote and (found["place"] in source or inside):
+        same = found["place"] in source
+        inside = any(each in found["above"] for each in source)
+        if not self.home.remote and (same or inside):
             raise BlobError(
                 f"Copy of blob store '{self.options.src}' to '{self.options.dest}'",
-                "the pool is inside the store" if inside else "they are the same folder",
+                "they are the same folder" if same else "the pool is inside the store",
                 "Let dest be a folder on another volume",
             )
         self.identity = {

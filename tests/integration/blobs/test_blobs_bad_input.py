@@ -1,0 +1,330 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong is named, nothing else is lost, and nothing that is wrong gets into the pool."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+AS_ROOT = os.geteuid() == 0
+
+
+def test_files_in_flight_are_no_blobs(lab: t.Any) -> None:
+    keys = lab.make(10)
+    data = lab.store / "data"
+    for name in ("bin_123.tmp", f"{keys[0]}77.tmp", "create_9.tmp"):
+        (data / name).write_bytes(b"half")
+    (lab.folder(keys[0]) / f"{keys[0]}_8.tmp").write_bytes(b"half")
+    (data / ".nfs0001").write_bytes(b"gone")
+    done = lab.backup("a")
+    assert (done.rc, done.result["ignored"], done.result["keys"]) == (0, 5, len(set(keys))), done.output
+    assert lab.kept() == lab.expected(keys)
+
+
+def test_what_is_no_blob_is_refused_by_name_and_the_rest_is_copied(lab: t.Any, tmp_path: Path) -> None:
+    keys = lab.make(30)
+    data = lab.store / "data"
+    wrong = {
+        "a" * 32: "a symbolic link",
+        "b" * 32: "a FIFO",
+        "c" * 32: "a socket",
+        "two\\nlines": "control character",
+        "bad\\\\xff": "not UTF-8",
+    }
+    (data / ("a" * 32)).symlink_to(lab.path(keys[0]))
+    os.mkfifo(data / ("b" * 32))
+    with socket.socket(socket.AF_UNIX) as listening:
+        before = os.getcwd()
+        os.chdir(data)
+        listening.bind("c" * 32)
+        os.chdir(before)
+    (data / "two\nlines").write_bytes(b"x")
+    (Path(os.fsdecode(bytes(data) + b"/bad\xff"))).write_bytes(b"x")
+    if AS_ROOT:
+        os.mknod(data / ("d" * 32), 0o020600, os.makedev(1, 3))
+        wrong["d" * 32] = "a device"
+    done = lab.backup("a")
+    assert done.rc != 0
+    assert done.result["problem_count"] == len(wrong), done.output
+    for name, why in wrong.items():
+        assert [line for line in done.result["problems"] if name in line and why in line], (name, why, done.result)
+        assert name in done.result["msg"]
+    assert lab.kept() == lab.expected(keys)
+    assert not Path(lab.prefix("a") + ".json").exists(), "a set must not have a list that lacks something"
+
+
+def test_a_rotten_source_is_named_and_does_not_get_into_the_pool(lab: t.Any) -> None:
+    keys = sorted(set(lab.make(60)))
+    for key in keys[:25]:
+        lab.path(key).write_bytes(b"rot")
+    done = lab.backup("a")
+    assert (done.rc, done.result["problem_count"], len(done.result["problems"])) == (1, 25, 20), done.output
+    assert "rotten" in done.result["msg"]
+    assert "and 5 more" in done.result["msg"]
+    assert len(done.output) < 65536
+    assert lab.kept() == lab.expected(keys[25:])
+    again = lab.backup("b")
+    assert (again.rc, again.result["problem_count"]) == (1, 25), "what was wrong stays wrong until it is mended"
+
+
+@pytest.mark.parametrize("error", ["EIO", "EACCES"])
+@pytest.mark.parametrize("calls", ["openat", "read"])
+def test_a_blob_that_cannot_be_read_is_named(lab: t.Any, strace: t.Any, error: str, calls: str) -> None:
+    keys = sorted(set(lab.make(20)))
+    done = lab.backup("a", strace=strace(calls, f"error={error}", lab.path(keys[5])))
+    assert done.rc != 0, done.output
+    assert done.result["problem_count"] == 1
+    assert done.result["problems"][0].startswith(keys[5])
+    assert os.strerror(getattr(__import__("errno"), error)) in done.result["problems"][0]
+    assert lab.kept() == lab.expected(key for key in keys if key != keys[5])
+    assert lab.backup("a").result["copied"] == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_its_blobs_stay_known(lab: t.Any, strace: t.Any) -> None:
+    keys = sorted(set(lab.make(20)))
+    lab.backup("a")
+    folder = lab.folder(keys[5])
+    done = lab.backup("b", strace=strace("getdents64", "error=EIO", folder), full=True)
+    assert (done.rc != 0, done.result["problem_count"], done.result["keys"]) == (True, 1, len(keys)), done.output
+    assert f"{keys[5][:2]}/{keys[5][2:4]}/" in done.result["problems"][0]
+    assert lab.backup("b").rc == 0
+
+
+def test_a_blob_that_vanishes_is_an_error_only_when_it_is_needed(lab: t.Any, strace: t.Any, tmp_path: Path) -> None:
+    keys = sorted(set(lab.make(20)))
+    gone = strace("openat", "error=ENOENT", lab.path(keys[5]))
+    done = lab.backup("a", strace=gone)
+    assert (done.rc, done.result["vanished"], done.result["keys"]) == (0, 1, len(keys) - 1), done.output
+    required = tmp_path / "blob-keys.txt"
+    required.write_text("".join(f"{key}\n" for key in keys) + f"other:{'0' * 32}\n")
+    lab.path(keys[5]).unlink()
+    done = lab.backup("b", required=str(required))
+    assert (done.rc != 0, done.result["missing"], done.result["missing_count"]) == (True, [keys[5]], 1), done.output
+    assert keys[5] in done.result["msg"]
+    assert not Path(lab.prefix("b") + ".json").exists()
+
+
+def test_what_vanished_since_the_head_start_is_in_the_set_when_it_is_needed(lab: t.Any, tmp_path: Path) -> None:
+    keys = sorted(set(lab.make(20)))
+    lab.backup()
+    required = tmp_path / "blob-keys.txt"
+    required.write_text("".join(f"default:{key}\n" for key in keys))
+    lab.path(keys[0]).unlink()
+    lab.path(keys[1]).unlink()
+    done = lab.backup("a", required=str(required))
+    assert (done.rc, done.result["keys"]) == (0, len(keys)), done.output
+    assert lab.restore("a", tmp_path / "back").result["copied"] == len(keys)
+
+
+def test_a_needed_blob_that_came_into_a_folder_already_listed_is_fetched(lab: t.Any, tmp_path: Path) -> None:
+    keys = sorted(set(lab.make(20)))
+    lab.backup()
+    lab.age()
+    lab.backup()
+    new = lab.add(b"came late")
+    path = lab.instance / "state" / "blobs-default.state"
+    probe = lab.backup(_ansible_check_mode=True)
+    assert probe.result["copied"] == 1
+    # the state says that the folder is as it is now: what a network file system with stale attributes would say
+    raw = path.read_bytes()
+    lab.backup(dest=str(tmp_path / "other"))
+    lab.age()
+    lab.backup(dest=str(tmp_path / "other"))
+    header = json.loads(raw[:4096].split(b"\n", 1)[1].rstrip(b"\0"))
+    other = path.read_bytes()
+    other_header = json.loads(other[:4096].split(b"\n", 1)[1].rstrip(b"\0"))
+    other_header["identity"] = header["identity"]
+    key_line = new.encode() + b"\n"
+    assert key_line in other
+    required = tmp_path / "keys.txt"
+    required.write_text("".join(f"{key}\n" for key in sorted([*keys, new])))
+    import zlib
+
+    body = json.dumps(other_header).encode()
+    doctored = other[4096:].replace(key_line, b"f" * 32 + b"\n")
+    path.write_bytes((f"{zlib.crc32(body):08x}\n".encode() + body).ljust(4096, b"\0") + doctored)
+    done = lab.backup("a", required=str(required))
+    assert done.rc == 0, done.output
+    assert lab.kept()[f"{new[:2]}/{new[2:4]}/{new}"] == b"came late"
+
+
+# --- the source looks empty
+
+
+@pytest.mark.parametrize("what", ["missing", "empty"])
+def test_a_store_that_is_not_mounted_is_refused_from_the_first_time(lab: t.Any, what: str) -> None:
+    if what == "empty":
+        lab.store.mkdir()
+    done = lab.backup("a")
+    assert done.rc != 0
+    assert "Mount the volume" in done.result["msg"]
+    assert lab.backup("a", accept_shrink=True).rc == 0
+
+
+@pytest.mark.parametrize("with_state", [True, False])
+def test_a_store_that_shrank_is_refused_unless_that_is_accepted(lab: t.Any, with_state: bool) -> None:
+    keys = sorted(set(lab.make(100)))
+    lab.backup("a")
+    for key in keys[:31]:
+        lab.path(key).unlink()
+    if not with_state:
+        (lab.instance / "state" / "blobs-default.state").unlink()
+    for _time in range(2):
+        done = lab.backup("b")
+        assert done.rc != 0
+        assert f"it holds {len(keys) - 31} blobs, at the last pass it held {len(keys)}" in done.result["msg"]
+    assert lab.backup("b", accept_shrink=True).rc == 0
+    assert lab.backup("c").rc == 0
+
+
+# --- the target
+
+
+def test_a_target_that_is_the_source_is_refused(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(5)
+    for dest in (lab.store, lab.store / "data", lab.store / "backup" / "pool"):
+        done = lab.backup(dest=str(dest))
+        assert done.rc != 0
+        assert "same folder" in done.result["msg"] or "inside the store" in done.result["msg"]
+    (tmp_path / "link").symlink_to(lab.store / "data")
+    assert "same folder" in lab.backup(dest=str(tmp_path / "link")).result["msg"]
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can mount")
+def test_a_full_or_read_only_volume(lab: t.Any, tmp_path: Path) -> None:
+    keys = lab.make(60, size=30_000)
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(volume)], check=True)
+    try:
+        options = {"dest": str(volume / "pool")}
+        full = lab.backup("a", **options)
+        assert full.rc != 0
+        assert "No space left on device" in full.result["msg"]
+        assert "Free space" in full.result["msg"]
+        assert not Path(lab.prefix("a") + ".json").exists()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(volume)], check=True)
+        assert lab.backup("a", **options).rc == 0
+        assert lab.verify(pool=str(volume / "pool"), keys=lab.prefix("a")).result["checked"] == len(set(keys))
+        subprocess.run(["mount", "-o", "remount,ro", str(volume)], check=True)
+        refused = lab.backup("b", **options)
+        assert "Read-only file system" in refused.result["msg"]
+    finally:
+        subprocess.run(["umount", str(volume)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("calls", "error"), [("write", "ENOSPC"), ("syncfs", "EIO"), ("rename", "EDQUOT"), ("mkdir", "EROFS")]
+)
+def test_an_error_of_the_target_ends_the_run_and_the_next_one_mends_it(
+    lab: t.Any, strace: t.Any, calls: str, error: str
+) -> None:
+    keys = lab.make(40)
+    lab.backup()
+    keys += lab.make(40)
+    only = lab.pool / ".tmp" / "0" / "1" if calls == "write" else lab.pool
+    what = f"error={error}" + (":when=5+" if calls in {"rename", "mkdir"} else "")
+    done = lab.backup("a", strace=strace(calls, what, None if calls in {"rename", "mkdir"} else only), jobs=1)
+    assert done.rc != 0, done.output
+    assert done.result["failed"] is True, done.output
+    assert os.strerror(getattr(__import__("errno"), error)) in done.result["msg"]
+    assert not Path(lab.prefix("a") + ".json").exists()
+    assert lab.backup("a").rc == 0
+    assert lab.kept() == lab.expected(keys)
+
+
+# --- runs that meet, runs that are killed
+
+
+def test_a_second_run_waits_for_the_first(lab: t.Any) -> None:
+    lab.make(5)
+    lab.backup()
+    with (lab.pool / ".lock").open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(2.0, lambda: fcntl.flock(held, fcntl.LOCK_UN)).start()
+        began = time.monotonic()
+        assert lab.backup().rc == 0
+        assert time.monotonic() - began >= 2.0
+
+
+def outcome(lab: t.Any) -> tuple[dict[str, bytes], str]:
+    return lab.kept(), json.loads(Path(lab.prefix("a") + ".json").read_text())["list_sha256"]
+
+
+def no_process_left(lab: t.Any) -> bool:
+    """Whether the lock of the pool comes free: it does when the last worker has ended."""
+    with (lab.pool / ".lock").open("rb+") as held:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.05)
+            else:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_killed_at_any_moment_and_run_again_is_like_one_clean_run(lab: t.Any, far: list[str], remote: bool) -> None:
+    keys = lab.make(400)
+    more: dict[str, t.Any] = {"dest": f"far:{lab.pool}", "rsh": far} if remote else {}
+    killed = 0
+    for delay in (0.15, 0.3, 0.4, 0.5, 0.6, 0.8):
+        child = subprocess.Popen(
+            lab.argv("blob_rsync", **lab.options(set_keys=lab.prefix("a"), **more)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(delay)
+        if child.poll() is None:
+            child.send_signal(signal.SIGKILL)
+            killed += 1
+        child.wait()
+        assert not (lab.pool / ".lock").exists() or no_process_left(lab)
+        for path, content in lab.kept().items():
+            assert hashlib.md5(content).hexdigest() == Path(path).name, "a name for bytes that are not whole"
+    assert killed
+    assert lab.backup("a", **more).rc == 0
+    assert outcome(lab)[0] == lab.expected(keys)
+    assert lab.backup("a", full=True, **more).result["copied"] == 0
+    assert [name for name in os.listdir(lab.pool) if name.startswith(".")].sort() == [".generation", ".lock"].sort()
+
+
+@pytest.mark.parametrize("calls", ["rename", "syncfs", "mkdir", "pwrite64", "unlink"])
+def test_killed_at_the_nth_call_and_run_again_is_like_one_clean_run(lab: t.Any, strace: t.Any, calls: str) -> None:
+    keys = lab.make(60)
+    for number in (1, 3, 9):
+        done = lab.backup("a", strace=strace(calls, f"signal=SIGKILL:when={number}"))
+        assert done.rc != 0 or number > 1, done.output
+        assert not (lab.pool / ".lock").exists() or no_process_left(lab)
+        for path, content in lab.kept().items():
+            assert hashlib.md5(content).hexdigest() == Path(path).name
+    assert lab.backup("a").rc == 0
+    assert outcome(lab)[0] == lab.expected(keys)
+
+
+def test_restore_killed_and_run_again(lab: t.Any, tmp_path: Path, strace: t.Any) -> None:
+    keys = lab.make(80)
+    lab.backup("a")
+    back = tmp_path / "back"
+    options = {"src": str(lab.pool), "src_layout": "pool", "dest": str(back), "dest_layout": "store"}
+    done = lab.run("blob_rsync", prefix=strace("rename", "signal=SIGKILL:when=20"), keys=lab.prefix("a"), **options)
+    assert done.rc != 0
+    assert lab.restore("a", back).rc == 0
+    assert sorted(os.listdir(back)) == ["config.xml", "data"]
+    found = {p.name: p.read_bytes() for p in (back / "data").rglob("*") if p.is_file()}
+    assert found == {key: lab.path(key).read_bytes() for key in keys}

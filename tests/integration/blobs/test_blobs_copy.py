@@ -1,0 +1,278 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blobs go to the pool and come back, and only what is new is looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(("digest", "depth"), [("MD5", 2), ("SHA-1", 1), ("SHA-256", 3), ("SHA-512", 0)], ids=str)
+def test_there_and_back(lab: t.Any, tmp_path: Path, tree_of: t.Any, digest: str, depth: int) -> None:
+    keys = lab.make(200, digest, depth)
+    done = lab.backup("a")
+    assert done.rc == 0, done.output
+    assert (done.result["changed"], done.result["copied"], done.result["keys"]) == (
+        True,
+        len(set(keys)),
+        len(set(keys)),
+    )
+    assert lab.kept() == lab.expected(keys)
+    again = lab.backup("b")
+    assert (again.result["changed"], again.result["copied"]) == (False, 0)
+    back = lab.restore("b", tmp_path / "back")
+    assert (back.rc, back.result["copied"]) == (0, len(set(keys))), back.output
+    assert not (tmp_path / "back" / ".lock").exists()
+    shutil.rmtree(lab.store / "tmp")
+    assert tree_of(tmp_path / "back") == tree_of(lab.store)
+    second = lab.restore("a", tmp_path / "back")
+    assert (second.result["changed"], second.result["copied"]) == (False, 0)
+
+
+def test_restore_brings_what_is_missing_or_wrong_and_nothing_else(lab: t.Any, tmp_path: Path) -> None:
+    keys = lab.make(50)
+    lab.backup("a")
+    good = lab.expected(keys)
+    before = {key: lab.path(key).stat().st_ino for key in keys}
+    lab.path(keys[0]).write_bytes(b"rot")
+    lab.path(keys[1]).unlink()
+    other = lab.add(b"this one is not in the set")
+    dry = lab.restore("a", lab.store, _ansible_check_mode=True)
+    assert (dry.rc, dry.result["copied"], lab.path(keys[0]).read_bytes()) == (0, 2, b"rot"), dry.output
+    done = lab.restore("a", lab.store)
+    assert (done.rc, done.result["copied"]) == (0, 2), done.output
+    assert lab.expected(keys) == good
+    assert lab.path(other).exists()
+    assert all(lab.path(key).stat().st_ino == before[key] for key in keys[2:])
+
+
+def test_the_folders_time_is_the_signal_and_a_touch_is_none(lab: t.Any, strace: t.Any, tmp_path: Path) -> None:
+    keys = lab.make(100)
+    lab.backup()
+    tomorrow = time.time() + 86400
+    os.utime(lab.folder(keys[0]), (tomorrow, tomorrow))
+    assert [lab.backup().result["folders_listed"] > 0 for _ in range(2)] == [True, True], "the future is not trusted"
+    os.utime(lab.folder(keys[0]), (1, 1))
+    lab.age()
+    lab.backup()
+    assert lab.backup().result["folders_listed"] == 0
+    for key in keys:
+        lab.path(key).touch()
+    log = tmp_path / "calls"
+    watched = lab.backup(strace=["strace", "-f", "-qq", "-o", str(log), "-e", "trace=%file,%desc"])
+    assert (watched.rc, watched.result["folders_listed"]) == (0, 0), watched.output
+    calls = log.read_text()
+    assert str(lab.store) in calls
+    assert not [key for key in keys if key in calls], "a blob was looked at, though it was only touched"
+    new = lab.add(b"a new one")
+    done = lab.backup()
+    assert (done.result["copied"], done.result["folders_listed"] <= 4) == (1, True)
+    assert lab.kept() == lab.expected([*keys, new])
+
+
+def test_without_folder_times_names_are_listed_and_no_file_is_looked_at(lab: t.Any, tmp_path: Path) -> None:
+    keys = lab.make(60)
+    lab.backup()
+    lab.age()
+    lab.backup()
+    log = tmp_path / "calls"
+    done = lab.backup(strace=["strace", "-f", "-qq", "-o", str(log), "-e", "trace=%file,%desc"], folder_times=False)
+    assert done.result["folders_listed"] == done.result["folders"] > 60
+    assert done.result["full_pass"] is False
+    assert not [key for key in keys if key in log.read_text()]
+
+
+def header_of(path: Path) -> tuple[bytes, dict[str, t.Any]]:
+    raw = path.read_bytes()
+    return raw, json.loads(raw[:4096].split(b"\n", 1)[1].rstrip(b"\0"))
+
+
+@pytest.mark.parametrize("what", ["boot", "src", "dest", "generation", "time", "torn", "lost"])
+def test_a_state_of_other_times_or_places_is_not_trusted(lab: t.Any, what: str) -> None:
+    import zlib
+
+    lab.make(30)
+    lab.backup()
+    lab.age()
+    lab.backup()
+    assert lab.backup().result["full_pass"] is False
+    path = lab.instance / "state" / "blobs-default.state"
+    raw, header = header_of(path)
+    if what == "lost":
+        path.unlink()
+    elif what == "torn":
+        path.write_bytes(raw[:-1])
+    else:
+        if what == "time":
+            header["time"] += 10**13
+        else:
+            header["identity"][what] = "another"
+        body = json.dumps(header).encode()
+        path.write_bytes((f"{zlib.crc32(body):08x}\n".encode() + body).ljust(4096, b"\0") + raw[4096:])
+    done = lab.backup()
+    assert done.result["full_pass"] is True
+    assert (done.result["copied"], done.result["folders_listed"]) == (0, done.result["folders"])
+
+
+def test_a_full_pass_comes_by_itself_and_gives_the_same_list(lab: t.Any) -> None:
+    keys = lab.make(80)
+    lab.backup("a", full_every=3)
+    lab.age()
+    seen = [lab.backup(f"b{n}", full_every=3).result["full_pass"] for n in range(5)]
+    assert seen == [False, False, True, False, False]
+    full = lab.backup("c", full=True)
+    assert full.result["full_pass"] is True
+    assert full.result["doubted"] == 0
+    lists = {json.loads(Path(lab.prefix(n) + ".json").read_text())["list_sha256"] for n in ("a", "b0", "b4", "c")}
+    assert len(lists) == 1
+    victim = sorted(set(keys))[7]
+    (lab.pool / victim[:2] / victim[2:4] / victim).unlink()
+    assert lab.backup().result["copied"] == 0, "a pass that trusts its state does not look at the pool"
+    assert lab.backup(full=True).result["copied"] == 1
+    assert lab.kept() == lab.expected(keys)
+
+
+def test_a_set_is_read_with_coreutils_alone(lab: t.Any) -> None:
+    keys = set(lab.make(300))
+    lab.backup("a")
+    gone = sorted(keys)[10]
+    lab.path(gone).unlink()
+    new = lab.add(b"new in b")
+    lab.backup("b", full=True)
+    prefix = lab.prefix("b")
+    base = lab.instance / json.loads(Path(prefix + ".json").read_text())["base"]
+    assert json.loads(Path(lab.prefix("a") + ".json").read_text())["base"] == f"keys/{base.name}"
+    read = subprocess.run(
+        ["bash", "-c", f"export LC_ALL=C; comm -23 '{base}' '{prefix}.removed' | sort -m - '{prefix}.added'"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert read.stdout.split() == sorted(keys - {gone} | {new})
+    assert base.name == f"default-{hashlib.sha256(base.read_bytes()).hexdigest()}.txt"
+    assert (lab.pool / gone[:2] / gone[2:4] / gone).exists(), "nothing is ever deleted from the pool"
+
+
+def test_check_mode_tells_and_touches_nothing(lab: t.Any, tmp_path: Path, tree_of: t.Any) -> None:
+    keys = lab.make(40)
+    before = tree_of(tmp_path)
+    dry = lab.backup("a", _ansible_check_mode=True)
+    assert (dry.rc, dry.result["changed"], dry.result["copied"]) == (0, True, len(set(keys))), dry.output
+    assert tree_of(tmp_path) == before
+    real = lab.backup("a")
+    assert set(dry.result) == set(real.result)
+    assert {k: dry.result[k] for k in ("copied", "bytes_copied", "keys")} == {
+        k: real.result[k] for k in ("copied", "bytes_copied", "keys")
+    }
+    before = tree_of(tmp_path)
+    again = lab.backup("b", _ansible_check_mode=True, full=True)
+    assert (again.result["changed"], again.result["copied"]) == (False, 0)
+    assert tree_of(tmp_path) == before
+
+
+def test_progress_is_written(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(20)
+    lab.backup(progress=str(tmp_path / "progress.json"))
+    said = json.loads((tmp_path / "progress.json").read_text())
+    assert said["done"] == said["total"] > 20
+    assert said["phase"] == "blobs default"
+
+
+def test_files_are_private_whatever_the_umask(lab: t.Any) -> None:
+    lab.make(5)
+    lab.run("blob_rsync", prefix=["sh", "-c", 'umask 000; exec "$@"', "sh"], **lab.options(set_keys=lab.prefix("a")))
+    modes = {path.stat().st_mode & 0o077 for path in lab.pool.rglob("*")}
+    modes |= {path.stat().st_mode & 0o077 for path in (lab.instance / "sets" / "a" / "blobs").rglob("*")}
+    modes |= {path.stat().st_mode & 0o077 for path in (lab.instance / "keys").rglob("*")}
+    assert modes == {0}
+
+
+# --- stores whose keys are not digests
+
+
+def test_each_set_gives_back_the_records_of_its_time(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(0, depth=0)
+    keys = [f"0f1e2d3c-0000-4000-8000-{n:012d}" for n in range(20)] + ["doc-files:files"]
+    for key in keys:
+        lab.add(f"first {key}".encode(), key)
+    options = {"kind": "record"}
+    one = lab.backup("a", **options)
+    assert (one.rc, one.result["keys"]) == (0, 21), one.output
+    lab.add(b"second", keys[3])
+    lab.path(keys[4]).unlink()
+    two = lab.backup("b", **options)
+    assert (two.rc, two.result["copied"], two.result["keys"]) == (0, 1, 20), two.output
+    lab.restore("a", tmp_path / "a", **options)
+    lab.restore("b", tmp_path / "b", **options)
+    assert {p.name: p.read_text() for p in (tmp_path / "a" / "data").iterdir()} == {k: f"first {k}" for k in keys}
+    found = {p.name: p.read_text() for p in (tmp_path / "b" / "data").iterdir()}
+    assert (found[keys[3]], keys[4] in found, len(found)) == ("second", False, 20)
+    assert lab.backup("c", **options).result["copied"] == 0
+
+
+def test_a_record_that_went_after_the_head_start_is_still_in_the_set(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(0, depth=0)
+    for number in range(10):
+        lab.add(b"doc-%d" % number, f"doc-{number}")
+    lab.backup(kind="record")
+    lab.path("doc-2").unlink()
+    required = tmp_path / "keys.txt"
+    required.write_text("records:doc-1\nrecords:doc-2\n")
+    done = lab.backup("a", kind="record", provider="records", required=str(required), default_provider=False)
+    assert (done.rc, done.result["keys"]) == (0, 10), done.output
+    lab.restore("a", tmp_path / "back", kind="record")
+    assert (tmp_path / "back" / "data" / "doc-2").read_text() == "doc-2"
+
+
+def test_encrypted_blobs_are_proven_by_what_was_recorded(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(0)
+    clear = [hashlib.md5(str(n).encode()).hexdigest() for n in range(30)]
+    for key in clear:
+        lab.add(b"NUXEOCRYPT\x01" + lab.random.randbytes(200), key)
+    done = lab.backup("a", kind="encrypted")
+    assert (done.rc, done.result["copied"]) == (0, 30), done.output
+    lab.age()
+    lab.backup(kind="encrypted")
+    assert lab.backup("b", kind="encrypted").result["folders_listed"] == 0
+    first = lab.path(clear[0]).read_bytes()
+    lab.add(b"NUXEOCRYPT\x01 another salt", clear[0])
+    assert lab.backup("c", kind="encrypted").result["copied"] == 1
+    lab.restore("b", tmp_path / "back")
+    assert (tmp_path / "back" / "data" / clear[0][:2] / clear[0][2:4] / clear[0]).read_bytes() == first
+    assert lab.verify(keys=lab.prefix("a")).rc == 0
+    sha = hashlib.sha256(first).hexdigest()
+    (lab.pool / sha[:2] / sha[2:4] / sha).write_bytes(b"NUXEOCRYPT rot")
+    wrong = lab.verify(keys=lab.prefix("a"))
+    assert (wrong.rc, wrong.result["rotten"]) == (1, [clear[0]])
+
+
+def test_keys_that_are_no_digests_are_kept_beside_those_that_are(lab: t.Any, tmp_path: Path, tree_of: t.Any) -> None:
+    lab.make(20)
+    for key in ("ab", "imported-from-elsewhere"):
+        lab.add(key.encode(), key)
+    assert (lab.store / "data" / "000" / "ab").exists()
+    done = lab.backup("a")
+    assert (done.rc, done.result["keys"]) == (0, 22), done.output
+    lab.restore("a", tmp_path / "back")
+    shutil.rmtree(lab.store / "tmp")
+    assert tree_of(tmp_path / "back") == tree_of(lab.store)
+
+
+def test_a_blob_in_the_wrong_folder_is_not_lost(lab: t.Any, tmp_path: Path) -> None:
+    key = lab.make(1)[0]
+    content = lab.path(key).read_bytes()
+    (lab.store / "data" / "zz").mkdir()
+    lab.path(key).rename(lab.store / "data" / "zz" / key)
+    assert lab.backup("a").result["keys"] == 1
+    lab.restore("a", tmp_path / "back")
+    assert (tmp_path / "back" / "data" / key[:2] / key[2:4] / key).read_bytes() == content

@@ -1,0 +1,175 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rot in the pool is found and named, and healed by the next backup; a pool on another host does all that too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+
+def rot(lab: t.Any, key: str) -> None:
+    """One bit."""
+    path = lab.pool / key[:2] / key[2:4] / key
+    content = bytearray(path.read_bytes() or b"\0")
+    content[0] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_rot_is_found_and_healed_by_the_next_backup(lab: t.Any, far: list[str], remote: bool) -> None:
+    keys = sorted(set(lab.make(80)))
+    to = {"dest": f"far:{lab.pool}", "rsh": far} if remote else {}
+    pool = {"pool": f"far:{lab.pool}", "rsh": far} if remote else {}
+    lab.backup("a", **to)
+    lab.age()
+    lab.backup("a", **to)
+    good = lab.expected(keys)
+    rot(lab, keys[3])
+    (lab.pool / keys[7][:2] / keys[7][2:4] / keys[7]).unlink()
+    dry = lab.verify(keys=lab.prefix("a"), _ansible_check_mode=True, **pool)
+    assert (dry.rc != 0, dry.result["rotten"], dry.result["missing"]) == (True, [keys[3]], [keys[7]]), dry.output
+    assert not (lab.pool / ".rotten").exists()
+    found = lab.verify(keys=lab.prefix("a"), **pool)
+    assert (found.rc != 0, found.result["rotten"], found.result["missing"]) == (True, [keys[3]], [keys[7]])
+    assert keys[3] in found.result["msg"] and keys[7] in found.result["msg"]
+    assert len(os.listdir(lab.pool / ".rotten")) == 1
+    healed = lab.backup("b", **to)
+    assert (healed.rc, healed.result["copied"], healed.result["full_pass"]) == (0, 2, True), healed.output
+    assert lab.kept() == good
+    assert lab.verify(keys=lab.prefix("a"), **pool).rc == 0
+    whole = lab.verify(**pool)
+    assert (whole.rc, whole.result["checked"]) == (0, len(keys)), whole.output
+
+
+def test_parts_cover_everything(lab: t.Any) -> None:
+    keys = sorted(set(lab.make(120)))
+    lab.backup("a")
+    for key in keys[::40]:
+        rot(lab, key)
+    parts = [lab.verify(subset=f"{n}/5", set_aside=False) for n in range(1, 6)]
+    assert sum(part.result["checked"] for part in parts) == len(keys)
+    assert sorted(key for part in parts for key in part.result["rotten"]) == keys[::40]
+    assert all(part.result["checked"] < len(keys) / 2 for part in parts)
+    assert lab.verify(subset="6/5").rc != 0
+
+
+def test_a_store_is_verified_against_a_set(lab: t.Any) -> None:
+    keys = sorted(set(lab.make(30)))
+    lab.backup("a")
+    assert lab.verify(store=str(lab.store), keys=lab.prefix("a")).result["checked"] == len(keys)
+    lab.path(keys[0]).write_bytes(b"rot")
+    wrong = lab.verify(store=str(lab.store), keys=lab.prefix("a"))
+    assert (wrong.rc != 0, wrong.result["rotten"]) == (True, [keys[0]])
+
+
+def test_a_list_that_was_changed_is_no_list(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(30)
+    lab.backup("a")
+    base = next((lab.instance / "keys").iterdir())
+    lines = base.read_bytes().splitlines(keepends=True)
+    base.write_bytes(b"".join(lines[1:]))
+    for done in (lab.verify(keys=lab.prefix("a")), lab.restore("a", tmp_path / "back")):
+        assert done.rc != 0
+        assert "does not give the list that was recorded" in done.result["msg"], done.output
+    assert not (tmp_path / "back" / "data").exists()
+    lab.backup("b")
+    assert lab.verify(keys=lab.prefix("a")).rc == 0, "the same list again heals the base"
+
+
+def test_a_blob_that_is_rotten_in_the_pool_is_not_restored(lab: t.Any, tmp_path: Path) -> None:
+    keys = sorted(set(lab.make(20)))
+    lab.backup("a")
+    rot(lab, keys[0])
+    (lab.pool / keys[1][:2] / keys[1][2:4] / keys[1]).unlink()
+    done = lab.restore("a", tmp_path / "back")
+    assert (done.rc != 0, done.result["problem_count"], done.result["copied"]) == (True, 2, len(keys) - 2)
+    assert keys[0] in done.result["msg"] and keys[1] in done.result["msg"]
+    assert not list((tmp_path / "back").rglob(keys[0]))
+
+
+def test_a_pool_on_another_host(lab: t.Any, far: list[str], tmp_path: Path) -> None:
+    keys = sorted(set(lab.make(60, size=3000)))
+    big = lab.add(lab.random.randbytes(5 << 20))
+    to = {"dest": f"far:{lab.pool}", "rsh": far}
+    dry = lab.backup(_ansible_check_mode=True, **to)
+    assert (dry.rc, dry.result["copied"], lab.pool.exists()) == (0, len(keys) + 1, False), dry.output
+    done = lab.backup("a", **to)
+    assert (done.rc, done.result["copied"]) == (0, len(keys) + 1), done.output
+    assert lab.kept() == lab.expected([*keys, big])
+    lab.age()
+    lab.backup(**to)
+    assert lab.backup("b", **to).result["folders_listed"] == 0
+    lab.path(keys[0]).unlink()
+    lab.add(b"rot", keys[0])
+    (lab.pool / keys[0][:2] / keys[0][2:4] / keys[0]).unlink()
+    wrong = lab.backup(full=True, **to)
+    assert (wrong.rc != 0, wrong.result["problem_count"]) == (True, 1), wrong.output
+    assert wrong.result["problems"][0].startswith(f"{keys[0]}: rotten"), wrong.result["problems"]
+    lab.path(keys[0]).unlink()
+    lab.backup("c", **to)
+    back = lab.restore("c", tmp_path / "back", src=f"far:{lab.pool}", rsh=far)
+    assert (back.rc, back.result["copied"]) == (0, len(keys)), back.output
+    found = {p.name: p.read_bytes() for p in (tmp_path / "back" / "data").rglob("*") if p.is_file()}
+    assert found == {key: lab.path(key).read_bytes() for key in [*keys[1:], big]}
+    again = lab.restore("c", tmp_path / "back", src=f"far:{lab.pool}", rsh=far)
+    assert (again.rc, again.result["changed"]) == (0, False)
+
+
+def test_a_host_that_does_not_answer_and_one_that_is_full(lab: t.Any, tmp_path: Path, far: list[str]) -> None:
+    lab.make(30)
+    script = tmp_path / "deaf"
+    script.write_text("#!/bin/sh\necho 'ssh: connect to host far port 22: Connection refused' >&2\nexit 255\n")
+    script.chmod(0o755)
+    done = lab.backup(dest=f"far:{lab.pool}", rsh=[str(script)])
+    assert done.rc != 0
+    assert "Connection refused" in done.result["msg"]
+    full = tmp_path / "full"
+    full.write_text(
+        "#!/bin/sh\nshift\nexec strace -f -qq -o /dev/null -e trace=fsync,syncfs"
+        ' -e inject=fsync,syncfs:error=ENOSPC sh -c "$1"\n'
+    )
+    full.chmod(0o755)
+    done = lab.backup("a", dest=f"far:{lab.pool}", rsh=[str(full)])
+    assert done.rc != 0
+    assert "No space left on device" in done.result["msg"]
+    assert not Path(lab.prefix("a") + ".json").exists()
+    assert lab.backup("a", dest=f"far:{lab.pool}", rsh=far).rc == 0
+
+
+def test_real_ssh_says_why_it_cannot_connect(lab: t.Any) -> None:
+    lab.make(3)
+    done = lab.backup(dest=f"127.0.0.1:{lab.pool}", rsh=["ssh", "-p", "1", "-o", "BatchMode=yes"])
+    assert done.rc != 0
+    assert "Connection refused" in done.result["msg"], done.output
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("mkfs.xfs") is None, reason="needs root and mkfs.xfs, to mount a file system"
+)
+def test_large_blobs_share_their_blocks_where_the_file_system_can(lab: t.Any, tmp_path: Path) -> None:
+    image, volume = tmp_path / "image", tmp_path / "volume"
+    volume.mkdir()
+    with image.open("wb") as stream:
+        stream.truncate(400 << 20)
+    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(volume)], check=True)
+    try:
+        lab.store = volume / "binaries"
+        keys = [*lab.make(3), *(lab.add(lab.random.randbytes(20 << 20)) for _ in range(5))]
+        lab.pool = volume / "pool"
+        before = shutil.disk_usage(volume).used
+        done = lab.backup("a")
+        assert done.rc == 0, done.output
+        assert lab.kept() == lab.expected(keys)
+        assert shutil.disk_usage(volume).used - before < 20 << 20, "100 MiB were copied, not shared"
+        lab.path(keys[-1]).write_bytes(b"rot")
+        assert lab.verify().rc == 0, "the copy is its own file"
+    finally:
+        subprocess.run(["umount", str(volume)], check=True)

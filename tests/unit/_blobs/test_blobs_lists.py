@@ -1,0 +1,136 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Key lists, the state and the proof, against plain sets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, proof, state, visit
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LINES = st.sets(st.binary(min_size=1, max_size=6).filter(lambda b: not set(b) & set(b"\n\r\t\x0b\x0c\x1c\x1d\x1e\x85")))
+
+
+def text(lines: t.Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in sorted(lines))
+
+
+@given(LINES, LINES, st.sampled_from([1, 5, 20, 4096]))
+@settings(max_examples=300, deadline=None)
+def test_difference_is_that_of_sets(old: set[bytes], new: set[bytes], block: int) -> None:
+    before, keylist.BLOCK = keylist.BLOCK, block
+    try:
+        assert keylist.difference(text(old), text(new)) == (sorted(new - old), sorted(old - new))
+    finally:
+        keylist.BLOCK = before
+
+
+def about(keys: int) -> dict[str, t.Any]:
+    return {"provider": "default", "keys": keys}
+
+
+def test_a_further_set_costs_less_than_a_megabyte_with_a_million_blobs(tmp_path: Path) -> None:
+    keys = sorted({hashlib.md5(b"%d" % n).hexdigest().encode() for n in range(1_000_000)})
+    content = text(keys)
+    sets = tmp_path / "sets"
+    said = keylist.write_list(str(sets / "a" / "blobs" / "default"), about(len(keys)), content, "")
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    base = os.path.basename(said["base"])
+    keylist.write_list(str(sets / "b" / "blobs" / "default"), about(len(keys)), content, base)
+    more = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) - size
+    assert more < 2000
+    # with as much new and gone as a list may have before it gets a base of its own, the set after it is small as well
+    changed = text([*keys[6000:], *(b"%032x" % n for n in range(5000))])
+    keylist.write_list(str(sets / "c" / "blobs" / "default"), about(0), changed, base)
+    assert len(os.listdir(tmp_path / "keys")) == 1
+    assert sum(path.stat().st_size for path in (sets / "c").rglob("*") if path.is_file()) < 1_000_000
+    assert text(keylist.read_lines(str(sets / "c" / "blobs" / "default"))) == changed
+    much = text(keys[20000:])
+    keylist.write_list(str(sets / "d" / "blobs" / "default"), about(0), much, base)
+    assert len(os.listdir(tmp_path / "keys")) == 2
+    assert text(keylist.read_lines(str(sets / "d" / "blobs" / "default"))) == much
+    assert keylist.last_count(str(sets / ".partial-x" / "blobs" / "default")) == 0
+    assert keylist.last_count(str(sets / ".partial-x" / "blobs" / "other")) == 0
+
+
+def test_a_list_without_its_base_is_an_error(tmp_path: Path) -> None:
+    prefix = str(tmp_path / "sets" / "a" / "blobs" / "default")
+    said = keylist.write_list(prefix, about(2), b"a\nb\n", "")
+    assert list(keylist.read_lines(prefix)) == [b"a", b"b"]
+    (tmp_path / said["base"]).unlink()
+    with pytest.raises(BlobError):
+        list(keylist.read_lines(prefix))
+    Path(prefix + ".json").write_text(json.dumps({**said, "format": 9}))
+    with pytest.raises(BlobError, match="format"):
+        keylist.read_about(prefix)
+
+
+FOLDERS = st.dictionaries(
+    st.sampled_from([b"", b"aa", b"aa/bb", b"aa/bc", b"ab/00", b"000", b"zz"]),
+    st.tuples(st.integers(-1, 9), st.integers(0, 9), LINES),
+)
+
+
+def made(path: Path, old: state.State, folders: dict[bytes, t.Any], depth: int) -> state.State:
+    changes = {
+        name: None if found is None else state.Folder(found[0], found[1], text(found[2]))
+        for name, found in folders.items()
+    }
+    with state.Draft(str(path), old, changes, proof.in_order(depth)) as draft:
+        draft.publish(str(path / "state"), {"identity": {}})
+    return state.load(str(path / "state"))
+
+
+@given(FOLDERS, FOLDERS, st.sets(st.sampled_from([b"", b"aa", b"aa/bb", b"zz"])))
+@settings(max_examples=100, deadline=None)
+def test_a_state_is_what_was_and_what_changed(
+    tmp_path_factory: pytest.TempPathFactory, first: dict[bytes, t.Any], then: dict[bytes, t.Any], gone: set[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("state")
+    old = made(path, state.State(), first, 2)
+    new = made(path, old, {**then, **dict.fromkeys(gone)}, 2)
+    expected = {name: found for name, found in {**first, **then}.items() if name not in gone}
+    assert new.paths == sorted(expected)
+    for index, name in enumerate(new.paths):
+        modified, changed, lines = expected[name]
+        assert (new.modified[index], new.changed[index], new.lines(index)) == (modified, changed, text(lines))
+    listing = proof.Listing(new, 2, str(path))
+    keys = set().union(*(lines for _m, _c, lines in expected.values()))
+    assert bytes(listing.text[:]) == text(keys)
+    assert listing.count == len(keys)
+    listing.add([b"another"] if b"another" not in keys else [])
+    listing.close()
+
+
+@given(LINES, LINES)
+@settings(max_examples=100, deadline=None)
+def test_what_is_missing_is_the_difference(
+    tmp_path_factory: pytest.TempPathFactory, held: set[bytes], wanted: set[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("proof")
+    held = {key for key in held if b":" not in key}
+    wanted = {key for key in wanted if b":" not in key}
+    found = made(path, state.State(), {b"": (1, 1, held)}, 0)
+    required = path / "required"
+    required.write_bytes(text(wanted) + text(b"default:" + key for key in wanted) + b"other:zzzz\n")
+    listing = proof.Listing(found, 0, str(path))
+    assert proof.missing(listing, Options("/s", "/d", required=str(required))) == sorted(wanted - held)
+
+
+def test_a_folder_of_the_last_two_seconds_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000_000_000
+    monkeypatch.setattr(visit.time, "time_ns", lambda: now)
+    assert visit.old_enough(now - 2_000_000_000, 0)
+    assert not visit.old_enough(now - 1_999_999_999, 0)
+    assert not visit.old_enough(0, now - 1)
+    assert not visit.old_enough(now + 10**12)

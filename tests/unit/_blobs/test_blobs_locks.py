@@ -1,0 +1,89 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One writer at a time; the second one says who the first is."""
+
+from __future__ import annotations
+
+import os
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.lock import Lock
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.workers import Workers
+
+
+def test_the_holder_is_named(tmp_path: Path) -> None:
+    with Lock(str(tmp_path)), pytest.raises(BlobError) as error, Lock(str(tmp_path), patience=0.2):
+        pass
+    assert f"process {os.getpid()}" in str(error.value)
+    assert "since 20" in str(error.value)
+    with Lock(str(tmp_path), patience=0):
+        pass
+
+
+def test_a_lock_that_is_removed_when_given_back_still_lets_only_one_in(tmp_path: Path) -> None:
+    inside = 0
+    most = 0
+
+    def enter() -> None:
+        nonlocal inside, most
+        for _time in range(5):
+            with Lock(str(tmp_path), remove=True):
+                inside += 1
+                most = max(most, inside)
+                threading.Event().wait(0.002)
+                inside -= 1
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert not list(tmp_path.iterdir())
+
+
+class Doubler:
+    """Holds results back until flushed."""
+
+    def __init__(self, fail: bool) -> None:
+        self.fail = fail
+        self.held: list[int] = []
+
+    def handle(self, task: int) -> None:
+        if self.fail and task == 7:
+            raise BlobError("This", "that", "do so")
+        if self.fail and task == 8:
+            os._exit(9)
+        self.held.append(task * 2)
+
+    def take(self, flush: bool) -> list[t.Any]:
+        if not flush:
+            return []
+        said, self.held = self.held, []
+        return said
+
+    def holds(self) -> bool:
+        return bool(self.held)
+
+
+def test_results_that_are_held_back_come_in_the_end() -> None:
+    with Workers(3, lambda number: Doubler(False)) as workers:
+        workers.queue.extend(range(50))
+        found = []
+        for result in workers.results():
+            if result == 10:
+                workers.queue.append(1000)
+            found.append(result)
+    assert sorted(found) == sorted([*(2 * n for n in range(50)), 2000])
+
+
+@pytest.mark.parametrize(("task", "said"), [(7, "This: that. do so."), (8, "ended from outside")])
+def test_an_error_in_a_worker_is_raised_by_its_parent(task: int, said: str) -> None:
+    with pytest.raises(BlobError, match=said), Workers(2, lambda number: Doubler(True)) as workers:
+        workers.queue.extend([1, 2, task, 3])
+        list(workers.results())
