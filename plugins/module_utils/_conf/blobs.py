@@ -64,7 +64,7 @@ def _absolute(configuration: Configuration, folder: str) -> str:
         before_5_4 = java_path(f"{configuration.home}/nxserver/{folder}")
         if os.path.exists(before_5_4):
             return before_5_4
-    return resolve_path(configuration.used("nuxeo.data.dir"), folder)
+    return resolve_path(configuration.folder("nuxeo.data.dir"), folder)
 
 
 def read_config_xml(folder: str) -> tuple[str, int]:

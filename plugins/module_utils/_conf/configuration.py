@@ -103,6 +103,12 @@ class Configuration:
             )
         return value
 
+    def folder(self, name: str) -> str:
+        """A folder as the server uses it: up to 10.10 not as a template would have it."""
+        if name in self._loaded.folders and name not in self._table.own:
+            return self._loaded.folders[name]
+        return self.used(name)
+
     def flag(self, name: str) -> bool:
         """A value that Nuxeo reads as a boolean."""
         return self.used(name).strip().lower() == "true"

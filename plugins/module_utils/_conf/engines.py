@@ -55,7 +55,7 @@ def search(configuration: Configuration) -> Facts:
         "index": configuration.used("elasticsearch.indexName"),
         "manage_alias": _enabled(configuration, "elasticsearch.manageAlias.enabled"),
         "user": configuration.used("elasticsearch.restClient.username") or None if client == "rest" else None,
-        "path": None if servers else configuration.used("nuxeo.data.dir") + "/elasticsearch",
+        "path": None if servers else configuration.folder("nuxeo.data.dir") + "/elasticsearch",
     }
 
 
@@ -181,7 +181,7 @@ def streams(configuration: Configuration) -> Facts:
     if line in ("2023", "2025"):
         return {"kind": "memory"}
     folder = configuration.used("nuxeo.stream.chronicle.dir")
-    data = configuration.used("nuxeo.data.dir")
+    data = configuration.folder("nuxeo.data.dir")
     return {"kind": "chronicle", "path": file_below(data, "stream") if is_blank(folder) else folder}
 
 

@@ -67,6 +67,8 @@ class Loaded:
         self.origins: dict[str, Origin] = {}
         self.default_origins: dict[str, Origin] = {}
         self.templates: list[str] = []
+        self.folders: dict[str, str] = {}
+        """Up to 10.10 the folders as they are settled before the templates: what a template says of them is lost."""
         self.tainted: set[str] = set()
         """Names whose values hold a secret of the environment."""
         self.table: Table
@@ -225,7 +227,7 @@ class Legacy(Loaded):
 
     def _settle_folders(self) -> None:
         """Before the templates: a relative folder becomes a user's value, so no template changes it any more."""
-        settled: dict[str, str] = {}
+        settled = self.folders
         for name in ("nuxeo.data.dir", "nuxeo.log.dir", "nuxeo.pid.dir", "nuxeo.tmp.dir", "nuxeo.mp.dir"):
             given = self.table.get(name)
             if given is None:

@@ -69,15 +69,16 @@ def _natural_lines(text: str) -> t.Iterator[tuple[int, int, int]]:
 
 def _logical_lines(text: str) -> t.Iterator[_Logical]:
     current: _Logical | None = None
+    content = ""
     for number, (start, end, following) in enumerate(_natural_lines(text), 1):
         content = text[start:end].lstrip(_SPACE)
         if current is None:
             if not content or content[0] in "#!":
                 continue
             current = _Logical("", number, start, following)
-        elif not current.text and not content:
-            # a line of a lone backslash, then a blank one: nothing was read yet, and what follows is a new line
-            current = None
+        elif not current.text and content[:1] in ("", "#", "!"):
+            # behind a line of a lone backslash nothing was read yet: a comment is still one, and a blank line ends it
+            current = None if not content else current
             continue
         backslashes = len(content) - len(content.rstrip("\\"))
         continued = backslashes % 2 == 1
@@ -86,8 +87,8 @@ def _logical_lines(text: str) -> t.Iterator[_Logical]:
         if not continued:
             yield current
             current = None
-    if current is not None and current.text:
-        yield current
+    if current is not None and (current.text or (content == "\\" and not text.endswith("\r\n"))):
+        yield current  # a lone backslash at the end is an empty name, but not before CRLF: so java.util.Properties
 
 
 def _split(line: str) -> tuple[str, str]:

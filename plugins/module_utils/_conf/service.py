@@ -150,7 +150,7 @@ class Service:
         """As root, run nuxeoctl as the owner of the data folder: root's files would lock that user out."""
         if os.geteuid() != 0:
             return []
-        folder = self.configuration.used("nuxeo.data.dir")
+        folder = self.configuration.folder("nuxeo.data.dir")
         owner = os.stat(folder if os.path.isdir(folder) else self.configuration.conf)
         if owner.st_uid == 0:
             return []
