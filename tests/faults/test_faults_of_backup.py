@@ -231,9 +231,9 @@ def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
     if armed:
         started = acme.nuxeoctl("start")
         assert started.returncode != 0, "a half restored instance was started"
-        assert not acme.running()
+        assert not acme.running
     site.restore(postgresql15, restore_overwrite=not armed)
-    assert acme.running()
+    assert acme.running
     assert proof.documents(postgresql15, database) == before
     assert proof.check_blobs(postgresql15, database, acme.store).good
     assert "restore guard" not in acme.conf.read_text()
@@ -255,4 +255,4 @@ def test_a_bit_that_flipped_is_found_named_and_healed(site: Site, acme: t.Any, p
     refused = site.run("restore", **site.admin(postgresql15), restore_overwrite=True)
     assert refused.rc != 0
     assert dump.name in " ".join(refused.failures)
-    assert acme.running(), "nothing was changed"
+    assert acme.running, "nothing was changed"

@@ -84,7 +84,7 @@ def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t
     run = site.run("backup", "--limit", "a1")
     assert run.rc != 0
     assert "'a2'" in " ".join(run.failures)
-    assert instance.running()
+    assert instance.running
 
 
 @pytest.mark.parametrize("accepted", [False, True])

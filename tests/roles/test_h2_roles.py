@@ -25,7 +25,7 @@ def test_cold_backup_and_restore(
     made = set(instance.create_documents(25))
     site.add("acme", instance)
     done = site.backup()
-    assert instance.running(), "it ran before"
+    assert instance.running, "it ran before"
     assert site.manifest("acme")["kind"] == "cold"
     assert len(done.of("nuxeo_service")) >= 3
     copy = site.sets("acme")[0] / "files" / "acme" / "data" / "h2"
@@ -39,7 +39,7 @@ def test_cold_backup_and_restore(
         if path.is_file():
             path.unlink()
     site.restore(None, restore_overwrite=True)
-    assert instance.running()
+    assert instance.running
     again = site.run("restore").check()
     assert again.changed == []
     instance.stop()
@@ -56,7 +56,7 @@ def test_a_stopped_server_stays_stopped(site: Site, make_nuxeo: t.Callable[..., 
     instance.stop()
     site.add("acme", instance)
     site.backup()
-    assert not instance.running()
+    assert not instance.running
     assert len(site.sets("acme")) == 1
 
 
@@ -67,7 +67,7 @@ def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.C
     failed = site.run("backup", backup_h2_jar="/nowhere/h2.jar")
     assert failed.rc != 0
     assert "/nowhere/h2.jar" in " ".join(failed.failures)
-    assert instance.running()
+    assert instance.running
     assert site.sets("acme") == []
     assert site.partial("acme") == []
     assert not list((site.root / "acme").glob("stopped-*"))

@@ -37,7 +37,7 @@ def test_hot_backup_and_restore_keep_every_document_and_blob(
         for folder in list((instance.store / "data").iterdir())[::2]:
             shutil.rmtree(folder)
         site.restore(server, restore_overwrite=True)
-        assert instance.running()
+        assert instance.running
         must, may = proof.expected(instance.ledger, cut)
         there = proof.documents(server, database.name)
         assert must - there == set(), "documents from before the cut are lost"
@@ -90,7 +90,7 @@ def test_check_mode_changes_nothing_and_predicts(
     rows = postgresql15.psql("select count(*) from hierarchy", database.name)
     told = site.restore(postgresql15, "--check", restore_overwrite=True)
     assert "WOULD RESTORE" in told.stdout
-    assert instance.running()
+    assert instance.running
     assert postgresql15.psql("select count(*) from hierarchy", database.name) == rows
     assert (tree_hash(site.root), tree_hash(instance.home, skip=("stream", "log", "standin"))) == before
 
@@ -145,7 +145,7 @@ def test_a_clone_never_goes_into_its_own_source(
     refused = site.run("restore", **site.admin(postgresql15), restore_overwrite=True)
     assert refused.rc != 0
     assert "source's own database" in " ".join(refused.failures)
-    assert source.running()
+    assert source.running
 
 
 def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
@@ -163,7 +163,7 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
     assert "2 problem(s), nothing was changed" in message
     assert "data folder" in message
     assert "not empty: relation" in message
-    assert instance.running()
+    assert instance.running
     assert tree_hash(instance.home, skip=("stream", "log", "standin")) == before
     unknown = site.run("restore", **site.admin(postgresql15), restore_set="20200101T000000Z")
     assert unknown.rc != 0
