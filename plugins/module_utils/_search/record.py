@@ -13,6 +13,7 @@ from .engine import Engine
 from .errors import refused
 
 FORMAT = 1
+_NOT_COUNTED = {"documents": None, "documents_at_least": None, "documents_at_most": None}
 _MOST_SEQUENCES = 10000
 
 
@@ -38,7 +39,7 @@ def record(
     described = []
     for name in snapshot["indices"]:
         found = indices.describe(client, name)
-        described.append({**found, **(documents[name].as_dict() if name in documents else {})})
+        described.append({**found, **(documents[name].as_dict() if name in documents else _NOT_COUNTED)})
     return {
         "format": FORMAT,
         "engine": {"distribution": engine.distribution, "version": engine.version},

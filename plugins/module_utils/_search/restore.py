@@ -234,7 +234,13 @@ class Restore:
         names = [item.index for item in self.request.items]
         idle_since: float | None = None
         while True:
-            states = indices.health(self.client, names)
+            try:
+                states = indices.health(self.client, names)
+            except Lost:
+                if self.deadline.expired:
+                    raise
+                self.deadline.pause()
+                continue
             total = sum(state["number_of_shards"] for state in states.values())
             done = sum(state["active_primary_shards"] for state in states.values())
             if len(states) == len(set(names)) and done == total:

@@ -141,7 +141,7 @@ class Maker:
             body["metadata"] = metadata
         while True:
             last = self._ask(body)
-            if last is None or self.found() is not None:
+            if last is None or self._is_there():
                 return
             if self.deadline.expired:
                 todo = "Wait until the cluster answers and no other snapshot runs, then run again with the same name"
@@ -157,19 +157,32 @@ class Maker:
             )
         except Lost as lost:
             return lost
-        if not answer.ok and not (error_types(answer.body) & _TAKEN and self.found() is not None):
-            raise refused(self.what, answer.status, answer.body, "Nothing was made")
-        return None
+        if answer.ok or (error_types(answer.body) & _TAKEN and "already" in reason(answer.body)):
+            return None  # the name was free before: it is a call of ours that has taken it
+        raise refused(self.what, answer.status, answer.body, "Nothing was made")
+
+    def _is_there(self) -> bool:
+        """Whether there is a snapshot of the name, as far as the engine answers now."""
+        try:
+            return self.found() is not None
+        except Lost:
+            return False
 
     def found(self) -> dict[str, t.Any] | None:
         """The snapshot as it stands."""
         return find(self.client, self.repository, self.name)
 
     def wait(self) -> dict[str, t.Any]:
-        """Its final state, by our own deadline."""
+        """Its final state, by our own deadline, however long the engine is away meanwhile."""
         missing = 0
         while True:
-            now = self.found()
+            try:
+                now = self.found()
+            except Lost:
+                if self.deadline.expired:
+                    raise
+                self.deadline.pause()
+                continue
             if now and now["state"] not in RUNNING:
                 return now
             missing = 0 if now else missing + 1

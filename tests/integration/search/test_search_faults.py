@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import threading
 import time
 import typing as t
 
@@ -201,8 +203,13 @@ FAULTS = {
     "429": [Fault(PUT, 429, forward=False)],
     "503": [Fault(PUT, 503, forward=False)],
     "504 after": [Fault(PUT, 504)],
-    "504 twice, then cut": [Fault(PUT, 504, forward=False), Fault(PUT, 504), Fault(r"^GET /_snapshot/r/s2", "cut")],
-    "the look-up fails too": [Fault(PUT, "cut"), Fault(r"^GET /_snapshot/r/s2", 503, times=2)],
+    "504 twice, then cut": [
+        Fault(PUT, 504, forward=False),
+        Fault(PUT, 504),
+        Fault(r"^GET /_snapshot/r/s2", "cut", after=PUT),
+    ],
+    "away for a while": [Fault(PUT, "cut"), Fault(r"^GET /_snapshot/r/s2", "cut", times=9, after=PUT)],
+    "the look-up fails too": [Fault(PUT, "cut"), Fault(r"^GET /_snapshot/r/s2", 503, times=2, after=PUT)],
 }
 
 
@@ -211,6 +218,7 @@ def test_a_lost_answer_makes_exactly_one_snapshot(curl: Curl, engine: Server, go
         faults = [dataclasses.replace(each) for each in known]
         with Proxy(engine.urls[0], faults) as proxy:
             options = {"repository": "r", "name": "s2", "indices": ["nuxeo-audit"], "timeout": 1.0}
+            options["retry_timeout"] = 0.3
             result = good("es_snapshot", url=[proxy.url], **options)
         assert all(each.times == 0 for each in faults), what
         assert result["snapshot"]["state"] == "SUCCESS" and result["snapshot"]["shards"]["failed"] == 0, what
@@ -283,6 +291,30 @@ def test_a_snapshot_longer_than_any_timeout(
     assert not again["changed"] and again["snapshot"]["state"] == "SUCCESS" and again["snapshot"]["duration"] > 1
     assert curl.snapshots("r") == {"s1": "SUCCESS"} and slow is None
     assert '"phase": "search snapshot"' in (tmp_path / "progress.json").read_text()
+
+
+def test_a_run_that_was_taken_over_leaves_no_snapshot(
+    curl: Curl, run: Run, slow: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.nuxeo.platform.plugins.module_utils import _progress
+    from ansible_collections.nuxeo.platform.plugins.module_utils._search import operations
+
+    monkeypatch.setattr(operations, "Progress", functools.partial(_progress.Progress, interval=0.1))
+    partial = tmp_path / "partial"
+    partial.mkdir()
+
+    def take_over() -> None:
+        while not curl.ok("GET", "/_snapshot/_status")["snapshots"]:
+            time.sleep(0.05)
+        shutil.rmtree(partial)
+
+    other = threading.Thread(target=take_over)
+    other.start()
+    options = {"repository": "r", "name": "s1", "indices": ["nuxeo-audit"]}
+    result = run("es_snapshot", **options, progress=str(partial / "progress.json"))
+    other.join()
+    assert result.failed and "another run has taken this one's place" in result["msg"]
+    assert curl.snapshots("r") == {} and slow is None
 
 
 def test_a_killed_restore_leaves_no_work(curl: Curl, engine: Server, good: Run, slow: None) -> None:

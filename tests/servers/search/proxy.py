@@ -23,6 +23,7 @@ class Fault:
     :param action: ``cut`` (close the connection), ``delay`` (answer late), ``truncate`` (half an answer) or a
         status that is answered instead
     :param forward: whether the engine gets the call all the same
+    :param after: only once such a call has passed
     """
 
     pattern: str
@@ -30,9 +31,12 @@ class Fault:
     forward: bool = True
     times: int = 1
     seconds: float = 0.0
+    after: str = ""
 
-    def takes(self, line: str) -> bool:
+    def takes(self, line: str, before: t.Sequence[str]) -> bool:
         if self.times <= 0 or not re.search(self.pattern, line):
+            return False
+        if self.after and not any(re.search(self.after, each) for each in before):
             return False
         self.times -= 1
         return True
@@ -82,7 +86,7 @@ class Proxy:
         if self.authorization and handler.headers.get("Authorization") != self.authorization:
             self._send(handler, 401, b"<html>login</html>", "text/html")
             return
-        fault = next((each for each in self.faults if each.takes(line)), None)
+        fault = next((each for each in self.faults if each.takes(line, self.log[:-1])), None)
         if fault is None:
             self._send(handler, *self._forward(handler, body))
             return
