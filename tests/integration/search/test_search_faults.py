@@ -146,7 +146,7 @@ def test_a_registration_that_cannot_be_verified_is_taken_back(
     shut = location()
     os.chmod(shut, 0o555)
     body = {"type": "fs", "settings": {"location": shut}}
-    assert curl("PUT", "/_snapshot/bare", body)[0] == 500 and curl("GET", "/_snapshot/bare")[0] == 200
+    assert curl("PUT", "/_snapshot/bare", body)[0] == 500  # and it stays registered, but for Elasticsearch 9
     result = run("es_repository", name="r", settings={"location": shut})
     assert result.failed and "Verification of snapshot repository 'r'" in result["msg"]
     assert "The registration was taken back" in result["msg"] and curl("GET", "/_snapshot/r")[0] == 404
