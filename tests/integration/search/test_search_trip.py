@@ -51,19 +51,20 @@ def test_everything_comes_back_under_other_names(curl: Curl, good: Run, saved: d
     last = curl.next_number("acme-uidgen", "invoice")
     curl.ok("DELETE", "/acme-uidgen")
     options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    options["aliases"] = {"acme-audit": ["nuxeo-audit-write"]}
     predicted = good("es_snapshot_restore", check=True, **options)
     assert predicted["changed"] and curl.indices() == []
     result = good("es_snapshot_restore", **options)
     assert result["changed"]
     assert [(each["names"], each["documents"]) for each in result["indices"]] == [
-        (["nuxeo-audit"], 300),
+        (["nuxeo-audit", "nuxeo-audit-write"], 300),
         (["nuxeo-uidgen"], 2),
     ]
     assert curl.ids("nuxeo-audit") == list(range(1, 301))
     assert not curl.exists("acme-audit")
     assert curl.next_number("nuxeo-uidgen", "audit") == 8
     assert last == 42 and curl.next_number("nuxeo-uidgen", "invoice") == 42
-    curl.write("nuxeo-audit", 301, 301)  # an alias can be written to, as Nuxeo does
+    curl.write("nuxeo-audit-write", 301, 301)  # an alias can be written to, as Nuxeo does
     assert curl.count("nuxeo-audit") == 301
 
 

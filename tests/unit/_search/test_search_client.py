@@ -24,7 +24,6 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors impo
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.wait import Deadline
 
-
 pytest.importorskip("elastic_transport", reason="the package elasticsearch is not here; make test brings it")
 
 
