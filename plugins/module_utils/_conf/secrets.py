@@ -16,7 +16,7 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _SHOWN = re.compile(
-    r"(?:crypt\.(?:keystore\.(?:path|file|type|legacymode)|serverside)|key\.?alias|user_?separator[._]?key"
+    r"(?:crypt\.(?:keystore\.(?:path|file|type|legacymode)|serverside)|key\.?alias|user[._]?separator[._]?key"
     r"|enabled?|required|path|file|type|protocol|ttl|timeout\w*|(?:default|max|min)\w*|provider|class)$",
     re.IGNORECASE,
 )

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The resolver gives the answers that Nuxeo's own launcher of each version gave for the same files.
 
-launcher_answers.json holds small homes and what the launchers of 8.10, 9.10, 10.10, 2021, 2023 and 2025 made of them:
-the templates in the order taken and the expanded values of the names that were asked for, or that they refused to start.
+launcher_answers.json holds small homes and what the launchers of all six lines made of them:
+the templates in the order taken and the expanded values of the names that were asked for, or that they refused.
 ``<home>`` stands for the folder. Values with the ``$${`` escape were expanded twice, as the running server does.
 """
 

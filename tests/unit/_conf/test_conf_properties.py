@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our reader of properties files against two others: the PyPI package javaproperties, and java.util.Properties itself."""
+"""Our reader of properties files against two others: the package javaproperties, and java.util.Properties itself."""
 
 from __future__ import annotations
 

@@ -1,0 +1,74 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decryption against openssl, which encrypts, and against the values that the launchers decrypted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import aes, des
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.crypto import Crypto, decode_base64, is_encrypted
+
+LEGACY = ["-provider", "legacy", "-provider", "default"]
+
+
+def openssl(cipher: str, key: bytes, clear: bytes) -> bytes:
+    more = LEGACY if cipher.startswith("des") else []
+    command = ["openssl", "enc", f"-{cipher}", *more, "-K", key.hex()]
+    return subprocess.run(command, input=clear, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 15, 16, 17, 100])
+@pytest.mark.parametrize("bits", [128, 192, 256])
+def test_aes(bits: int, size: int) -> None:
+    key, clear = os.urandom(bits // 8), os.urandom(size)
+    assert aes.decrypt_ecb(key, openssl(f"aes-{bits}-ecb", key, clear)) == clear
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 100])
+def test_des(size: int) -> None:
+    key, clear = os.urandom(8), os.urandom(size)
+    assert des.decrypt_ecb(key, openssl("des-ecb", key, clear)) == clear
+
+
+def encrypted(secret: str, clear: str, algorithm: str = "") -> str:
+    digest = hashlib.sha1(secret.encode()).digest()
+    cipher, key = ("des-ecb", digest[:8]) if algorithm.startswith("DES") else ("aes-128-ecb", digest[:16])
+    coded = (base64.b64encode(part).decode() for part in (algorithm.encode(), openssl(cipher, key, clear.encode())))
+    return "{${}${}}".replace("{}", "%s") % tuple(coded)
+
+
+@pytest.mark.parametrize("algorithm", ["", "AES", "AES/ECB/PKCS5Padding", "DES", "DES/ECB/PKCS5Padding"])
+def test_values(algorithm: str) -> None:
+    value = encrypted("s3cret", "pässword", algorithm)
+    assert is_encrypted(value, True)
+    assert Crypto(b"s3cret").decrypt(value, True) == "pässword"
+
+
+@pytest.mark.parametrize("algorithm", ["aes", "AES/CBC/PKCS5Padding", "Blowfish"])
+def test_other_algorithms_stay(algorithm: str) -> None:
+    value = encrypted("s3cret", "x", algorithm)
+    assert Crypto(b"s3cret").decrypt(value, True) == value
+
+
+@pytest.mark.parametrize("value", ["{$$}", "plain", "{$$AAAA}", "{$$!!}", "x{$$AAAA}"])
+def test_what_is_none_stays(value: str) -> None:
+    if value != "{$$!!}":  # no base64 at all: the launchers make an empty text of it
+        assert Crypto(b"s3cret").decrypt(value, True) == value
+
+
+def test_another_key_leaves_the_value() -> None:
+    value = encrypted("s3cret", "a text that is longer than one block")
+    assert Crypto(b"other").decrypt(value, True) == value
+
+
+def test_base64_is_read_as_loosely_as_the_launcher_does() -> None:
+    assert decode_base64("YW Jj\nZA==") == b"abcd"
+    assert decode_base64("YWJjZA") == b"abcd"
+    assert decode_base64("_-8=") == b"\xff\xef"
+    assert decode_base64("") == b""

@@ -1,0 +1,159 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database, read from the JDBC URL first."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import database, sql_database
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import Configuration, resolve
+
+Resolve = t.Callable[..., Configuration]
+
+
+def write_home(home: Path, conf: str, template: str = "") -> Path:
+    for name, content in (
+        ("bin/nuxeo.conf", conf),
+        ("templates/nuxeo.defaults", "nuxeo.data.dir=nxserver/data\nnuxeo.templates=default\nnuxeo.mongodb.server=\n"),
+        ("templates/default/nuxeo.defaults", template),
+    ):
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return home / "bin/nuxeo.conf"
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Resolve:
+    def make(conf: str, version: str = "2023", template: str = "") -> Configuration:
+        return resolve(str(write_home(tmp_path / "home", conf, template)), str(tmp_path / "home"), {}, version)
+
+    return make
+
+
+LOGIN = "nuxeo.db.user=u\nnuxeo.db.password=pw\nnuxeo.db.name=property\n"
+PLACES = [
+    ("jdbc:postgresql://h:5433/n", "postgresql", "h", 5433, "n"),
+    ("jdbc:postgresql://h/n", "postgresql", "h", 5432, "n"),
+    ("jdbc:postgresql://[::1]:5433/n", "postgresql", "::1", 5433, "n"),
+    ("jdbc:postgresql://h1:1,h2:2/n?targetServerType=primary", "postgresql", "h1", 1, "n"),
+    ("jdbc:postgresql:n", "postgresql", "localhost", 5432, "n"),
+    ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "property"),
+    ("jdbc:postgresql://h/a%20b", "postgresql", "h", 5432, "a b"),
+    ("jdbc:mysql://h:3307/n?relaxAutoCommit=true", "mysql", "h", 3307, "n"),
+    ("jdbc:mariadb://h/n", "mariadb", "h", 3306, "n"),
+    ("jdbc:sqlserver://h:1434;database=n;selectMethod=cursor", "mssql", "h", 1434, "n"),
+    ("jdbc:sqlserver://h\\inst;databaseName={n;m}", "mssql", "h", 1433, "n;m"),
+    ("jdbc:sqlserver://;serverName=h;portNumber=1;databaseName=n", "mssql", "h", 1, "n"),
+    ("jdbc:oracle:thin:u/pw@h:1522:SID", "oracle", "h", 1522, "SID"),
+    ("jdbc:oracle:thin:@//h:1522/service", "oracle", "h", 1522, "service"),
+    ("jdbc:oracle:thin:@h:1522/service", "oracle", "h", 1522, "service"),
+    (
+        "jdbc:oracle:thin:@(DESCRIPTION=(ADDRESS=(PROTOCOL=TCP)(HOST=h)(PORT=7))(CONNECT_DATA=(SERVICE_NAME=s)))",
+        "oracle",
+        "h",
+        7,
+        "s",
+    ),
+    ("jdbc:db2://h:3700/n", "db2", "h", 3700, "n"),
+    ("jdbc:db2://h/n:currentSchema=X;", "db2", "h", 50000, "n"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place[0])
+def test_place(configuration: Resolve, place: tuple[str, str, str, int, str]) -> None:
+    url, kind, host, port, name = place
+    # the other properties say something else: they may be those of a template
+    lines = f"nuxeo.db.host=other\nnuxeo.db.port=9\nnuxeo.db.jdbc.url={url}\n"
+    found = configuration(LOGIN + lines.replace("\\", "\\\\"))
+    shown = database(found).shown()
+    assert shown == {"kind": kind, "host": host, "port": port, "name": name, "user": "u"}
+    assert database(found).password == "pw"
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "password"),
+    [
+        ("jdbc:postgresql://h/n?user=x&password=a%26b", "x", "a&b"),
+        ("jdbc:mysql://x:y@h/n", "x", "y"),
+        ("jdbc:sqlserver://h;user=x;password={y;z}", "x", "y;z"),
+        ("jdbc:oracle:thin:x/y@h:1:s", "x", "y"),
+        ("jdbc:db2://h/n:user=x;password=y;", "x", "y"),
+        ("jdbc:h2:/d/n;USER=x;PASSWORD=y", "x", "y"),
+    ],
+)
+def test_login_in_the_url(configuration: Resolve, url: str, user: str, password: str) -> None:
+    found = database(configuration(f"nuxeo.db.jdbc.url={url}\n"))
+    assert (found.user, found.password) == (user, password)
+    assert not {"password", "url"} & set(found.shown())
+    assert "password" not in repr(found)
+
+
+@pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
+def test_h2(configuration: Resolve, tmp_path: Path, version: str) -> None:
+    url = "nuxeo.db.jdbc.url=jdbc:h2:$${nuxeo.data.dir}/h2/${nuxeo.db.name};DB_CLOSE_ON_EXIT=false;MODE=LEGACY\n"
+    found = configuration("nuxeo.db.name=docs\nnuxeo.db.user=sa\n", version, url)
+    path = str(tmp_path / "home/nxserver/data/h2/docs")
+    assert database(found).shown() == {
+        "kind": "h2",
+        "host": None,
+        "port": None,
+        "name": "docs",
+        "user": "sa",
+        "path": path,
+    }
+
+
+MONGODB = [
+    ("h:27018", "h", 27018, None),
+    ("h", "h", 27017, None),
+    ("mongodb://u:p%40w@h1:1,h2:2/x?replicaSet=rs", "h1", 1, "u"),
+    ("mongodb+srv://u:pw@cluster.example.com/x", "cluster.example.com", None, "u"),
+]
+
+
+@pytest.mark.parametrize(("server", "host", "port", "user"), MONGODB)
+def test_mongodb(configuration: Resolve, server: str, host: str, port: int | None, user: str | None) -> None:
+    url = "nuxeo.db.jdbc.url=jdbc:h2:$${nuxeo.data.dir}/h2/x\n"
+    found = configuration(f"nuxeo.mongodb.server={server}\nnuxeo.mongodb.dbname=docs\n", template=url)
+    assert database(found).shown() == {"kind": "mongodb", "host": host, "port": port, "name": "docs", "user": user}
+    assert sql_database(found).kind == "h2"
+
+
+def test_an_open_reference_is_named(configuration: Resolve) -> None:
+    found = configuration("a=1\nnuxeo.db.jdbc.url=jdbc:postgresql://${nuxeo.db.hots}:5432/n\n")
+    with pytest.raises(
+        ConfError, match=r"'nuxeo\.db\.jdbc\.url' at .*nuxeo\.conf:2: the reference \$\{nuxeo\.db\.hots\}"
+    ):
+        database(found)
+
+
+def test_a_password_may_look_like_a_broken_reference(configuration: Resolve) -> None:
+    found = configuration("nuxeo.db.password=a${b\nnuxeo.db.jdbc.url=jdbc:postgresql://h/n\n")
+    assert database(found).password == "a${b"
+
+
+def test_login(tmp_path: Path) -> None:
+    conf = write_home(tmp_path / "home", LOGIN + "nuxeo.db.jdbc.url=jdbc:postgresql://h:1/n\n")
+    login = database_login(str(conf), str(tmp_path / "home"), {}, "2023")
+    assert (login.kind, login.host, login.port, login.name, login.user, login.password) == (
+        "postgresql",
+        "h",
+        1,
+        "n",
+        "u",
+        "pw",
+    )
+    assert "pw" not in repr(login)
+
+
+def test_no_database_is_no_login(tmp_path: Path) -> None:
+    conf = write_home(tmp_path / "home", "a=1\n")
+    with pytest.raises(ConfError, match="no JDBC URL is set"):
+        database_login(str(conf), str(tmp_path / "home"), {}, "2023")
