@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: backup_preflight
 short_description: Tell at once all that stands in the way of a backup
 description:
-  - Compares the facts of the nodes of an instance, looks at the folders on the node on which it runs, and names every store
-    that a backup would not hold.
+  - Compares the facts of the nodes of an instance, looks at the folders on the node on which it runs, and names every
+    store that a backup would not hold.
   - Fails with all problems in one message. Without a problem it returns what the backup will do.
   - Used by the role P(nuxeo.platform.backup#role).
 version_added: 1.0.0
@@ -26,8 +26,8 @@ options:
   nodes:
     description:
       - The nodes of the instance by their inventory name.
-      - Each has V(facts) (RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo)), or V(error), the reason why they could
-        not be read, or nothing at all when the node cannot be reached.
+      - Each has V(facts) (RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo)), or V(error), the reason why
+        they could not be read, or nothing at all when the node cannot be reached.
     type: dict
     required: true
   leader:
@@ -118,7 +118,6 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import preflight
 
 STORE = {
@@ -150,7 +149,7 @@ def main() -> None:
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         module.fail_json(
-            msg=f"Preflight of instance '{p['instance']}' found {len(problems)} problem(s), nothing was changed:\n{lines}",
+            msg=f"Preflight of instance '{p['instance']}': {len(problems)} problem(s), nothing was changed:\n{lines}",
             problems=problems,
         )
     for warning in found.pop("warnings"):

@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: restore_marker
 short_description: Mark a data folder as being restored, or as restored
 description:
-  - Writes C(.nuxeo-platform-restore.json) into the data folder. It says which set the folder holds and how far the restore came.
+  - Writes C(.nuxeo-platform-restore.json) into the data folder. It says which set the folder holds and how far the
+    restore came.
   - Beginning a restore moves what lies in the folder into a folder of its own beside the marker. Nothing is deleted.
   - Used by the role P(nuxeo.platform.restore#role).
 version_added: 1.0.0
@@ -33,7 +34,8 @@ options:
   state:
     description:
       - V(begun) moves what is there aside and marks the folder as unfinished.
-      - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database since.
+      - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database
+        since.
         With PostgreSQL that takes some ten seconds in which nothing may change, forty-five at most.
     type: str
     choices: [begun, finished]
@@ -78,7 +80,6 @@ kept_aside:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2, of_postgresql

@@ -47,7 +47,9 @@ options:
     type: dict
     default: {}
   blob_stores:
-    description: Blob stores of the target that C(nuxeo.conf) does not name, as for O(nuxeo.platform.backup_preflight#module:blob_stores).
+    description:
+      - Blob stores of the target that C(nuxeo.conf) does not name, as for
+        O(nuxeo.platform.backup_preflight#module:blob_stores).
     type: list
     elements: dict
     default: []
@@ -105,7 +107,6 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
 
 
@@ -142,7 +143,7 @@ def main() -> None:
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         module.fail_json(
-            msg=f"Restore onto instance '{p['instance']}' has {len(problems)} problem(s), nothing was changed:\n{lines}",
+            msg=f"Restore to instance '{p['instance']}': {len(problems)} problem(s), nothing was changed:\n{lines}",
             problems=problems,
         )
     module.exit_json(changed=False, **found)

@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: restore_target_info
 short_description: Tell the target of a restore as it will be once its properties are set
 description:
-  - Resolves C(nuxeo.conf) as it would be with O(properties), and reads what an earlier restore has noted in the data folder.
+  - Resolves C(nuxeo.conf) as it would be with O(properties), and reads what an earlier restore has noted in the data
+    folder.
   - Used by the role P(nuxeo.platform.restore#role).
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
@@ -61,7 +62,6 @@ guarded:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker

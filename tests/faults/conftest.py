@@ -15,9 +15,7 @@ if t.TYPE_CHECKING:
 
 
 @pytest.fixture
-def site(
-    tmp_path: Path, local_inventory: t.Callable[..., Path], start_playbook: t.Callable[..., t.Any]
-) -> Site:
+def site(tmp_path: Path, local_inventory: t.Callable[..., Path], start_playbook: t.Callable[..., t.Any]) -> Site:
     """An empty site with a backup root."""
     from servers.deployment import Site
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong at real sites: a clear error, nothing published, older sets still whole, and the next run needs no hand."""
+"""What goes wrong at real sites: a clear error, nothing published, older sets whole, the next run needs no hand."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def test_a_backup_root_inside_the_data_folder(site: Site, acme: t.Any) -> None:
 
 def test_a_blob_that_the_database_refers_to_is_missing(site: Site, acme: t.Any) -> None:
     acme.create_documents(1)
-    made = max((path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns)
+    made = max(
+        (path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns
+    )
     made.unlink()
     message = assert_refused(site, made.name)
     assert "missing" in message or "neither" in message
@@ -102,7 +104,9 @@ def test_a_blob_that_the_database_refers_to_is_missing(site: Site, acme: t.Any) 
 
 def test_a_rotten_blob_in_the_source_is_named(site: Site, acme: t.Any) -> None:
     acme.create_documents(1)
-    made = max((path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns)
+    made = max(
+        (path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns
+    )
     made.write_bytes(b"rotten")
     assert_refused(site, made.name)
 
@@ -122,7 +126,11 @@ def _mounted(folder: Path, size: str) -> t.Any:
 @pytest.mark.skipif(os.geteuid() != 0, reason="a volume of a fixed size needs root")
 @pytest.mark.parametrize("full_of", ["rows", "blobs"])
 def test_a_full_disk_while_dumping_and_while_copying(
-    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any], full_of: str
+    site: Site,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+    full_of: str,
 ) -> None:
     database = make_database(postgresql15)
     instance = make_nuxeo(database).start()
@@ -131,7 +139,8 @@ def test_a_full_disk_while_dumping_and_while_copying(
     with _mounted(site.root, "14m"):
         site.backup()
         if full_of == "rows":
-            noise = "create table noise as select i, md5(i::text || random()) || md5(random()::text) as a from generate_series(1, 500000) i"
+            random = "md5(i::text || random()) || md5(random()::text)"
+            noise = f"create table noise as select i, {random} as a from generate_series(1, 500000) i"
             postgresql15.psql(noise, database.name)
         else:
             instance.create_documents(20, size=1_000_000)
@@ -176,11 +185,13 @@ def test_a_dump_that_is_killed(site: Site, acme: t.Any, postgresql15: t.Any) -> 
     assert_clean(site)
 
 
-def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
+def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(
+    site: Site, acme: t.Any, postgresql15: t.Any
+) -> None:
     name = postgresql15.psql("select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1")
     _slow(postgresql15, name)
     first = site.start("backup")
-    _wait(lambda: (site.root / "acme" / "lease.json").exists())
+    _wait((site.root / "acme" / "lease.json").exists)
     second = site.run("backup")
     assert second.rc != 0
     message = " ".join(second.failures)
@@ -194,7 +205,9 @@ def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(site: Sit
 @pytest.mark.parametrize("modules", [True, False], ids=["all-killed", "orphans-live"])
 def test_a_killed_run_needs_no_hand(site: Site, acme: t.Any, postgresql15: t.Any, step: str, modules: bool) -> None:
     if step == "dump":
-        name = postgresql15.psql("select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1")
+        name = postgresql15.psql(
+            "select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1"
+        )
         _slow(postgresql15, name)
     sets = site.root / "acme" / "sets"
     signs: dict[str, t.Callable[[], bool]] = {
@@ -225,7 +238,13 @@ def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
     if step == "Database |":
         _wait(marker.exists)
     else:
-        _wait(lambda: [task for task in run.tasks() if task.task.split(" : ")[-1].startswith(step[:10]) and task.status == "changed"])
+        _wait(
+            lambda: [
+                task
+                for task in run.tasks()
+                if task.task.split(" : ")[-1].startswith(step[:10]) and task.status == "changed"
+            ]
+        )
     run.kill()
     armed = "restore guard" in acme.conf.read_text()
     if armed:
@@ -240,7 +259,11 @@ def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
 
 
 def test_a_bit_that_flipped_is_found_named_and_healed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
-    blob = next(path for path in (site.root / "acme" / "blobs" / "default").rglob("*") if path.is_file() and len(path.name) == 32)
+    blob = next(
+        path
+        for path in (site.root / "acme" / "blobs" / "default").rglob("*")
+        if path.is_file() and len(path.name) == 32
+    )
     blob.chmod(0o600)
     blob.write_bytes(b"x" + blob.read_bytes()[1:])
     run = site.run("verify")

@@ -48,7 +48,9 @@ def _rows(options: dict[str, dict[str, t.Any]]) -> list[str]:
         rows.append(f"| `{name}` | {_sentences(option['description'])} | {kind} | {_default(option)} |")
         for inner, value in (option.get("options") or {}).items():
             default = _default(value)
-            rows.append(f"| &nbsp;&nbsp;`{inner}` of it | {_sentences(value['description'])} | {value['type']} | {default} |")
+            rows.append(
+                f"| &nbsp;&nbsp;`{inner}` of it | {_sentences(value['description'])} | {value['type']} | {default} |"
+            )
     return rows
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site: instances of the stand-in on real databases, one backup root, one inventory; driven by the playbooks alone."""
+"""A site: instances of the stand-in on real databases, one backup root, one inventory; driven by the playbooks."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ class Site:
     def assert_all_verify(self, instance: str) -> None:
         """Every published set is whole, by coreutils."""
         for path in self.sets(instance):
-            done = subprocess.run(["sha256sum", "--quiet", "--strict", "-c", "SHA256SUMS"], cwd=path, capture_output=True, check=False)
+            done = subprocess.run(
+                ["sha256sum", "--quiet", "--strict", "-c", "SHA256SUMS"], cwd=path, capture_output=True, check=False
+            )
             assert done.returncode == 0, done.stdout
 
 

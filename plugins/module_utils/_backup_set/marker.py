@@ -1,10 +1,10 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: the note in a restored data folder that says which set it holds, and how far the restore came.
+"""PRIVATE to the collection: the note in a restored data folder: which set it holds, and how far the restore came.
 
-While it says ``begun`` what lies in the folder is a restore's own unfinished work, and another run may replace it without
-being told to overwrite. When it says ``finished`` it holds what is needed to see that nothing has changed since.
+While it says ``begun`` what lies in the folder is a restore's own unfinished work, and another run may replace it
+without being told to overwrite. When it says ``finished`` it holds what is needed to see that nothing has changed since.
 """
 
 from __future__ import annotations
@@ -35,10 +35,16 @@ def read_marker(data_dir: str) -> Marker | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise RestoreError(f"Reading of the restore marker '{path}'", str(error), "Look at the folder, then remove that file") from error
+        raise RestoreError(
+            f"Reading of the restore marker '{path}'", str(error), "Look at the folder, then remove that file"
+        ) from error
     missing = [key for key in _KEYS if key not in marker]
     if missing:
-        raise RestoreError(f"Reading of the restore marker '{path}'", f"{', '.join(missing)} missing", "Look at the folder, then remove that file")
+        raise RestoreError(
+            f"Reading of the restore marker '{path}'",
+            f"{', '.join(missing)} missing",
+            "Look at the folder, then remove that file",
+        )
     return t.cast(Marker, marker)
 
 
@@ -61,10 +67,18 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
         os.makedirs(data_dir, mode=0o750)
     earlier = read_marker(data_dir) or {}
     resumed = earlier.get("status") == "begun"
-    started = {"status": "begun", "kept_aside": earlier.get("kept_aside") if resumed else None, "database": earlier.get("database") if resumed else None,
-               **marker}  # fmt: skip
+    started = {
+        "status": "begun",
+        "kept_aside": earlier.get("kept_aside") if resumed else None,
+        "database": earlier.get("database") if resumed else None,
+        **marker,
+    }
     stay = {os.path.relpath(os.path.realpath(path), os.path.realpath(data_dir)).split("/")[0] for path in keep}
-    names = [name for name in os.listdir(data_dir) if not name.startswith(".nuxeo-platform-") and name != "lost+found" and name not in stay]
+    names = [
+        name
+        for name in os.listdir(data_dir)
+        if not name.startswith(".nuxeo-platform-") and name != "lost+found" and name not in stay
+    ]
     if names:
         folder = f".nuxeo-platform-before-{now().replace(':', '').replace('-', '')}"
         aside = os.path.join(data_dir, folder)

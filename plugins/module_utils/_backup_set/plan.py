@@ -18,7 +18,7 @@ Manifest = t.Dict[str, t.Any]
 
 def _line(version: str) -> str:
     """The line within which data can be exchanged: ``10.10-HF45`` is of ``10``, ``2021.48`` of ``2021``."""
-    return version.split(".")[0]
+    return version.split(".", maxsplit=1)[0]
 
 
 def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
@@ -39,7 +39,9 @@ def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
     return problems
 
 
-def store_plan(manifest: Manifest, target: Facts, further: t.Sequence[dict[str, t.Any]]) -> tuple[list[dict[str, t.Any]], list[str]]:
+def store_plan(
+    manifest: Manifest, target: Facts, further: t.Sequence[dict[str, t.Any]]
+) -> tuple[list[dict[str, t.Any]], list[str]]:
     """Where each blob store of the set goes, as blob_rsync takes it; and what does not fit."""
     stores, problems = [], []
     known = {store["provider"]: store for store in [*target["blobs"], *further]}
@@ -73,7 +75,9 @@ def store_plan(manifest: Manifest, target: Facts, further: t.Sequence[dict[str, 
     return stores, problems
 
 
-def tree_plan(manifest: Manifest, data_dir: str, stores: list[dict[str, t.Any]]) -> tuple[list[dict[str, str]], list[str]]:
+def tree_plan(
+    manifest: Manifest, data_dir: str, stores: list[dict[str, t.Any]]
+) -> tuple[list[dict[str, str]], list[str]]:
     """Where each folder of files in the set goes."""
     places = {"data": data_dir, **{f"store-{store['provider']}": store["path"] for store in stores}}
     trees = [{"name": name, "dest": places[name]} for name in manifest["trees"] if name in places]
@@ -104,7 +108,10 @@ def space_problems(data_dir: str, needed: int) -> list[str]:
     free = shutil.disk_usage(_existing(data_dir)).free
     if free >= needed:
         return []
-    return [f"Restore into '{data_dir}': it needs {needed} bytes, and its volume has {free}. Make room, or give another restore_data_dir."]
+    return [
+        f"Restore into '{data_dir}': it needs {needed} bytes, and its volume has {free}. "
+        "Make room, or give another restore_data_dir."
+    ]
 
 
 def data_problems(data_dir: str, ours: bool, overwrite: bool) -> list[str]:
@@ -127,7 +134,8 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
     if manifest["instance"] == instance or not same or name != database.get("name"):
         return []
     return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': its target is the source's own database '{name}'. "
+        f"Restore of a clone of '{manifest['instance']}' as '{instance}': "
+        f"its target is the source's own database '{name}'. "
         "Give another by restore_database_name or restore_database_host."
     ]
 
@@ -149,16 +157,26 @@ def plan(
     :param target: the facts that nuxeo.conf will give once the wanted properties are set
     :param marker: that of the target's data folder, empty when there is none
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
-    :returns: ``already`` (this very set is there and untouched), ``stores``, ``trees``, ``data_dir``, ``lines``, ``problems``
+    :returns: ``already`` (this very set is there and untouched), ``stores``, ``trees``, ``data_dir``, ``lines`` and
+        ``problems``
     """
     if not target:  # it could not be read on the leader itself
-        return {"already": False, "data_dir": None, "stores": [], "trees": [], "problems": node_problems(nodes, True), "lines": []}
+        return {
+            "already": False,
+            "data_dir": None,
+            "stores": [],
+            "trees": [],
+            "problems": node_problems(nodes, True),
+            "lines": [],
+        }
     same = bool(marker) and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
     already = same and marker["status"] == "finished" and database.get("changed") is False
     ours = already or (bool(marker) and marker["status"] == "begun")
     stores, problems = store_plan(manifest, target, further_stores)
     trees, homeless = tree_plan(manifest, target["data_dir"], stores)
-    problems += homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
+    problems += (
+        homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
+    )
     problems += data_problems(target["data_dir"], ours, overwrite) + clone_problems(manifest, instance, database)
     if not already:
         problems += space_problems(target["data_dir"], sum(store["bytes"] for store in stores))
@@ -172,7 +190,9 @@ def plan(
     }
 
 
-def _lines(instance: str, manifest: Manifest, target: Facts, stores: list[dict[str, t.Any]], already: bool, overwrite: bool) -> list[str]:
+def _lines(
+    instance: str, manifest: Manifest, target: Facts, stores: list[dict[str, t.Any]], already: bool, overwrite: bool
+) -> list[str]:
     database = target["database"]
     where = database.get("path") or f"{database['host']}:{database['port']}/{database['name']}"
     lines = [
@@ -189,4 +209,3 @@ def _lines(instance: str, manifest: Manifest, target: Facts, stores: list[dict[s
     elif overwrite:
         lines.append("what is there now is kept aside")
     return lines
-

@@ -124,7 +124,9 @@ def _inside(path: str, folder: str) -> str | None:
     return None if relative == ".." or relative.startswith("../") else relative
 
 
-def file_trees(facts: Facts, stores: list[dict[str, t.Any]], cold: bool, further: t.Sequence[str]) -> list[dict[str, t.Any]]:
+def file_trees(
+    facts: Facts, stores: list[dict[str, t.Any]], cold: bool, further: t.Sequence[str]
+) -> list[dict[str, t.Any]]:
     """What is copied as files: the data folder without blobs and disposable parts, and stores' own files outside it."""
     data = facts["data_dir"]
     exclude = [*DISPOSABLE, *further]
@@ -151,7 +153,9 @@ def file_trees(facts: Facts, stores: list[dict[str, t.Any]], cold: bool, further
 def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
     """A missing or empty data folder or store is an unmounted volume until the operator shows otherwise."""
     problems = []
-    for what, path in [("Data folder", facts["data_dir"])] + [(f"Blob store '{s['provider']}'", s["path"]) for s in stores]:
+    for what, path in [("Data folder", facts["data_dir"])] + [
+        (f"Blob store '{s['provider']}'", s["path"]) for s in stores
+    ]:
         try:
             empty = not os.listdir(path)
         except OSError as error:
@@ -160,6 +164,21 @@ def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
         if empty:
             problems.append(f"{what} '{path}': it is empty. Is its volume mounted?")
     return problems
+
+
+def h2_problems(facts: Facts) -> list[str]:
+    """The embedded database is saved with the data folder, so it has to be there."""
+    database = facts["database"]
+    if database["kind"] != "h2":
+        return []
+    path = database.get("path")
+    if not path or _inside(path, facts["data_dir"]) is None:
+        return [f"Backup of H2 database '{path}': it is not in the data folder '{facts['data_dir']}'. Move it there."]
+    if not any(os.path.isfile(path + suffix) for suffix in (".mv.db", ".h2.db")):
+        return [
+            f"Backup of H2 database '{path}': there is no such file. Has the server ever been started, and is nuxeo.conf the right one?"
+        ]
+    return []
 
 
 def plan(
@@ -182,7 +201,7 @@ def plan(
     cold = facts["database"]["kind"] == "h2"
     stores = blob_stores(facts, further_stores)
     problems = node_problems(nodes, cold) + disagreements(nodes, leader)
-    problems += uncovered_problems(facts, accepted) + folder_problems(facts, stores)
+    problems += uncovered_problems(facts, accepted) + folder_problems(facts, stores) + h2_problems(facts)
     return {
         "cold": cold,
         "stores": stores,

@@ -116,7 +116,9 @@ def test_missing_and_empty_folders_are_taken_for_unmounted(facts: dict[str, t.An
 
 def test_blobs_and_disposable_parts_are_left_out_of_the_files(facts: dict[str, t.Any]) -> None:
     (tree,) = plan({"n1": {"facts": facts}})["trees"]
-    assert {"binaries/data", "binaries/tmp", "convertcache", "binaries_transient_*", "elasticsearch"} <= set(tree["exclude"])
+    assert {"binaries/data", "binaries/tmp", "convertcache", "binaries_transient_*", "elasticsearch"} <= set(
+        tree["exclude"]
+    )
     facts["database"] = {"kind": "h2", "path": facts["data_dir"] + "/h2/nuxeo"}
     (cold,) = plan({"n1": {"facts": facts}})["trees"]
     assert "elasticsearch" not in cold["exclude"]  # embedded, and still while it is copied
