@@ -17,7 +17,7 @@ Fingerprint = t.Dict[str, t.Any]
 _QUIET = 11.0
 """Seconds: a PostgreSQL session that has gone idle tells its counts after ten."""
 _PATIENCE = 45.0
-"""Seconds after which a database that goes on changing is taken as it is: the next restore will rightly see a change."""
+"""Seconds after which a database that goes on changing is taken as it is: the next restore sees a change."""
 
 
 def of_postgresql(params: t.Mapping[str, t.Any]) -> Fingerprint:

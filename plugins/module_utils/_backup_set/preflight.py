@@ -176,7 +176,8 @@ def h2_problems(facts: Facts) -> list[str]:
         return [f"Backup of H2 database '{path}': it is not in the data folder '{facts['data_dir']}'. Move it there."]
     if not any(os.path.isfile(path + suffix) for suffix in (".mv.db", ".h2.db")):
         return [
-            f"Backup of H2 database '{path}': there is no such file. Has the server ever been started, and is nuxeo.conf the right one?"
+            f"Backup of H2 database '{path}': there is no such file. "
+            "Has the server ever been started, and is nuxeo.conf the right one?"
         ]
     return []
 
