@@ -237,6 +237,21 @@ def test_the_way_back_never_goes_through_a_link(data: pathlib.Path, tmp_path: pa
     assert (tmp_path / "precious").read_text() == "precious" and not (tmp_path / "back/zero").is_symlink()
 
 
+def test_a_list_without_its_folders_does_not_lead_through_a_link_either(
+    data: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    result = tree.copy_tree(str(data), str(tmp_path / "copy"))
+    listed = str(tmp_path / "tree.jsonl")
+    tree.write_tree_list(listed, [entry for entry in result.entries if entry.type == "file"])
+    for folder in ("elsewhere/data/ab", "elsewhere/bulk-default/P-00", "back"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("stream", "binaries"):
+        (tmp_path / "back" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(tree.FilesError, match="Not a directory|Too many levels"):
+        tree.restore_tree(listed, str(tmp_path / "copy"), str(tmp_path / "back"))
+    assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a//b", "", "a/./b", "a\0b", ".."])
 def test_a_list_that_leads_out_is_refused(path: str, tmp_path: pathlib.Path) -> None:
     line = {"path": path, "type": "dir", "mode": "0700", "owner": "root", "group": "root", "mtime_ns": 0, "size": 0}
