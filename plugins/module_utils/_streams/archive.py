@@ -115,8 +115,8 @@ class ArchiveFeed:
         try:
             stream = self._files.enter_context(open(path, "rb"))  # noqa: SIM115
             records = iter(self._reader(stream))
-        except (OSError, ValueError, EOFError) as error:
-            raise StreamsError(f"Reading of archive file '{path}'", str(error)) from error
+        except Exception as error:  # as below
+            raise StreamsError(f"Reading of archive file '{path}'", f"it is damaged: {error}") from error
         self._open[partition] = (itertools.dropwhile(lambda record: record["offset"] < start, records), end)
 
     def read(self) -> list[Piece]:
@@ -132,7 +132,7 @@ class ArchiveFeed:
             else:
                 if len(found) == AT_ONCE:
                     return [Piece(partition, found, False)]
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # decoders of three libraries have errors of their own
             path = os.path.join(self.folder, file_name(*partition))
             raise StreamsError(f"Reading of archive file '{path}'", f"it is damaged: {error}") from error
         del self._open[partition]

@@ -36,9 +36,15 @@ AGAIN = frozenset(
         "UNSTABLE_OFFSET_COMMIT",
         "_ALL_BROKERS_DOWN",
         "_DESTROY_BROKER",
+        "UNKNOWN_TOPIC_OR_PART",
     ]
 )
-"""Errors that pass by themselves."""
+"""Errors that pass by themselves; a topic just made is not known to all brokers at once."""
+
+SILENCE = frozenset(["_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "REQUEST_TIMED_OUT"])
+
+RECONNECT = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 1000}
+"""Settings of every client: a connection that was reset is made again soon."""
 
 Partition = t.Tuple[str, int]
 LOG = logging.getLogger("nuxeo.platform.streams")
@@ -88,17 +94,21 @@ class Cluster:
         self.last_error = ""
         self.admin_module = admin_library()
         self.kafka = library()
-        milliseconds = int(max(1.0, timeout) * 1000)
-        self._admin = self.admin_module.AdminClient(
+        self.where = str(settings["bootstrap.servers"])
+        self._admin = self._connect()
+
+    def _connect(self) -> t.Any:
+        milliseconds = int(max(1.0, self.timeout) * 1000)
+        return self.admin_module.AdminClient(
             {
                 **self.settings,
+                **RECONNECT,
                 "socket.timeout.ms": milliseconds,
                 "socket.connection.setup.timeout.ms": max(1000, milliseconds // 2),
                 "error_cb": self._note,
             },
             logger=LOG,
         )
-        self.where = str(settings["bootstrap.servers"])
 
     def _note(self, error: t.Any) -> None:
         if code(error) not in ("_ALL_BROKERS_DOWN",) or not self.last_error:
@@ -108,20 +118,28 @@ class Cluster:
         """What has to be raised for a failed question; names the connection's own trouble where there is one."""
         self._admin.poll(0)
         why = reason(error)
-        if code(error) in ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN"):
+        if code(error) in SILENCE:
             why = f"no answer within {self.timeout:g} s" + (f" ({self.last_error})" if self.last_error else "")
         return StreamsError(f"{what} on Kafka {self.where}", why, todo or "Check the brokers, then run again")
 
     def ask(self, what: str, call: t.Callable[[float], t.Any]) -> t.Any:
-        """Put one question, again while the answer is one that passes. ``call`` is given the seconds that are left."""
+        """Put one question, again while the answer is one that passes. ``call`` is given the seconds that it may take.
+
+        A question that is lost with its connection gets no answer at all, and a client goes on asking a coordinator
+        that is gone; so each try has a part of the time only, and after silence a new client asks.
+        """
         end = time.monotonic() + self.timeout
         pause = 0.1
         while True:
+            left = end - time.monotonic()
             try:
-                return call(max(0.1, end - time.monotonic()))
+                return call(max(0.1, min(left, max(2.0, self.timeout / 5))))
             except (self.kafka.KafkaException, TimeoutError, concurrent.futures.TimeoutError) as error:
                 if code(error) not in AGAIN or time.monotonic() + pause >= end:
                     raise self.error(what, error) from error
+                if code(error) in SILENCE:
+                    self._admin.poll(0)
+                    self._admin = self._connect()
             time.sleep(pause)
             pause = min(1.0, pause * 2)
 

@@ -16,7 +16,7 @@ import hashlib
 import time
 import typing as t
 
-from .cluster import LOG, Partition, code, reason
+from .cluster import LOG, RECONNECT, Partition, code, reason
 from .errors import StreamsError, library
 from .feed import Feed, Piece
 from .records import Content, Record, encode
@@ -131,6 +131,7 @@ class KafkaSink:
         self.producer = library().Producer(
             {
                 **settings,
+                **RECONNECT,
                 "enable.idempotence": True,
                 "enable.gapless.guarantee": True,
                 "acks": "all",

@@ -14,7 +14,7 @@ import dataclasses
 import time
 import typing as t
 
-from .cluster import LOG, Partition, code, reason
+from .cluster import LOG, RECONNECT, Partition, code, reason
 from .errors import StreamsError, library
 from .records import Record
 
@@ -78,6 +78,7 @@ class KafkaFeed:
         self.consumer = self.kafka.Consumer(
             {
                 **settings,
+                **RECONNECT,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

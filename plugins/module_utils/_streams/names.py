@@ -117,7 +117,7 @@ def _verdict(rest: str, longer: dict[str, set[str]]) -> tuple[str, str]:
         certain = {name for name in longer[more] if not name.startswith("? ")}
         if len(certain) > 1 and not namespaced:
             return "other", more
-        if not namespaced or certain & SIGNATURES:
+        if not namespaced or rest[len(more) :] in SIGNATURES:
             return "ambiguous", more
     return "own", ""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import struct
 import typing as t
 
@@ -95,7 +96,11 @@ def iso(milliseconds: t.Optional[int]) -> t.Optional[str]:
 
 def parse_until(text: str) -> int:
     """An ISO 8601 time with a zone, as the last whole millisecond at or before it."""
-    moment = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
+    plain = re.sub(r"[zZ]$", "+00:00", text.strip())
+    plain = re.sub(
+        r"\.(\d+)", lambda digits: "." + digits.group(1)[:6].ljust(6, "0"), plain
+    )  # all that Python 3.9 reads
+    moment = datetime.datetime.fromisoformat(plain)
     if moment.tzinfo is None:
         raise ValueError("it has no zone; write 2026-11-23T02:00:04.512Z")
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)

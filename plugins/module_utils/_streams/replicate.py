@@ -21,6 +21,7 @@ from .errors import StreamsError
 from .journal import Journal
 from .names import choose
 from .plan import Gaps, Plan, from_archive, from_cluster, settle_out_of_range
+from .preflight import LACKS, Preflight, ends_of
 from .snapshot import Snapshot, check_sight, load, take
 from .workers import Job, Workers, share
 
@@ -72,6 +73,17 @@ class Copy:
                 "Give another target_prefix",
             )
         self.journal = Journal(request.state, self._inputs())
+        self.archived = read_index(request.archive) if request.archive else None
+
+    @property
+    def target_prefix(self) -> str:
+        """The new prefix."""
+        return self.request.target_prefix
+
+    @property
+    def replication_factor(self) -> int:
+        """Replicas of new topics."""
+        return self.request.replication_factor
 
     def _inputs(self) -> dict[str, t.Any]:
         request = self.request
@@ -113,8 +125,8 @@ class Copy:
     def _plan(self) -> Plan:
         request = self.request
         recorded = self._recorded()
-        if request.archive:
-            plan = from_archive(read_index(request.archive), recorded, request.empty)
+        if self.archived is not None:
+            plan = from_archive(self.archived, recorded, request.empty)
         elif self.source is not None:
             names = [topic["name"] for topic in recorded["topics"]]
             rights.refuse(self.source.where, rights.topic_rights(self.source, names, rights.SOURCE))
@@ -137,75 +149,8 @@ class Copy:
 
     def _preflight(self) -> None:
         """All problems at once, before the first change."""
-        names = self.names()
-        existing = self.target.topics(sorted(names.values()))
-        ends = self._ends(existing)
-        problems: list[str] = []
-        for topic in self.journal.plan["topics"]:
-            name, entry = names[topic["name"]], self.journal.topic(topic["name"])
-            if name in existing:
-                problems += self._occupied(topic, entry, existing[name], ends)
-            elif entry.get("id"):
-                problems.append(
-                    f"topic '{name}', which this copy has made, is gone: remove the state file to begin again"
-                )
-            else:
-                problems += self._creatable(topic, name)
-        problems += self._strangers(set(names.values()))
-        consumers = groups.target_names(self.journal.plan, self.request.target_prefix)
-        missing = rights.group_rights(self.target, consumers)
-        missing += rights.topic_rights(self.target, sorted(existing), rights.TARGET)
-        problems += [f"this user lacks {right}" for right in missing]
-        if not missing:
-            problems += groups.check_free(self.target, consumers, set(names.values()), self._ours())
-        self._refuse(problems, missing)
-
-    def _refuse(self, problems: list[str], missing: t.Sequence[str] = ()) -> None:
-        if problems:
-            more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
-            raise StreamsError(
-                f"Copy to prefix '{self.request.target_prefix}' on Kafka {self.target.where}",
-                "; ".join(problems[:20]) + more,
-                "Nothing was copied. Give another target_prefix, or clear what is named",
-                {"problems": problems[:20], "missing_rights": list(missing[:20])},
-            )
-
-    def _ends(self, existing: t.Mapping[str, t.Any]) -> dict[Partition, int]:
-        keys = [(name, number) for name, topic in existing.items() for number in range(topic.partitions)]
-        return self.target.offsets(keys, "end")
-
-    def _occupied(self, topic: Plan, entry: dict[str, t.Any], found: t.Any, ends: dict[Partition, int]) -> list[str]:
-        if "id" in entry:
-            if entry["id"] == found.id:
-                return []
-            return [f"topic '{found.name}' was made anew by somebody else: remove the state file and the topic"]
-        records = sum(ends[(found.name, number)] for number in range(found.partitions))
-        if records:
-            return [f"topic '{found.name}' holds {records} records that are not this copy's"]
-        if found.partitions != topic["partition_count"]:
-            return [f"topic '{found.name}' has {found.partitions} partitions, the source {topic['partition_count']}"]
-        return []
-
-    def _creatable(self, topic: Plan, name: str) -> list[str]:
-        factor = self.request.replication_factor
-        refusal = topics.known(self.target, name, topic["partition_count"], factor, topics.held(topic, factor))[2]
-        if refusal.startswith("TOPIC_AUTHORIZATION_FAILED"):
-            return [f"this user lacks CREATE on topic '{name}'"]
-        return [f"topic '{name}' cannot be created: {refusal}"] if refusal else []
-
-    def _strangers(self, planned: set[str]) -> list[str]:
-        """Topics under the target prefix that Nuxeo would take for its own and that this copy does not make."""
-        names = [name for name in self.target.topic_names() if name not in planned]
-        try:
-            found = choose(names, self.request.target_prefix, (), self.request.exclude).taken
-        except StreamsError:
-            return []  # perhaps another instance's: they are not touched
-        ends = self._ends(self.target.topics(found))
-        return [
-            f"topic '{name}' of the target prefix holds {end} records"
-            for (name, _n), end in sorted(ends.items())
-            if end
-        ]
+        check = Preflight.of(self)
+        check.refuse(check.problems(self.names(), self.request.exclude, self._ours()))
 
     def _ours(self) -> t.Optional[groups.Positions]:
         if self.journal.phase == "copying":
@@ -276,17 +221,17 @@ class Copy:
         problems: list[str] = []
         topics.create_all(self.target, self.journal, self.names(), self.request.replication_factor, problems)
         missing = [] if problems else rights.topic_rights(self.target, sorted(self.names().values()), rights.TARGET)
-        problems += [f"this user lacks {right}" for right in missing]
-        self._refuse(problems, missing)
+        problems += [LACKS + right for right in missing]
+        Preflight.of(self).refuse(problems)
 
     def _settled(self) -> dict[Partition, int]:
         """What the target holds, once nothing comes any more from a run that was killed."""
         names = self.names()
         found = self.target.topics(sorted(names.values()))
-        before = self._ends(found)
+        before = ends_of(self.target, found)
         while any(before.values()):
             time.sleep(SETTLE)
-            after = self._ends(found)
+            after = ends_of(self.target, found)
             if after == before:
                 break
             before = after
@@ -389,7 +334,7 @@ class Copy:
             self.journal.enter("copied")
         wanted = groups.translate(self.journal, self.request.target_prefix)
         consumers = groups.target_names(self.journal.plan, self.request.target_prefix)
-        self._refuse(groups.check_free(self.target, consumers, set(self.names().values()), wanted))
+        Preflight.of(self).refuse(groups.check_free(self.target, consumers, set(self.names().values()), wanted))
         groups.commit(self.target, wanted)
         self.journal.enter("finished")
 

@@ -15,7 +15,7 @@ from .cluster import Cluster
 from .errors import StreamsError
 
 SOURCE = ("READ", "DESCRIBE")
-TARGET = ("WRITE", "READ", "ALTER_CONFIGS", "DESCRIBE_CONFIGS")
+TARGET = ("WRITE", "READ", "ALTER_CONFIGS")
 GROUP = ("READ",)
 
 

@@ -158,6 +158,7 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         context = multiprocessing.get_context("fork")
+        self._mismatch: t.Optional[Mismatch] = None
         pipes = [context.Pipe() for _ in range(count)]
         self._pipes = [mine for mine, _theirs in pipes]
         self._processes = []
@@ -186,6 +187,7 @@ class Workers:
         :param tick: called about every second, whatever comes
         """
         busy = {}
+        self._mismatch = None
         for pipe, job in zip(self._pipes, jobs):
             pipe.send(job)
             busy[pipe] = job
@@ -197,6 +199,8 @@ class Workers:
                 tick()
                 last = time.monotonic()
         tick()
+        if self._mismatch is not None:
+            raise self._mismatch
 
     def _event(self, pipe: t.Any, busy: dict[t.Any, Job], take: Emit) -> None:
         try:
@@ -210,7 +214,8 @@ class Workers:
         elif event[0] == "failed":
             raise StreamsError(*event[1:])
         elif event[0] == "mismatch":
-            raise Mismatch(*event[1:])
+            self._mismatch = Mismatch(*event[1:])  # raised when the others, which go on writing, have ended
+            del busy[pipe]
         else:
             take(event)
 

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes a real cluster hard: transactions, compaction, retention, lost records, other instances, active members."""
+"""What makes a real cluster hard: transactions, compaction, retention, lost records, other instances, active
+members."""
 
 from __future__ import annotations
 
@@ -60,8 +61,9 @@ def test_transactions_and_positions_among_their_marks(copying):
 
 def test_holes_of_compaction_at_the_tail_and_tombstones(copying):
     topic = copying.name("work-c")
-    copying.site.create(topic, cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio=0.01,
-                        delete_retention_ms=3_600_000)
+    copying.site.create(
+        topic, cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio=0.01, delete_retention_ms=3_600_000
+    )
     for turn in range(3):
         copying.site.send(topic, [(0, NOW + turn, b"k%d" % n, b"%d" % turn) for n in range(20)])
         time.sleep(0.2)
@@ -105,7 +107,9 @@ def test_records_lost_below_a_position_are_an_error_or_a_gap(copying):
     result = copying.restore(accept_gaps=True)
     assert result["gaps"] == [gap] and result["records"] == 120
     assert copying.site.positions(copying.copied("work-a")) == {
-        (copying.copied("work-a"), 0): 0, (copying.copied("work-a"), 1): 10}
+        (copying.copied("work-a"), 0): 0,
+        (copying.copied("work-a"), 1): 10,
+    }
 
 
 @pytest.mark.parametrize("anew", [True, False])
@@ -137,6 +141,7 @@ def test_old_records_outlive_sweeps_until_retention_is_released(copying):
     copying.site.alter(topic, retention_ms=11 * DAY)
     copying.backup()
     from pathlib import Path
+
     told = Path(copying.streams).read_text().replace(str(11 * DAY), str(7 * DAY))  # as where retention just has not run
     Path(copying.streams).write_text(told)
     result = copying.restore()
@@ -182,6 +187,7 @@ def test_times_of_the_broker_and_times_that_a_broker_refuses(copying):
 
 def test_a_record_of_the_first_millisecond_is_not_dated_now(copying):
     from kafka import KafkaProducer  # confluent-kafka cannot write it
+
     topic = copying.name("work-a")
     copying.site.create(topic)
     producer = KafkaProducer(bootstrap_servers=copying.site.bootstrap.split(","))
@@ -245,8 +251,16 @@ def test_two_instances_on_one_broker(copying):
             copying.site.send(prefix + rest, [(0, NOW, b"k", prefix.encode())])
             copying.site.commit(prefix + rest, {(prefix + rest, 0): 1})
     told = copying.backup()
-    assert [topic["name"][len(copying.source):] for topic in told["topics"]] == ["audit-audit", "bulk-command", "work-x"]
-    assert [group["name"][len(copying.source):] for group in told["groups"]] == ["audit-audit", "bulk-command", "work-x"]
+    assert [topic["name"][len(copying.source) :] for topic in told["topics"]] == [
+        "audit-audit",
+        "bulk-command",
+        "work-x",
+    ]
+    assert [group["name"][len(copying.source) :] for group in told["groups"]] == [
+        "audit-audit",
+        "bulk-command",
+        "work-x",
+    ]
     assert {one["name"] for one in told["left_out"]} == {other + r for r in ("audit-audit", "bulk-command", "work-x")}
     assert copying.restore()["topic_count"] == 3
     copying.site.create(copying.source + "more-audit-audit")
@@ -294,6 +308,7 @@ def test_records_deleted_ahead_of_the_reader(copying):
 def test_the_clusters_own_offsets_are_not_used_for_another_cluster(copying):
     import json
     from pathlib import Path
+
     copying.site.create(copying.name("work-a"))
     copying.backup()
     content = json.loads(Path(copying.streams).read_text())
@@ -305,11 +320,23 @@ def test_the_clusters_own_offsets_are_not_used_for_another_cluster(copying):
 def test_a_partition_of_the_lag_is_seen_by_the_tool_of_debian(copying):
     """Read back by a third client: kcat."""
     import subprocess
+
     copying.site.create(copying.name("work-a"))
     send_numbers(copying, "work-a", range(100))
     copying.backup()
     copying.restore()
-    command = ["kcat", "-C", "-q", "-e", "-b", copying.site.bootstrap, "-t", copying.copied("work-a"), "-f", "%k %s %T\n"]
+    command = [
+        "kcat",
+        "-C",
+        "-q",
+        "-e",
+        "-b",
+        copying.site.bootstrap,
+        "-t",
+        copying.copied("work-a"),
+        "-f",
+        "%k %s %T\n",
+    ]
     lines = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     assert lines == [f"{n} v {NOW}" for n in range(100)]
     assert TopicPartition is not None

@@ -141,10 +141,15 @@ class Site:
 
     def commit(self, group: str, positions: t.Mapping[tuple[str, int], int]) -> None:
         entries = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
-        answer = self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, entries)])[group].result(
-            30
-        )
-        assert not [entry for entry in answer.topic_partitions if entry.error]
+        end = time.monotonic() + 30
+        while True:
+            request = [ConsumerGroupTopicPartitions(group, entries)]
+            answer = self.admin.alter_consumer_group_offsets(request)[group].result(30)
+            errors = [entry.error for entry in answer.topic_partitions if entry.error]
+            if not errors:
+                return
+            assert time.monotonic() < end, errors  # the coordinator may still be loading
+            time.sleep(0.2)
 
     def configs(self, topic: str) -> dict[str, str]:
         """The topic's own settings."""

@@ -1,0 +1,99 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Unfinished work in the set: written, read by another reader, and restored after the source is gone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from servers.kafka.tools import Failed, Row
+
+NOW = int(time.time() * 1000)
+
+
+def archived(copying, **options):
+    return copying.restore(
+        target_prefix=None, state=None, report=None, archive_dest=str(copying.folder / "archive"), **options
+    )
+
+
+@pytest.fixture()
+def lost(copying):
+    """A source with work left, archived, and then deleted."""
+    topic = copying.name("work-a")
+    copying.site.create(topic, 3, retention_ms=86_400_000)
+    sent = [
+        (
+            n % 2,
+            NOW - n,
+            None if n % 7 == 0 else b"%d" % n,
+            None if n % 5 == 0 else b"v" * n,
+            [("h", b"1"), ("h", None)],
+        )
+        for n in range(400)
+    ]
+    copying.site.send(topic, sent)
+    copying.site.create(copying.name("work-nobody"))
+    copying.site.send(copying.name("work-nobody"), [(0, NOW, b"k", b"v")] * 3)
+    copying.site.create(copying.name("internal-metrics"))
+    copying.site.send(copying.name("internal-metrics"), [(0, NOW, b"k", b"v")] * 3)
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 150, (topic, 1): 20})
+    copying.site.commit(copying.name("work-b"), {(topic, 0): 120, (topic, 1): 200, (topic, 2): 0})
+    copying.backup()
+    copying.rows = {n: copying.site.rows(topic, n) for n in range(3)}
+    copying.result = archived(copying)
+    return copying
+
+
+def test_it_holds_what_is_left_to_do_and_any_reader_reads_it(lost):
+    from avro.datafile import DataFileReader
+    from avro.io import DatumReader
+
+    assert lost.result["records"] == 80 + 180 + 3
+    folder = lost.folder / "archive"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    for number, first in ((0, 120), (1, 20)):
+        with (folder / f"{lost.name('work-a')}.{number}.avro").open("rb") as stream:
+            records = list(DataFileReader(stream, DatumReader()))
+        assert [record["offset"] for record in records] == list(range(first, 200))
+        found = [
+            Row(r["timestamp"], r["key"], r["value"], tuple((h["name"], h["value"]) for h in r["headers"]))
+            for r in records
+        ]
+        assert found == lost.rows[number][first:]
+    assert not archived(lost)["changed"]
+
+
+def test_a_lost_kafka_does_not_end_the_restore(lost):
+    for rest in ("work-a", "work-nobody", "internal-metrics"):
+        lost.site.delete(lost.name(rest))
+    with pytest.raises(Failed, match="deleted"):
+        lost.restore()
+    result = lost.restore(archive=str(lost.folder / "archive"))
+    assert result["records"] == 263 and result["phase"] == "finished"
+    new = lost.copied("work-a")
+    assert lost.site.rows(new, 0) == lost.rows[0][120:] and lost.site.rows(new, 1) == lost.rows[1][20:]
+    assert lost.site.positions(new) == {(new, 0): 30, (new, 1): 0}
+    assert lost.site.positions(lost.copied("work-b")) == {(new, 0): 0, (new, 1): 180, (new, 2): 0}
+    assert lost.site.rows(lost.copied("internal-metrics")) == []
+    assert not lost.restore(archive=str(lost.folder / "archive"))["changed"]
+
+
+def test_an_archive_that_is_damaged_or_unfinished_is_an_error(lost):
+    folder = lost.folder / "archive"
+    path = folder / f"{lost.name('work-a')}.0.avro"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Failed, match="damaged|not those that were archived"):
+        lost.restore(archive=str(folder))
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(Failed, match="damaged|not those that were archived"):
+        lost.restore(archive=str(folder))
+    Path(folder / "archive.json").unlink()
+    with pytest.raises(Failed, match="archive.json"):
+        lost.restore(archive=str(folder))

@@ -1,0 +1,281 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of a client from nuxeo.conf and from options; settings of topics; plans and journals."""
+
+from __future__ import annotations
+
+import json
+import types
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams import connection, journal, plan, topics
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams.errors import StreamsError
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams.stores import certificates, private_key_store
+
+
+class Conf(dict):
+    """A resolved nuxeo.conf."""
+
+
+def settings(conf=None, folder="/nowhere", run=None, **options):
+    return connection.settings(options, None if conf is None else Conf(conf), str(folder), run)
+
+
+SERVERS = {"kafka.bootstrap.servers": "a:9092,b:9092"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "protocol"),
+    [
+        ({}, "PLAINTEXT"),
+        ({"kafka.security.protocol": "SASL_SSL"}, "PLAINTEXT"),
+        ({"kafka.ssl": "true", "kafka.security.protocol": "SASL_SSL"}, "SSL"),
+        ({"kafka.sasl.enabled": "true"}, "SASL_PLAINTEXT"),
+        ({"kafka.sasl.enabled": "true", "kafka.ssl": "true", "kafka.security.protocol": "SASL_SSL"}, "SASL_SSL"),
+    ],
+)
+def test_the_protocol_is_the_one_that_nuxeo_uses(properties, protocol):
+    assert connection.effective_protocol(Conf(properties)) == protocol
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ('org.x.ScramLoginModule required username="u" password="p";', {"username": "u", "password": "p"}),
+        (
+            'x required\n username="a \\"b\\" \\\\" password=\'it is; = here\' ;',
+            {"username": 'a "b" \\', "password": "it is; = here"},
+        ),
+        ("x required username=u password=p;", {"username": "u", "password": "p"}),
+    ],
+)
+def test_a_login_module_line(line, options):
+    assert connection.parse_jaas(line)[1] == options
+
+
+def test_options_win_over_nuxeo_conf():
+    conf = {**SERVERS, "kafka.sasl.enabled": "true", "kafka.sasl.jaas.config": "x required username=u password=p;"}
+    assert settings(conf) == {
+        "security.protocol": "SASL_PLAINTEXT",
+        "bootstrap.servers": "a:9092,b:9092",
+        "sasl.mechanism": "SCRAM-SHA-256",
+        "sasl.username": "u",
+        "sasl.password": "p",
+    }
+    found = settings(
+        conf,
+        bootstrap_servers=["c:1"],
+        sasl_username="me",
+        sasl_password="mine",
+        sasl_mechanism="PLAIN",
+        ssl_check_hostname=False,
+    )
+    assert (
+        found["bootstrap.servers"] == "c:1" and found["sasl.password"] == "mine" and found["sasl.mechanism"] == "PLAIN"
+    )
+    assert found["ssl.endpoint.identification.algorithm"] == "none"
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {**SERVERS, "kafka.sasl.enabled": "true", "kafka.sasl.jaas.config": ""},
+        {**SERVERS, "kafka.sasl.enabled": "true", "kafka.sasl.jaas.config": "x required username=u;"},
+        {
+            **SERVERS,
+            "kafka.sasl.enabled": "true",
+            "kafka.sasl.mechanism": "GSSAPI",
+            "kafka.sasl.jaas.config": "x required;",
+        },
+        {},
+    ],
+)
+def test_what_cannot_work_is_an_error(conf):
+    with pytest.raises(StreamsError):
+        settings(conf)
+
+
+def test_a_secret_in_extra_config_is_refused():
+    with pytest.raises(StreamsError, match="option made for it"):
+        settings(SERVERS, extra_config={"ssl.key.password": "x"})
+    assert settings(SERVERS, extra_config={"socket.nagle.disable": "true"})["socket.nagle.disable"] == "true"
+
+
+def test_a_file_that_cannot_be_read_is_told_at_once(tmp_path):
+    with pytest.raises(StreamsError, match=r"nowhere\.pem"):
+        settings(SERVERS, ssl_cafile=str(tmp_path / "nowhere.pem"))
+
+
+def test_passwords_of_stores_are_never_arguments(tmp_path):
+    seen = []
+
+    def run(command):
+        seen.append(command)
+        return 0, "junk\n-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\njunk\n", ""
+
+    pem = certificates("t.jks", "JKS", "s3cret", str(tmp_path), run)["ssl.ca.location"]
+    with open(pem) as stream:
+        assert stream.read() == "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+    (tmp_path / "made").touch()
+    with pytest.raises(OSError):
+        private_key_store("k.jks", "JKS", "s3cret", str(tmp_path), run)  # this keytool makes no file
+    assert "s3cret" not in json.dumps(seen)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.name != "made"} == {0o600}
+    assert private_key_store("k.p12", "PKCS12", "s", "", run)["ssl.keystore.location"] == "k.p12"
+    with pytest.raises(StreamsError, match="keytool"):
+        certificates("t.jks", "JKS", "s3cret", str(tmp_path), lambda command: (1, "", "keytool error: no"))
+
+
+def config(**values):
+    return {name.replace("_", "."): {"value": value, "source": source} for name, (value, source) in values.items()}
+
+
+def test_settings_of_a_topic():
+    source = config(
+        retention_ms=("5", "topic"),
+        cleanup_policy=("compact", "broker"),
+        segment_ms=("7", "broker"),
+        max_message_bytes=("100", "default"),
+        min_insync_replicas=("2", "topic"),
+        leader_replication_throttled_replicas=("x", "topic"),
+    )
+    assert topics.carried(source, 3) == {"retention.ms": "5", "cleanup.policy": "compact", "min.insync.replicas": "2"}
+    assert "min.insync.replicas" not in topics.carried(source, 1)
+    held = topics.held({"configs": source}, -1)
+    assert held["cleanup.policy"] == "delete" and held["retention.ms"] == held["retention.bytes"] == "-1"
+    assert held["message.timestamp.type"] == "CreateTime" and int(held["max.message.bytes"]) == topics.LARGEST
+    assert topics.final({"configs": source}, -1, topics.RETENTION) == {
+        "cleanup.policy": "compact",
+        "retention.ms": "5",
+        "retention.bytes": None,
+    }
+
+
+class Broker:
+    """A broker that knows some settings."""
+
+    def __init__(self, *known):
+        self.known = known
+
+    def create(self, name, partitions, replication, configs, validate=False):
+        unknown = sorted(key for key in configs if key not in self.known)
+        return f"INVALID_CONFIG: Unknown topic config name: {unknown[0]}" if unknown else ""
+
+
+def test_settings_that_the_target_does_not_know_are_dropped_and_told():
+    wanted = {"retention.ms": "1", "message.timestamp.difference.max.ms": "2"}
+    assert topics.known(Broker("retention.ms"), "t", 1, 1, wanted) == (
+        {"retention.ms": "1"},
+        ["message.timestamp.difference.max.ms"],
+        "",
+    )
+    assert topics.known(Broker(), "t", 1, 1, {"retention.ms": "1"})[2].startswith("INVALID_CONFIG")
+
+
+def recorded(start=0, stable=100, end=100, positions=((0, 40),), name="p-work-a", topic_id="x"):
+    parts = [{"partition": n, "start": start, "stable": stable, "end": end} for n in range(2)]
+    topic = {
+        "name": name,
+        "id": topic_id,
+        "partition_count": 2,
+        "replication_factor": 1,
+        "configs": {},
+        "partitions": parts,
+    }
+    group = {
+        "name": "p-work-a",
+        "positions": [{"topic": name, "partition": n, "offset": o, "metadata": ""} for n, o in positions],
+    }
+    return {"cluster_id": "c", "prefix": "p-", "topics": [topic], "groups": [group]}
+
+
+class Cluster:
+    """A cluster with one topic."""
+
+    where = "here"
+
+    def __init__(self, start=0, end=100, stable=None, topic_id="x"):
+        self.values = {"start": start, "end": end, "stable": end if stable is None else stable}
+        self.topic_id = topic_id
+
+    def cluster_id(self):
+        return "c"
+
+    def topics(self, names):
+        return {name: types.SimpleNamespace(id=self.topic_id) for name in names if self.topic_id is not None}
+
+    def offsets(self, keys, which):
+        return dict.fromkeys(keys, self.values[which])
+
+
+def planned(snapshot, cluster, until=None, empty=()):
+    return plan.from_cluster(cluster, snapshot, until, empty, choice=None, have_positions=True)
+
+
+def test_only_what_is_needed_and_lost_is_a_gap():
+    assert planned(recorded(positions=((0, 40), (1, 40))), Cluster(start=40))["gaps"] == []
+    gaps = planned(recorded(positions=((0, 40), (1, 60))), Cluster(start=55))["gaps"]
+    assert [(g["partition"], g["from"], g["to"], g["records"]) for g in gaps] == [(0, 40, 55, 15)]
+    gaps = planned(recorded(start=10), Cluster(start=55))["gaps"]  # partition 1 has no position: all of it is needed
+    assert [(g["partition"], g["from"], g["to"]) for g in gaps] == [(0, 40, 55), (1, 10, 55)]
+    assert planned(recorded(positions=()), Cluster(start=55))["gaps"] == []
+    assert planned(recorded(), Cluster(start=55), empty=["work-*"])["gaps"] == []
+    assert planned(recorded(), Cluster(topic_id=None))["gaps"][0]["why"] == "the topic was deleted"
+    assert planned(recorded(), Cluster(topic_id="y"))["gaps"][0]["why"] == "the topic was made anew"
+    assert (
+        planned(recorded(positions=((0, 95), (1, 100))), Cluster(end=90))["gaps"][0]["why"]
+        == "the source has lost its tail"
+    )
+    assert planned(recorded(), Cluster(start=500, end=500))["gaps"][0]["to"] == 100
+
+
+def test_the_end_is_the_recorded_one_or_for_a_cut_by_time_todays():
+    ends = [part["end"] for part in planned(recorded(), Cluster(end=300))["topics"][0]["partitions"]]
+    assert ends == [100, 100]
+    ends = [
+        part["end"] for part in planned(recorded(), Cluster(end=300, stable=250), until=5)["topics"][0]["partitions"]
+    ]
+    assert ends == [250, 250]
+
+
+def test_positions_that_never_were_need_a_choice():
+    found = planned(recorded(positions=((0, 101),)), Cluster())
+    with pytest.raises(StreamsError, match="past the end"):
+        plan.settle_out_of_range(found, None)
+    assert plan.settle_out_of_range(found, "start")["groups"][0]["positions"][0]["offset"] == 0
+    assert plan.settle_out_of_range(found, "end")["groups"][0]["positions"][0]["offset"] == plan.PAST_END
+    with pytest.raises(StreamsError, match="start"):
+        plan.groups_of(recorded(), None, False)
+
+
+def test_an_archive_begins_at_the_lowest_position():
+    found = plan.lowest_only(planned(recorded(positions=((0, 40), (1, 60))), Cluster()))
+    assert [part["start"] for part in found["topics"][0]["partitions"]] == [40, 60]
+    found = plan.lowest_only(planned(recorded(positions=()), Cluster()))
+    assert [part["start"] for part in found["topics"][0]["partitions"]] == [0, 0]
+
+
+def test_a_journal_goes_on_from_its_last_usable_mark(tmp_path):
+    path = str(tmp_path / "state.json")
+    first = journal.Journal(path, {"a": 1})
+    assert not first.load()
+    first.begin(planned(recorded(), Cluster()), None)
+    for index in range(0, 60, 3):
+        first.take(("mark", "p-work-a", 0, index, index + 10, [0, 5, index], [0, 9], 0))
+    first.take(("done", "p-work-a", 1, {"records": 3}, [1]))
+    first.tick()
+    second = journal.Journal(path, {"a": 1})
+    assert second.load() and second.phase == "copying"
+    names = {"p-work-a": "n-work-a"}
+    (task,) = second.tasks(names, {("p-work-a", 0): 50}, False)
+    assert (task.index, task.start, task.there, task.translated) == (48, 58, 50, [0, 5])
+    (task,) = second.tasks(names, {("p-work-a", 0): 2}, False)  # no mark is that early
+    assert (task.index, task.start, task.translated) == (0, 0, [])
+    second.forget("p-work-a")
+    assert len(second.tasks(names, {}, False)) == 2
+    with pytest.raises(StreamsError, match="other options"):
+        journal.Journal(path, {"a": 2}).load()
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(StreamsError, match="state file"):
+        journal.Journal(path, {"a": 1}).load()
