@@ -9,6 +9,7 @@ The unit files are read, with their drop-ins, since systemd itself need not run 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import glob
 import os
 import re
@@ -44,7 +45,10 @@ class Unit:
         """Its variables and those of its files, which win. A file with ``-`` before its name may be missing."""
         values = dict(self.environment)
         for name in self.environment_files:
-            for path in sorted(glob.glob(root + name.lstrip("-"))):
+            found = sorted(glob.glob(root + name.lstrip("-")))
+            if not found and not name.startswith("-"):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+            for path in found:
                 with open(path, encoding="utf-8", errors="surrogateescape") as stream:
                     values.update(_environment_file(stream.read()))
         return values

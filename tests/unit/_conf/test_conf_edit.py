@@ -1,0 +1,225 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes of nuxeo.conf leave every other byte as it is, and the restore guard keeps every launcher out."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import Plan, change
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.edit import Editor
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.load import load
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.version import LINES
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import replace_file
+
+BLOCK = "### BEGIN - DO NOT EDIT BETWEEN BEGIN AND END ###\n#b=0\nb=2\nserver.status.key=k\n### END - DO NOT EDIT\n"
+
+
+def edited(text: str, version: str = "2023", **values: str | None) -> str:
+    editor = Editor(text.encode(), LINES[version])
+    for name, value in values.items():
+        if value is None:
+            editor.remove(name)
+        else:
+            editor.set(name, value)
+    return editor.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("# c\na=1\nb=2\n", "# c\na=x\nb=2\n"),
+        ("a:1\n", "a=x\n"),
+        ("a=1\nb=2\n a = 3\nc=4\n", "a=1\nb=2\na=x\nc=4\n"),
+        ("a=1\\\n  2\nb=3\\\n  4\n", "a=x\nb=3\\\n  4\n"),
+        ("a=1\r\nb=2\r\n", "a=x\r\nb=2\r\n"),
+        ("b=2\r\n", "b=2\r\na=x\r\n"),
+        ("b=2", "b=2\na=x\n"),
+        ("", "a=x\n"),
+        ("b=1\\", "b=1\\\n\na=x\n"),
+        ("# c\\", "# c\\\na=x\n"),
+        ("c=1\n\n" + BLOCK, "c=1\na=x\n\n" + BLOCK),
+        (BLOCK, "a=x\n" + BLOCK),
+        ("#a=1\n", "#a=1\na=x\n"),
+        ("a=1", "a=x"),
+    ],
+)
+def test_set(before: str, after: str) -> None:
+    assert edited(before, a="x") == after
+
+
+def test_set_what_the_launcher_has_in_its_block() -> None:
+    after = edited("b=1\n" + BLOCK, b="3")
+    assert after == "b=3\n" + BLOCK.replace("\nb=2", "")
+    assert edited(BLOCK, b="3") == "b=3\n" + BLOCK.replace("\nb=2", "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a=1\nb=2\na=3\n", "b=2\n"),
+        ("b=1\na=2\\\n 3\n# a=4\n", "b=1\n# a=4\n"),
+        ("b=1\n", "b=1\n"),
+        ("a=1", ""),
+    ],
+)
+def test_remove(before: str, after: str) -> None:
+    assert edited(before, a=None) == after
+
+
+@pytest.mark.parametrize(
+    ("version", "encoding"),
+    [(name, "utf-8") for name in LINES] + [(name, "iso-8859-1") for name in LINES if name not in ("2023", "2025")],
+)
+def test_what_is_read_back(tmp_path: Path, version: str, encoding: str) -> None:
+    chance = random.Random(version)
+    path = tmp_path / "nuxeo.conf"
+    alphabet = "ab =:#!\\\t\n$\"'{}é€😀,;/|"
+    for _number in range(150):
+        old = f"# é\nfirst=é\nx=1\\\n  2\n{BLOCK}".encode(encoding)
+        value = "".join(chance.choices(alphabet, k=chance.randint(0, 8))).strip(" \t\n")
+        name = "n" + "".join(chance.choices(alphabet, k=chance.randint(0, 5))).strip(" \t\n")
+        editor = Editor(old, LINES[version])
+        assert editor.set(name, value) or not value
+        assert not editor.set(name, value)
+        path.write_bytes(editor.content)
+        found = load(str(path), LINES[version])
+        assert found[name].text == value
+        assert found["x"].text == "12"
+        editor.remove(name)
+        assert editor.content == old
+
+
+def test_a_value_that_is_there_stays_as_it_is_written() -> None:
+    text = "a=c\\u0061fé\nb : 1\n"
+    editor = Editor(text.encode("iso-8859-1"), LINES["10.10"])
+    assert not editor.set("b", "1")
+    assert editor.content == text.encode("iso-8859-1")
+    editor = Editor("a=café\n".encode(), LINES["2023"])
+    assert not editor.set("a", "café")
+
+
+@pytest.mark.parametrize(("name", "value"), [("", "1"), (" a", "1"), ("a", " 1"), ("a", "1\n"), ("a", "\u0001")])
+def test_what_cannot_be_read_back_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfError):
+        Editor(b"", LINES["2023"]).set(name, value)
+
+
+def plan(path: Path, **options: object) -> Plan:
+    given = {"home": None, "version": "2023", "properties": {}, "secret_properties": {}, "present": True, **options}
+    return change(path=str(path), **given)
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "nuxeo.conf"
+    path.write_text(
+        "# nuxeo.db.password=canary0\nnuxeo.db.password=canary1\na=1\nu=http://x:canary2@h\n", encoding="utf-8"
+    )
+    path.chmod(0o640)
+    return path
+
+
+def test_no_secret_in_the_diff(conf: Path) -> None:
+    done = plan(conf, secret_properties={"nuxeo.db.password": "canary3", "my.token": "canary4"}, properties={"a": 2})
+    assert done.properties_changed == ["a", "my.token", "nuxeo.db.password"]
+    assert "canary" not in str(done.diff)
+    assert "a=2" in done.diff["after"]
+    assert done.diff["before"] != done.diff["after"]
+    done.write()
+    assert "canary3" in conf.read_text(encoding="utf-8")
+    assert conf.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_secret_among_the_open_properties_is_refused(conf: Path) -> None:
+    with pytest.raises(ConfError, match="secret_properties"):
+        plan(conf, properties={"nuxeo.db.password": "x"})
+    plan(conf, properties={"nuxeo.db.password": None}, present=False).write()
+    assert "canary1" not in conf.read_text(encoding="utf-8")
+
+
+def test_a_change_in_between_is_not_lost(conf: Path) -> None:
+    done = plan(conf, properties={"a": "2"})
+    conf.write_text("b=1\n", encoding="utf-8")
+    with pytest.raises(ConfError, match="meanwhile"):
+        done.write()
+    assert conf.read_text(encoding="utf-8") == "b=1\n"
+
+
+def test_a_link_stays_a_link(conf: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.conf"
+    link.symlink_to(conf)
+    plan(link, properties={"a": "2"}).write()
+    assert link.is_symlink()
+    assert "a=2" in conf.read_text(encoding="utf-8")
+
+
+def test_the_owner_stays(conf: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has files of others")
+    os.chown(conf, 12345, 23456)
+    replace_file(str(conf), b"x=1\n")
+    found = conf.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 23456, 0o640)
+
+
+def test_a_failed_write_leaves_the_file(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = conf.read_bytes()
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ConfError, match="No space left"):
+        replace_file(str(conf), b"x=1\n")
+    assert conf.read_bytes() == before
+    assert [path.name for path in conf.parent.iterdir()] == ["nuxeo.conf"]
+
+
+@pytest.mark.parametrize("text", ["a=1\n", "a=1\r\nb=2\r\n", "", "\ufeffa=1\n"])
+def test_guard(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "nuxeo.conf"
+    path.write_bytes(text.encode())
+    assert not guard.is_armed(str(path))
+    assert guard.arm(str(path), "20261123T020004Z")
+    assert guard.is_armed(str(path))
+    assert not guard.arm(str(path), "20261123T020004Z")
+    for line in LINES.values():
+        with pytest.raises(ConfError, match="a restore onto this instance has begun"):
+            load(str(path), line)
+        assert load(str(path), line, guard.find(str(path))).keys() == load_text(tmp_path, text, line.name)
+    assert guard.arm(str(path), "20261124T020004Z")
+    assert b"20261123" not in path.read_bytes()
+    assert guard.disarm(str(path))
+    assert not guard.disarm(str(path))
+    assert path.read_bytes() == text.encode()
+
+
+def load_text(folder: Path, text: str, version: str) -> set[str]:
+    path = folder / "other.conf"
+    path.write_bytes(text.encode())
+    return set(load(str(path), LINES[version]))
+
+
+def test_the_guard_stays_while_properties_are_set(conf: Path) -> None:
+    guard.arm(str(conf), "20261123T020004Z")
+    done = plan(conf, properties={"a": "2"})
+    assert not done.guard_changed
+    done.write()
+    assert guard.is_armed(str(conf))
+    done = plan(conf, restore_guard="absent")
+    assert done.guard_changed and done.changed
+    done.write()
+    assert "a=2" in conf.read_text(encoding="utf-8")
+    assert not plan(conf, restore_guard="absent").changed
+
+
+def test_the_id_of_a_set_cannot_break_out(conf: Path) -> None:
+    with pytest.raises(ConfError, match="no id"):
+        guard.arm(str(conf), "x\nnuxeo.db.host=evil")

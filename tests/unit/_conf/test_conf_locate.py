@@ -1,0 +1,257 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which nuxeo.conf, home and environment, when they are not given: the process, its unit, the known places."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import Place, locate
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, running
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import environment_option
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.unit import units, words
+
+Start = t.Callable[..., int]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A host of its own: its files, where no process runs."""
+    (tmp_path / "proc").mkdir()
+    return tmp_path
+
+
+def find(root: Path, path: str | None = None, home: str | None = None, real: bool = False) -> Place:
+    return locate(path, home, None, "/proc" if real else str(root / "proc"), str(root))
+
+
+def home_at(root: Path, name: str = "opt/nuxeo/server") -> Path:
+    home = root / name
+    (home / "templates").mkdir(parents=True)
+    (home / "bin").mkdir()
+    (home / "bin/nuxeo.conf").write_text("", encoding="utf-8")
+    return home
+
+
+def write_unit(root: Path, text: str, name: str = "etc/systemd/system/nuxeo.service") -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def start() -> t.Iterator[Start]:
+    """Starts a process that looks like a server."""
+    children = []
+
+    def make(conf: Path, home: Path, **environment: str) -> int:
+        code = "import time; print(flush=True); time.sleep(60)"
+        words = [sys.executable, "-c", code, f"-Dnuxeo.home={home}", f"-Dnuxeo.conf={conf}", BOOTSTRAP, "start"]
+        child = subprocess.Popen(words, env={**environment, "PATH": os.environ["PATH"]}, stdout=subprocess.PIPE)
+        children.append(child)
+        assert child.stdout
+        child.stdout.readline()
+        return child.pid
+
+    yield make
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def test_all_is_given(root: Path) -> None:
+    assert locate("/a", "/b", {"X": "1"}, "/none", "/none") == Place("/a", "/b", {"X": "1"})
+
+
+def test_nothing_is_there(root: Path) -> None:
+    with pytest.raises(ConfError, match="no running server, no systemd unit and no known place"):
+        find(root)
+
+
+def test_a_known_place(root: Path) -> None:
+    home = home_at(root)
+    assert find(root) == Place(str(home / "bin/nuxeo.conf"), str(home), {})
+    conf = root / "etc/nuxeo/nuxeo.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text("", encoding="utf-8")
+    assert find(root) == Place(str(conf), str(home), {})
+    assert find(root, home=str(home)) == Place(str(home / "bin/nuxeo.conf"), str(home), {})
+
+
+def test_the_home_of_a_path(root: Path) -> None:
+    home = home_at(root, "somewhere")
+    assert find(root, str(home / "bin/nuxeo.conf")).home == str(home)
+    with pytest.raises(ConfError, match="NUXEO_HOME"):
+        find(root, str(root / "etc/nuxeo.conf"))
+
+
+def test_the_shell_of_the_caller_is_not_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = home_at(root)
+    monkeypatch.setenv("NUXEO_CONF", "/shell/nuxeo.conf")
+    monkeypatch.setenv("SOMETHING", "of the shell")
+    assert find(root) == Place(str(home / "bin/nuxeo.conf"), str(home), {})
+
+
+def test_a_running_server(root: Path, start: Start) -> None:
+    home = home_at(root)
+    conf = home / "bin/nuxeo.conf"
+    pid = start(conf, home, DB="x y", EMPTY="")
+    assert [server.pid for server in running(str(conf))] == [pid]
+    for given in ({"path": str(conf)}, {"home": str(home)}):
+        found = find(root, real=True, **given)
+        assert (found.conf, found.home) == (str(conf), str(home))
+        assert (found.environment["DB"], found.environment["EMPTY"]) == ("x y", "")
+        assert "HOME" not in found.environment
+
+
+def test_the_process_of_converted_line_ends(root: Path, start: Start) -> None:
+    home = home_at(root)
+    start(home / "bin/nuxeo.conf.fixed", home, DB="x")
+    found = find(root, str(home / "bin/nuxeo.conf"), real=True)
+    assert (found.conf, found.environment["DB"]) == (str(home / "bin/nuxeo.conf"), "x")
+
+
+def test_other_processes_are_none(root: Path, start: Start) -> None:
+    home = home_at(root)
+    conf = home / "bin/nuxeo.conf"
+    start(Path(f"{conf}2"), home)
+    script = ["/bin/sh", "-c", "read x", f"-Dnuxeo.conf={conf}", BOOTSTRAP]
+    shell = subprocess.Popen(script, stdin=subprocess.PIPE)
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", "input()", f"-Dnuxeo.conf={conf}", "start"], stdin=subprocess.PIPE
+    )
+    try:
+        assert running(str(conf)) == []
+    finally:
+        for child in (shell, launcher):
+            child.communicate(b"\n")
+
+
+def test_two_servers_must_be_told_apart(root: Path, start: Start) -> None:
+    home = home_at(root)
+    for number in (1, 2):
+        start(root / f"{number}/nuxeo.conf", home)
+    (home / "bin/nuxeo.conf").unlink()
+    with pytest.raises(ConfError, match="there are several"):
+        find(root, home=str(home), real=True)
+
+
+UNIT = """[Unit]
+Description=Nuxeo
+
+[Service]
+Type=forking
+User=nuxeo
+Environment=NUXEO_CONF={conf} "DB=x y" 'Q=a"b' E=1\\
+  F=2
+# Environment=G=3
+Environment=H=50%%
+EnvironmentFile=-{root}/etc/default/missing
+EnvironmentFile={root}/etc/default/nuxeo
+ExecStart={home}/bin/nuxeoctl --quiet startbg
+ExecStop={home}/bin/nuxeoctl stop
+
+[Install]
+Environment=I=4
+"""
+
+
+def test_a_unit(root: Path) -> None:
+    home = home_at(root, "srv/nuxeo")
+    conf = root / "etc/nuxeo/nuxeo.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text("", encoding="utf-8")
+    default = root / "etc/default/nuxeo"
+    default.parent.mkdir(parents=True)
+    default.write_text(
+        '# c\nE=from file\nJ=\'single $x\' \nK="dou\\"ble"\n;L=1\nM=plain # not a comment\n', encoding="utf-8"
+    )
+    text = UNIT.format(conf=conf, home=home, root="")
+    write_unit(root, text.replace("DB=x y", "DB=wrong"), "usr/lib/systemd/system/nuxeo.service")
+    write_unit(root, text)
+    write_unit(root, "[Service]\nEnvironment=N=drop-in F=3\n", "etc/systemd/system/nuxeo.service.d/10-more.conf")
+    write_unit(root, "[Service]\nExecStart=/usr/bin/other\nEnvironment=DB=other\n", "etc/systemd/system/other.service")
+    expected = {
+        "NUXEO_CONF": str(conf),
+        "DB": "x y",
+        "Q": 'a"b',
+        "E": "from file",
+        "F": "3",
+        "H": "50%",
+        "N": "drop-in",
+    }
+    expected |= {"J": "single $x", "K": 'dou"ble', "M": "plain # not a comment"}
+    assert find(root) == Place(str(conf), str(home), expected)
+    assert find(root, str(conf)).environment == expected
+    assert [unit.name for unit in units(str(root))] == ["nuxeo.service"]
+    assert units(str(root))[0].user == "nuxeo"
+
+
+def test_a_drop_in_empties_the_environment(root: Path) -> None:
+    home = home_at(root)
+    write_unit(root, UNIT.format(conf="/x", home=home, root="/none"))
+    lines = "[Service]\nEnvironment=\nEnvironment=A=1\nEnvironmentFile=\n"
+    write_unit(root, lines, "run/systemd/system/nuxeo.service.d/a.conf")
+    assert find(root).environment == {"A": "1"}
+
+
+def test_a_missing_environment_file_is_an_error(root: Path) -> None:
+    home = home_at(root)
+    write_unit(root, f"[Service]\nEnvironmentFile=/etc/default/nuxeo\nExecStart={home}/bin/nuxeoctl startbg\n")
+    with pytest.raises(ConfError, match=r"nuxeo\.service"):
+        find(root)
+
+
+def test_the_unit_of_another_instance_is_none(root: Path) -> None:
+    home, other = home_at(root, "a"), home_at(root, "b")
+    write_unit(root, f"[Service]\nEnvironment=DB=a\nExecStart={home}/bin/nuxeoctl startbg\n")
+    assert find(root, str(home / "bin/nuxeo.conf")).environment == {"DB": "a"}
+    assert find(root, str(other / "bin/nuxeo.conf")).environment == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a b", ["a", "b"]),
+        ('"a b" c', ["a b", "c"]),
+        ("A='x y'z", ["A=x yz"]),
+        (r'"a\"b\\c" \x41\s', ['a"b\\c', "A "]),
+        ("", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+def test_kept_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = str(root)
+    assert kept.kept("/x/nuxeo.conf", base) is None
+    assert kept.keep("/x/nuxeo.conf", {"A": "1=2", "B": "é\n"}, base)
+    assert kept.kept("/x/nuxeo.conf", base) == {"A": "1=2", "B": "é\n"}
+    assert kept.kept("/y/nuxeo.conf", base) is None
+    (folder,) = root.glob("nuxeo-platform-*")
+    (file,) = folder.iterdir()
+    assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+    kept.forget("/x/nuxeo.conf", base)
+    assert kept.kept("/x/nuxeo.conf", base) is None
+
+
+def test_a_folder_of_others_is_not_trusted(root: Path) -> None:
+    folder = root / f"nuxeo-platform-{os.geteuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert not kept.keep("/x/nuxeo.conf", {"A": "1"}, str(root))
+    assert list(folder.iterdir()) == []
+
+
+def test_the_option() -> None:
+    assert environment_option(None) is None
+    assert environment_option({"a": True, "b": 5432, "c": None, "d": "X"}) == {"a": "true", "b": "5432", "d": "X"}

@@ -1,0 +1,277 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules nuxeo_conf_facts, nuxeo_conf, nuxeo_conf_copy and nuxeo_service as Ansible runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
+
+if t.TYPE_CHECKING:
+    from servers.nuxeo.instance import Instance
+
+MODULES = "ansible_collections.nuxeo.platform.plugins.modules"
+Call = t.Callable[..., t.Dict[str, t.Any]]
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    """Runs a module; its result, with ``output``: all that it has written."""
+
+    def run(name: str, /, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        module = importlib.import_module(f"{MODULES}.{name}")
+        environment = dict(os.environ)
+        capfd.readouterr()
+        try:
+            given = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+            with patch_module_args(given), pytest.raises(SystemExit):
+                module.main()
+        finally:
+            os.environ.clear()
+            os.environ.update(environment)
+        out, err = capfd.readouterr()
+        return {**json.loads(out.strip().splitlines()[-1]), "output": out + err}
+
+    return run
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """A digest of all files below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() + oct(path.stat().st_mode) for path in files}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    files = {
+        "bin/nuxeo.conf": "# mine\nnuxeo.db.password=canary1\nnuxeo.templates=default,own\na=${env:A:none}\n",
+        "templates/nuxeo.defaults": "nuxeo.data.dir=nxserver/data\nnuxeo.mongodb.server=\n",
+        "templates/default/nuxeo.defaults": "nuxeo.db.jdbc.url=jdbc:postgresql://h:1/n\nnuxeo.db.user=u\n",
+        "templates/own/nuxeo.defaults": "kafka.truststore.path=keys/store.jks\nkafka.truststore.password=canary2\n",
+        "templates/own/config/own.xml": "<own/>\n",
+        "templates/other/nuxeo.defaults": "b=1\n",
+        "templates/common/config/distribution.properties": "org.nuxeo.distribution.version=2023.31\n",
+        "keys/store.jks": "a key\n",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_facts(call: Call, home: Path) -> None:
+    before = tree(home)
+    options = {"path": str(home / "bin/nuxeo.conf"), "home": str(home), "environment": {"A": True}}
+    found = call("nuxeo_conf_facts", **options, properties=["a", "*password*"])
+    assert set(found) == {"ansible_facts", "changed", "invocation", "output"}
+    assert set(found["ansible_facts"]) == {"nuxeo"}
+    assert not found["changed"]
+    assert found["ansible_facts"]["nuxeo"]["properties"] == {"a": "true"}
+    assert found["ansible_facts"]["nuxeo"]["version"] == "2023.31"
+    assert "canary" not in found["output"]
+    assert call("nuxeo_conf_facts", check=True, **options)["ansible_facts"]["nuxeo"]["database"]["host"] == "h"
+    assert tree(home) == before
+
+
+def test_facts_of_a_file_that_nuxeo_refuses(call: Call, home: Path) -> None:
+    (home / "bin/nuxeo.conf").write_text("a=1\nhome=C:\\users\n", encoding="utf-8")
+    found = call("nuxeo_conf_facts", path=str(home / "bin/nuxeo.conf"), environment={})
+    assert found["failed"]
+    assert found["msg"].startswith(f"Reading of property 'home' at {home}/bin/nuxeo.conf:2: ")
+
+
+def test_facts_of_no_file(call: Call, home: Path) -> None:
+    found = call("nuxeo_conf_facts", path=str(home / "none.conf"), home=str(home), environment={})
+    assert found["msg"] == f"Reading of '{home}/none.conf': there is no such file. Give the path of nuxeo.conf."
+
+
+def test_conf(call: Call, home: Path) -> None:
+    path = home / "bin/nuxeo.conf"
+    options = {"path": str(path), "properties": {"a": "é", "n": 1}, "secret_properties": {"my.token": "canary3"}}
+    before = tree(home)
+    predicted = call("nuxeo_conf", check=True, **options, backup=True)
+    assert tree(home) == before
+    done = call("nuxeo_conf", **options, backup=True)
+    assert {**predicted, "backup_file": None, "output": ""} == {**done, "backup_file": None, "output": ""}
+    assert done["changed"]
+    assert done["properties_changed"] == ["a", "my.token", "n"]
+    assert "canary" not in done["output"] + predicted["output"]
+    assert path.read_text(encoding="utf-8") == (
+        "# mine\nnuxeo.db.password=canary1\nnuxeo.templates=default,own\na=\\u00e9\nmy.token=canary3\nn=1\n"
+    )
+    assert hashlib.sha256(Path(done["backup_file"]).read_bytes()).hexdigest() == before[str(path)][:64]
+    again = call("nuxeo_conf", **options, backup=True)
+    assert (again["changed"], again["backup_file"], again["properties_changed"]) == (False, None, [])
+    gone = call("nuxeo_conf", path=str(path), properties={"n": None}, state="absent")
+    assert gone["properties_changed"] == ["n"]
+
+
+def test_conf_guard(call: Call, home: Path) -> None:
+    path = home / "bin/nuxeo.conf"
+    before = path.read_bytes()
+    assert call("nuxeo_conf", path=str(path), restore_guard="armed")["failed"]
+    done = call("nuxeo_conf", path=str(path), restore_guard="armed", restore_set="20261123T020004Z")
+    assert done["changed"] and done["guard_changed"]
+    failed = call("nuxeo_conf_facts", path=str(path), home=str(home), environment={})
+    assert "a restore onto this instance has begun and has not ended" in failed["msg"]
+    assert call("nuxeo_conf", path=str(path), restore_guard="absent")["guard_changed"]
+    assert path.read_bytes() == before
+
+
+def test_copy_and_back(call: Call, home: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "set/conf/node"
+    options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
+    predicted = call("nuxeo_conf_copy", check=True, **options, nuxeo_environment={}, dest=str(dest))
+    assert not dest.exists()
+    dest.parent.mkdir(parents=True)
+    done = call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(dest))
+    assert predicted["parts"] == done["parts"]
+    assert done["files"] == 6
+    names = sorted(str(path.relative_to(dest)) for path in dest.rglob("*") if path.is_file())
+    assert names == [
+        *(
+            "keys/1-store.jks",
+            "nuxeo.conf",
+            "parts.json",
+            "templates/default/nuxeo.defaults",
+            "templates/nuxeo.defaults",
+        ),
+        *("templates/own/config/own.xml", "templates/own/nuxeo.defaults", "tree.jsonl"),
+    ]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in [dest, *dest.rglob("*")])
+    assert "canary" not in done["output"]
+    assert call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(dest))["failed"]
+
+    assert not call("nuxeo_conf_copy", **options, src=str(dest))["changed"]
+    before = tree(home)
+    (home / "templates/own/config/own.xml").unlink()
+    (home / "templates/own/more").write_text("x", encoding="utf-8")
+    (home / "keys/store.jks").write_text("another", encoding="utf-8")
+    damaged = tree(home)
+    predicted = call("nuxeo_conf_copy", check=True, **options, src=str(dest))
+    assert tree(home) == damaged
+    done = call("nuxeo_conf_copy", **options, src=str(dest))
+    assert done["restored"] == predicted["restored"] == [str(home / "keys/store.jks"), str(home / "templates/own")]
+    aside = [Path(path) for path in done["kept_aside"]]
+    assert [path.name.split(".before-")[0] for path in aside] == ["store.jks", "own"]
+    assert aside[0].read_text(encoding="utf-8") == "another"
+    assert (aside[1] / "more").is_file()
+    assert {name: digest for name, digest in tree(home).items() if ".before-" not in name} == before
+    assert not call("nuxeo_conf_copy", **options, src=str(dest))["changed"]
+
+
+def test_copy_goes_to_the_home_of_the_target(call: Call, home: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "saved"
+    call("nuxeo_conf_copy", nuxeo_conf=str(home / "bin/nuxeo.conf"), nuxeo_environment={}, dest=str(dest))
+    other = tmp_path / "other"
+    distribution = other / "templates/common/config/distribution.properties"
+    distribution.parent.mkdir(parents=True)
+    distribution.write_text("org.nuxeo.distribution.version=2023.40\n", encoding="utf-8")
+    (other / "nuxeo.conf").write_text("x=1\n", encoding="utf-8")
+    options = {"nuxeo_conf": str(other / "nuxeo.conf"), "nuxeo_home": str(other), "src": str(dest)}
+    done = call("nuxeo_conf_copy", **options, parts=["conf", "keys", "templates"])
+    assert done["changed"] and done["kept_aside"] == []
+    assert (other / "templates/own/config/own.xml").read_text(encoding="utf-8") == "<own/>\n"
+    assert (other / "nuxeo.conf").read_bytes() == (home / "bin/nuxeo.conf").read_bytes()
+    distribution.write_text("org.nuxeo.distribution.version=2025.1\n", encoding="utf-8")
+    assert "they are of Nuxeo 2023.31, and Nuxeo 2025.1 is" in call("nuxeo_conf_copy", **options)["msg"]
+
+
+def test_copy_of_a_damaged_set(call: Call, home: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "saved"
+    options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
+    call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(dest))
+    (dest / "keys/1-store.jks").write_text("b key\n", encoding="utf-8")
+    assert "is not what tree.jsonl says" in call("nuxeo_conf_copy", **options, src=str(dest))["msg"]
+
+
+@pytest.fixture
+def instance(make_nuxeo: t.Callable[..., Instance]) -> t.Iterator[Instance]:
+    made = make_nuxeo(None, properties={"mine": "${env:MINE:unset}"})
+    yield made
+    kept.forget(str(made.conf))
+
+
+def alive(pid: int) -> bool:
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.returncode == 0 and not found.stdout.startswith("Z")
+
+
+def test_service(call: Call, instance: Instance) -> None:
+    options = {"conf": str(instance.conf), "home": str(instance.home), "timeout": 60}
+    predicted = call("nuxeo_service", check=True, state="started", **options)
+    assert (predicted["changed"], predicted["running_before"], predicted["pid"]) == (True, False, None)
+    started = call("nuxeo_service", state="started", environment={"MINE": "canary"}, **options)
+    assert started["changed"] and not started["running_before"]
+    assert alive(started["pid"])
+    assert b"MINE=canary" in Path(f"/proc/{started['pid']}/environ").read_bytes()
+    again = call("nuxeo_service", state="started", **options)
+    assert (again["changed"], again["running_before"], again["pid"]) == (False, True, started["pid"])
+    found = call("nuxeo_conf_facts", path=str(instance.conf), properties=["mine"])
+    assert found["ansible_facts"]["nuxeo"]["properties"] == {"mine": "canary"}
+
+    predicted = call("nuxeo_service", check=True, state="stopped", **options)
+    assert predicted["changed"] and alive(started["pid"])
+    stopped = call("nuxeo_service", state="stopped", **options)
+    assert (stopped["changed"], stopped["running_before"], stopped["pid"]) == (True, True, None)
+    assert not alive(started["pid"])
+    assert not call("nuxeo_service", state="stopped", **options)["changed"]
+
+    # the environment that it ran in comes back with it
+    back = call("nuxeo_service", state="started", **options)
+    assert b"MINE=canary" in Path(f"/proc/{back['pid']}/environ").read_bytes()
+    assert "canary" not in stopped["output"] + back["output"]
+    call("nuxeo_service", state="stopped", **options)
+
+
+def test_service_waits_for_the_answer_and_not_for_the_process(call: Call, instance: Instance) -> None:
+    options = {"conf": str(instance.conf), "home": str(instance.home)}
+    found = call("nuxeo_service", state="started", url="http://127.0.0.1:9/nuxeo", timeout=4, **options)
+    assert found["failed"]
+    assert "after 4 s process " in found["msg"] and "runningstatus?info=started says URLError" in found["msg"]
+    assert call("nuxeo_service", state="stopped", timeout=60, **options)["running_before"]
+
+
+def test_service_does_not_start_what_is_half_restored(call: Call, instance: Instance) -> None:
+    call("nuxeo_conf", path=str(instance.conf), restore_guard="armed", restore_set="20261123T020004Z")
+    options = {"conf": str(instance.conf), "home": str(instance.home), "timeout": 5}
+    assert "has begun and has not ended" in call("nuxeo_service", state="started", **options)["msg"]
+    assert not call("nuxeo_service", state="stopped", **options)["changed"]
+
+
+def test_service_without_a_program(call: Call, instance: Instance) -> None:
+    options = {"conf": str(instance.conf), "home": str(instance.home), "timeout": 5}
+    found = call("nuxeo_service", name="/no/nuxeoctl", state="started", **options)
+    assert found["msg"].startswith("Start of Nuxeo by '/no/nuxeoctl': '/no/nuxeoctl' is no program.")
+
+
+def test_service_tells_what_the_program_said(call: Call, instance: Instance, tmp_path: Path) -> None:
+    script = tmp_path / "nuxeoctl"
+    script.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n", encoding="utf-8")
+    script.chmod(0o755)
+    options = {"conf": str(instance.conf), "home": str(instance.home), "timeout": 5}
+    found = call("nuxeo_service", name=str(script), state="started", **options)
+    assert "exit code 3, no such luck" in found["msg"]
+
+
+def test_service_that_does_not_stop(call: Call, instance: Instance, tmp_path: Path) -> None:
+    options = {"conf": str(instance.conf), "home": str(instance.home), "timeout": 60}
+    pid = call("nuxeo_service", state="started", **options)["pid"]
+    script = tmp_path / "nuxeoctl"
+    script.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    script.chmod(0o755)
+    found = call("nuxeo_service", name=str(script), state="stopped", **{**options, "timeout": 2})
+    assert f"process {pid} still runs" in found["msg"]
+    call("nuxeo_service", state="stopped", **options)
+    assert not alive(pid)
