@@ -44,7 +44,7 @@ FAILURE = re.compile(r"^(?:sql> )?((?:Error|Exception in thread|.*Exception): ?.
 class Shell(t.Protocol):
     """Runs a program with these lines on its standard input, in that folder: code, standard output, standard error."""
 
-    def __call__(self, argv: t.List[str], lines: str, folder: str) -> t.Tuple[int, str, str]: ...
+    def __call__(self, argv: t.List[str], lines: str, folder: str, /) -> t.Tuple[int, str, str]: ...
 
 
 @dataclasses.dataclass(frozen=True)
