@@ -11,8 +11,8 @@ import os
 import runpy
 import sys
 
-os.environ.pop("PIP_CONFIG_FILE", None)
 ensurepip.bootstrap(default_pip=True)
+os.environ.pop("PIP_CONFIG_FILE", None)  # ensurepip turns the user's settings off
 wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
 sys.argv = ["pip", "install", *wanted]
 runpy.run_module("pip", run_name="__main__")
