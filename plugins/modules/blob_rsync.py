@@ -108,7 +108,8 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
+    support: full
+    details: Tells how many blobs were copied, and their size.
   idempotent:
     support: full
 seealso:
@@ -243,6 +244,8 @@ def main() -> None:
     values["kind"] = "digest" if values["kind"] == "file" else values["kind"]
     with fail_json_on_error(module):
         result = copy(Options(**values, check=module.check_mode), progress)
+    if module._diff:
+        result["diff"] = {"before": "", "after": f"{result['copied']} blobs, {result['bytes_copied']} bytes\n"}
     module.exit_json(changed=result["copied"] > 0, duration=round(time.monotonic() - began, 3), **result)
 
 

@@ -68,6 +68,9 @@ class Shelf(t.Protocol):
     def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
         """Copy a blob; its size. Raises SourceError at once, or rejects it at the next commit."""
 
+    def store(self, source: bytes) -> t.Tuple[bytes, int]:
+        """Copy a blob under the SHA-256 of its bytes; that, and its size."""
+
     @property
     def pending(self) -> bool:
         """Whether there are blobs that are not committed."""
@@ -236,6 +239,13 @@ class LocalShelf:
         self._placed.add(name)
         return size
 
+    def store(self, source: bytes) -> t.Tuple[bytes, int]:
+        digest, size = self.copier.copy(source, "sha256")
+        name = digest.encode()
+        self.copier.place(names.pool_path(name), size)
+        self._placed.add(name)
+        return name, size
+
     @property
     def pending(self) -> bool:
         return bool(self.copier.pending)
@@ -260,6 +270,9 @@ class DryShelf:
 
     def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
         return look_at(source).st_size
+
+    def store(self, source: bytes) -> t.Tuple[bytes, int]:
+        return b"0" * 64, look_at(source).st_size
 
     def commit(self) -> Rejected:
         return []

@@ -14,7 +14,7 @@ import tempfile
 import time
 import typing as t
 
-from .copier import GROUP_BYTES, GROUP_FILES, Copier, SourceError, open_blob
+from .copier import GROUP_BYTES, GROUP_FILES, Copier, SourceError, hash_file, open_blob
 from .errors import BlobError
 from .pool import Digest, Rejected, Took, as_error
 from .wire import CALL, ERROR, REPLY, Channel, Message, pack_names, unpack_names
@@ -234,6 +234,10 @@ class RemoteShelf:
         self._placed.add(name)
         self._bytes += size
         return size
+
+    def store(self, source: bytes) -> t.Tuple[bytes, int]:
+        name = hash_file(source, "sha256")[0].encode()
+        return name, self.copy(source, name, "sha256")
 
     @property
     def pending(self) -> bool:

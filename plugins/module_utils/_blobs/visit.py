@@ -201,12 +201,14 @@ class Visitor:
                 continue
             known = set() if self.plan.full else set(scan.old.splitlines())
             asked.extend(key for key in scan.plain if key not in known)
-        lacking = self._lacking(sorted(asked))
+            if scan.named:
+                asked.extend(names.parse(line).sha256 for line in scan.old.splitlines() if b"\t" in line)
+        lacking = self._lacking(sorted(set(asked)))
         for scan in scans:
             if scan.plain:
                 self._plain(scan, lacking)
             if scan.named:
-                self._named(scan)
+                self._named(scan, lacking)
             if scan.same and scan.lines is not None and sorted(scan.lines) != scan.old.splitlines():
                 self.counts["doubted"] += 1
 
@@ -237,11 +239,10 @@ class Visitor:
         self.counts["copied"] += 1
         self.counts["bytes_copied"] += size
 
-    def _named(self, scan: Scan) -> None:
+    def _named(self, scan: Scan, lacking: t.Set[bytes]) -> None:
         """Blobs whose bytes can be others under the same key: the pool keeps them under their SHA-256."""
         lines = t.cast("t.List[bytes]", scan.lines)
         known = {line.split(b"\t")[0]: line for line in scan.old.splitlines()}
-        lacking = self._lacking(sorted({names.parse(line).sha256 for line in known.values()} - {b""}))
         for key in sorted(scan.named):
             try:
                 lines.append(self._named_one(scan.place + b"/" + key, key, known.get(key, b""), lacking))
@@ -261,7 +262,7 @@ class Visitor:
             if not old_enough(info.st_mtime_ns, info.st_ctime_ns):
                 signature = b"-"
             try:
-                sha = self._copy_named(source)
+                sha = self._copy_named(source, names.parse(line).sha256)
             except Changed:
                 continue
             after = look_at(source)
@@ -269,8 +270,12 @@ class Visitor:
                 return b"\t".join((key, sha, signature))
         raise SourceError("it changes while it is read, again and again")
 
-    def _copy_named(self, source: bytes) -> bytes:
-        """Read once to know the name; copy only what the pool has not."""
+    def _copy_named(self, source: bytes, before: bytes) -> bytes:
+        """A blob that nobody knew is copied in one read. One that looks changed is read first: it may be a touch."""
+        if not before:
+            sha, size = self.shelf.store(source)
+            self._count(size)
+            return sha
         digest, size = hash_file(source, "sha256")
         sha = digest.encode()
         self.counts["bytes_read"] += size

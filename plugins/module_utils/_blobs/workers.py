@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import marshal
 import os
 import selectors
@@ -24,6 +25,8 @@ from .errors import BlobError
 
 _SIZE = struct.Struct("<I")
 _FLUSH = None
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 Task = t.Any
 Result = t.Any
@@ -97,10 +100,14 @@ class Workers:
     def _fork(self, number: int, make: t.Callable[[int], Handler]) -> None:
         task_end, task_feed = os.pipe()
         result_end, result_feed = os.pipe()
+        parent = os.getpid()
         pid = os.fork()
         if not pid:
             try:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
+                _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+                if os.getppid() != parent:
+                    return
                 for descriptor in (task_feed, result_end, *self._tasks, *self._tasks.values()):
                     os.close(descriptor)
                 _work(task_end, result_feed, make, number)
