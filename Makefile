@@ -65,6 +65,7 @@ demo: prepare-demo
 
 bench-dump: prepare
 	@$(VENV)/bin/python tests/bench/bench_dump.py
+	@$(VENV)/bin/python tests/bench/bench_playbook.py
 
 bench-blobs: prepare
 	@$(VENV)/bin/python tests/bench/bench_blobs.py
