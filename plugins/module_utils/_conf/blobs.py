@@ -45,6 +45,8 @@ def blobs(configuration: Configuration) -> list[dict[str, t.Any]]:
 
 def _store(configuration: Configuration, provider: str, folder: str) -> dict[str, t.Any]:
     name = configuration.used(CLASS, "org.nuxeo.ecm.core.blob.binary.DefaultBinaryManager")
+    if not configuration.line.modern and provider == "default" and _takes_gridfs(configuration):
+        name = "GridFSBinaryManager"  # up to 10.10 the template contributes the class itself
     kind = next((kind for part, kind in _KINDS if part in name.rsplit(".", 1)[-1]), "other")
     if kind not in ("file", "encrypted"):
         return {"provider": provider, "path": None, "kind": kind, "digest": "MD5", "depth": None}
@@ -54,13 +56,17 @@ def _store(configuration: Configuration, provider: str, folder: str) -> dict[str
     return {"provider": provider, "path": folder, "kind": kind, "digest": digest, "depth": depth}
 
 
+def _takes_gridfs(configuration: Configuration) -> bool:
+    return any(folder.rsplit("/", 1)[-1] == "gridfsbinaries" for folder in configuration.template_folders)
+
+
 def _default_path(configuration: Configuration) -> str:
     return _absolute(configuration, configuration.used(STORE) or "binaries")
 
 
 def _absolute(configuration: Configuration, folder: str) -> str:
     folder = folder.strip()
-    if not folder.startswith("/") and configuration.line.name not in ("2023", "2025"):
+    if not folder.startswith("/") and configuration.line.name in ("8.10", "9.10"):
         before_5_4 = java_path(f"{configuration.home}/nxserver/{folder}")
         if os.path.exists(before_5_4):
             return before_5_4

@@ -69,12 +69,27 @@ def _scramble(half: int, key: int) -> int:
     return _pick(out, 32, _PERMUTATION)
 
 
-def _decrypt_block(keys: list[int], block: bytes) -> bytes:
+def _crypt_block(keys: list[int], block: bytes) -> bytes:
+    """Encrypts with the round keys in their order, decrypts with them reversed."""
     value = _pick(int.from_bytes(block, "big"), 64, _INITIAL)
     left, right = value >> 32, value & 0xFFFFFFFF
-    for key in reversed(keys):
+    for key in keys:
         left, right = right, left ^ _scramble(right, key)
     return _pick(right << 32 | left, 64, _FINAL).to_bytes(BLOCK, "big")
+
+
+def decrypt_cbc3(key: bytes, vector: bytes, data: bytes) -> bytes:
+    """Three keys (decrypt, encrypt, decrypt), CBC, PKCS#5; ValueError when data or padding have not the right form."""
+    if len(key) != 3 * BLOCK or not data or len(data) % BLOCK:
+        raise ValueError("not Triple DES")
+    first, second, third = (_round_keys(key[start : start + BLOCK]) for start in (0, BLOCK, 2 * BLOCK))
+    clear = b""
+    for start in range(0, len(data), BLOCK):
+        block = data[start : start + BLOCK]
+        middle = _crypt_block(second, _crypt_block(third[::-1], block))
+        clear += bytes(a ^ b for a, b in zip(_crypt_block(first[::-1], middle), vector))
+        vector = block
+    return unpad(clear, BLOCK)
 
 
 def decrypt_ecb(key: bytes, data: bytes) -> bytes:
@@ -85,6 +100,6 @@ def decrypt_ecb(key: bytes, data: bytes) -> bytes:
         return b""
     if len(data) % BLOCK:
         raise ValueError("not a whole number of blocks")
-    keys = _round_keys(key)
-    clear = b"".join(_decrypt_block(keys, data[start : start + BLOCK]) for start in range(0, len(data), BLOCK))
+    keys = _round_keys(key)[::-1]
+    clear = b"".join(_crypt_block(keys, data[start : start + BLOCK]) for start in range(0, len(data), BLOCK))
     return unpad(clear, BLOCK)

@@ -9,10 +9,13 @@ import base64
 import hashlib
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf import aes, des
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.crypto import Crypto, decode_base64, is_encrypted
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.keystore import keys_of
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 
 LEGACY = ["-provider", "legacy", "-provider", "default"]
 
@@ -65,6 +68,54 @@ def test_what_is_none_stays(value: str) -> None:
 def test_another_key_leaves_the_value() -> None:
     value = encrypted("s3cret", "a text that is longer than one block")
     assert Crypto(b"other").decrypt(value, True) == value
+
+
+@pytest.fixture(scope="module")
+def keystore(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made by keytool: two secret keys, and a private key with its certificate between them."""
+    path = tmp_path_factory.mktemp("keys") / "crypt.jceks"
+    common = ["-storetype", "JCEKS", "-keystore", str(path), "-storepass", "store pass", "-keypass", "statuskey"]
+    for words in (
+        ["-genseckey", "-alias", "nuxeoAES", "-keyalg", "AES", "-keysize", "128"],
+        ["-genkeypair", "-alias", "pair", "-keyalg", "RSA", "-keysize", "1024", "-dname", "CN=x"],
+        ["-genseckey", "-alias", "nuxeoDES", "-keyalg", "DES", "-keysize", "56"],
+    ):
+        subprocess.run(["keytool", *words, *common], check=True, capture_output=True)
+    return path
+
+
+def test_keystore(keystore: Path, tmp_path: Path) -> None:
+    keys = keys_of(str(keystore), "store pass", "nuxeo", "statuskey")
+    assert {name: len(key) for name, key in keys.items()} == {"AES": 16, "DES": 8}
+    value = "{$$" + base64.b64encode(openssl("aes-128-ecb", keys["AES"], b"clear")).decode() + "}"
+    conf = tmp_path / "home/bin/nuxeo.conf"
+    for path, text in (
+        (conf, f"server.status.key=statuskey\nserver.crypt.keyalias=nuxeo\nserver.crypt.keystore.path={keystore}\n"),
+        (tmp_path / "home/templates/nuxeo.defaults", "nuxeo.data.dir=nxserver/data\n"),
+    ):
+        path.parent.mkdir(parents=True)
+        coded = base64.b64encode(b"store pass").decode()
+        path.write_text(f"{text}server.crypt.keystore.pass={coded}\na={value}\n", encoding="utf-8")
+    for version in ("8.10", "10.10", "2023"):
+        assert resolve(str(conf), str(tmp_path / "home"), {}, version).get("a") == "clear"
+
+
+@pytest.mark.parametrize(
+    ("store", "alias", "key"),
+    [("wrong", "nuxeo", "statuskey"), ("store pass", "x", "statuskey"), ("store pass", "nuxeo", "x")],
+)
+def test_keystore_that_cannot_be_read(keystore: Path, store: str, alias: str, key: str) -> None:
+    assert keys_of(str(keystore), store, alias, key) == {}
+    assert keys_of(str(keystore) + ".none", store, alias, key) == {}
+
+
+def test_keystore_that_is_damaged(keystore: Path, tmp_path: Path) -> None:
+    content = keystore.read_bytes()[:-20]
+    for end in range(0, len(content), 7):
+        part = content[:end]
+        digest = hashlib.sha1("p".encode("utf-16-be") + b"Mighty Aphrodite" + part).digest()
+        (tmp_path / "damaged").write_bytes(part + digest)
+        assert keys_of(str(tmp_path / "damaged"), "p", "nuxeo", "statuskey") == {}
 
 
 def test_base64_is_read_as_loosely_as_the_launcher_does() -> None:
