@@ -212,10 +212,12 @@ class Restore:
         if self.request.ignore_index_settings:
             body["ignore_index_settings"] = self.request.ignore_index_settings
         target = path("_snapshot", self.request.repository, self.request.name, "_restore")
+        unanswered = False
         while True:
             try:
                 answer = self.client.call("POST", target, body)
             except Lost as lost:
+                unanswered = True
                 if indices.behind(self.client, item.index):
                     return
                 if self.deadline.expired:
@@ -226,7 +228,7 @@ class Restore:
                 return
             if answer.ok:
                 raise SearchError(self.what, f"the engine restored nothing of '{item.source}'", "Check the names")
-            if indices.behind(self.client, item.index):  # a call before this one, whose answer was lost
+            if unanswered and indices.behind(self.client, item.index):  # the call before this one has made it
                 return
             raise refused(self.what, answer.status, answer.body, "The names asked for were not touched")
 
