@@ -73,6 +73,7 @@ options:
     description:
       - A file with the keys that the database refers to, one to a line, sorted by bytes.
       - The module fails and names those that are neither in the store nor in the pool.
+      - With O(src_layout=pool) it names those that O(keys) does not hold, and fails before it changes anything.
     type: path
   full:
     description: List every folder of store and pool, whatever the state says.

@@ -117,7 +117,8 @@ def make_store(root: Path, count: int, size: int, seed: int) -> None:
     """A store as Nuxeo lays it out: MD5, two levels, so 65,536 folders."""
     chance = random.Random(seed)
     data = root / "data"
-    for number in range(65536):
+    data.mkdir(parents=True)
+    for number in range(65536 if COUNT >= 65536 else 0):
         os.makedirs(data / f"{number >> 8:02x}" / f"{number & 255:02x}", exist_ok=True)
     (root / "config.xml").write_text("<binary-store>\n  <digest>MD5</digest>\n  <depth>2</depth>\n</binary-store>\n")
     add(root, count, size, chance)
@@ -127,6 +128,8 @@ def add(root: Path, count: int, size: int, chance: random.Random) -> None:
     for _ in range(count):
         content = chance.randbytes(chance.randint(size // 2, size * 3 // 2) if size > 64 else 12)
         key = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if COUNT < 65536:  # a trial
+            os.makedirs(f"{root}/data/{key[:2]}/{key[2:4]}", exist_ok=True)
         target = os.open(f"{root}/data/{key[:2]}/{key[2:4]}/{key}", os.O_WRONLY | os.O_CREAT, 0o644)
         os.write(target, content)
         os.close(target)

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 import os
 import shutil
+import tempfile
 import typing as t
 
 from .._io import write_atomic
 from .._progress import Progress
-from . import disk, keylist, names
+from . import disk, keylist, names, proof
 from .copier import Copier, SourceError, Vanished, hash_file, writing_failed
-from .errors import BlobError, Problems, os_reason
+from .errors import SHOWN, BlobError, Problems, os_reason
 from .lock import Lock
 from .options import Options, Report
 from .places import source_maker
@@ -147,8 +149,7 @@ class Delivery:
 
     def run(self) -> Report:
         """Prove the list, then bring what is missing or wrong."""
-        for _line in keylist.read_lines(t.cast(str, self.options.keys)):
-            self.report.keys += 1
+        self._prove_list()
         if self.options.check:
             self._deliver(self._store(), b"", 0o700)
             return self._proven()
@@ -167,6 +168,27 @@ class Delivery:
         except OSError as error:
             raise writing_failed(os.fsencode(root), error) from error
         return self._proven()
+
+    def _prove_list(self) -> None:
+        """The list is that which was recorded, and names all that the database refers to: before the first change."""
+        with tempfile.TemporaryFile(buffering=1 << 20) as stream:
+            for line in keylist.read_lines(t.cast(str, self.options.keys)):
+                stream.write(line + b"\n")
+                self.report.keys += 1
+            if not self.options.required:
+                return
+            stream.flush()
+            text = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if self.report.keys else b""
+            gone = proof.missing(text, self.options)
+        self.report.missing = [names.shown(key) for key in gone[:SHOWN]]
+        self.report.missing_count = len(gone)
+        if gone:
+            raise BlobError(
+                f"Proof of key list '{self.options.keys}'",
+                f"the database refers to {len(gone)} blobs that it does not name: {', '.join(self.report.missing)}",
+                "Take another set",
+                self.report.result(),
+            )
 
     def _make_folders(self, root: str) -> int:
         """The store's folders and its config.xml, with owner and mode of the nearest folder that exists."""

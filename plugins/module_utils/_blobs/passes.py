@@ -187,7 +187,7 @@ class Pass:
 
     def _require(self, listing: proof.Listing) -> None:
         """Look again for what the database refers to and the listing lacks: in the pool, then in the store itself."""
-        wanted = proof.missing(listing, self.options)
+        wanted = proof.missing(listing.text, self.options, listing.folder)
         content_named = self.options.kind != "digest"
         known = proof.pool_lines(wanted, self.state, content_named)
         lacking = self.home.lacking([name for _line, name in known])

@@ -122,9 +122,9 @@ def _wanted(options: Options) -> t.Iterator[bytes]:
         raise BlobError(f"Reading of the keys that the database refers to in '{path}'", why, "Dump it again") from error
 
 
-def missing(listing: Listing, options: Options) -> t.List[bytes]:
-    """The keys that the database refers to and the listing does not hold, sorted."""
-    with tempfile.TemporaryFile(dir=listing.folder, buffering=1 << 20) as stream:
+def missing(text: Buffer, options: Options, folder: t.Optional[str] = None) -> t.List[bytes]:
+    """The keys that the database refers to and a list does not hold, sorted."""
+    with tempfile.TemporaryFile(dir=folder, buffering=1 << 20) as stream:
         last = b""
         late = set()
         for key in _wanted(options):
@@ -137,8 +137,8 @@ def missing(listing: Listing, options: Options) -> t.List[bytes]:
         absent = late
         if stream.tell():
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
-                absent = late | set(keylist.difference(_keys_only(listing.text), wanted)[0])
-    return sorted(key for key in absent if not _holds(listing.text, key))
+                absent = late | set(keylist.difference(_keys_only(text), wanted)[0])
+    return sorted(key for key in absent if not _holds(text, key))
 
 
 def _keys_only(text: Buffer) -> Buffer:

@@ -83,6 +83,18 @@ def test_a_list_that_was_changed_is_no_list(lab: t.Any, tmp_path: Path) -> None:
     assert lab.verify(keys=lab.prefix("a")).rc == 0, "the same list again heals the base"
 
 
+def test_a_set_that_lacks_what_the_database_refers_to_is_not_restored(lab: t.Any, tmp_path: Path) -> None:
+    keys = sorted(set(lab.make(20)))
+    lab.backup("a")
+    required = tmp_path / "blob-keys.txt"
+    required.write_text("".join(f"{key}\n" for key in keys))
+    assert lab.restore("a", tmp_path / "good", required=str(required)).rc == 0
+    required.write_text("".join(f"{key}\n" for key in sorted([*keys, "f" * 32])))
+    done = lab.restore("a", tmp_path / "back", required=str(required))
+    assert (done.rc != 0, done.result["missing"]) == (True, ["f" * 32]), done.output
+    assert not list((tmp_path / "back").iterdir())
+
+
 def test_a_blob_that_is_rotten_in_the_pool_is_not_restored(lab: t.Any, tmp_path: Path) -> None:
     keys = sorted(set(lab.make(20)))
     lab.backup("a")
