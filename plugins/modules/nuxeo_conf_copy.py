@@ -108,14 +108,15 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.copy import Restorer, save
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import locate
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.parts import parts
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import environment_option, resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
 def _save(module: AnsibleModule) -> dict[str, t.Any]:
     given = module.params
-    environment = environment_option(given["nuxeo_environment"])
+    environment = taken_environment(module, "nuxeo_environment")
     configuration = resolve(given["nuxeo_conf"], given["nuxeo_home"], environment, given["nuxeo_version"])
     if module.check_mode:
         found, files, size = parts(configuration), 0, 0
@@ -157,6 +158,7 @@ def main() -> None:
         },
         required_one_of=[("dest", "src")],
         mutually_exclusive=[("dest", "src")],
+        no_log=True,  # an environment may hold secrets, see taken_environment
         supports_check_mode=True,
     )
     with fail_json_on_error(module):

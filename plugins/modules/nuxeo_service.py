@@ -114,7 +114,8 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import environment_option, resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -126,11 +127,12 @@ def main() -> None:
             "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
             "conf": {"type": "path"},
             "home": {"type": "path"},
-            "environment": {"type": "dict", "no_log": True},
+            "environment": {"type": "dict"},
             "version": {"type": "str"},
             "url": {"type": "str"},
             "timeout": {"type": "int", "default": 600},
         },
+        no_log=True,  # an environment may hold secrets, see taken_environment
         supports_check_mode=True,
     )
 
@@ -143,7 +145,7 @@ def main() -> None:
 
     given = module.params
     stopping = given["state"] == "stopped"
-    environment = environment_option(given["environment"])
+    environment = taken_environment(module, "environment")
     begun = time.monotonic()
     with fail_json_on_error(module):
         configuration = resolve(given["conf"], given["home"], environment, given["version"], ignore_guard=stopping)

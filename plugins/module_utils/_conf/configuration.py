@@ -96,9 +96,11 @@ class Configuration:
         if not opened and not _is_secret_free_text(name):
             opened = re.findall(r"\$\{[^}]*\}?", value)
         if opened:
+            # its name only: what else is there may be a secret
+            reference = re.sub(r"^\$\{#?([\w.\-]*(?:\?\?)?(?::\w+)?).*$", r"${\1}", opened[0], flags=re.DOTALL)
             raise ConfError(
                 f"Reading of {self.origin(name)}",
-                f"the reference {opened[0]} stays open",
+                f"the reference {reference} stays open",
                 "Set the property or the variable that it names in nuxeo.conf or in the environment of Nuxeo",
             )
         return value

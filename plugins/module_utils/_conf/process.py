@@ -59,6 +59,8 @@ def _read(path: str) -> bytes:
 
 def _server(proc: str, pid: int) -> Running | None:
     arguments = [os.fsdecode(part) for part in _read(f"{proc}/{pid}/cmdline").split(b"\0")]
+    if BOOTSTRAP not in arguments:  # a process that gives itself a title has it all in one argument
+        arguments = [arguments[0].split(" ")[0], *" ".join(arguments).split()]
     if BOOTSTRAP not in arguments or os.path.basename(arguments[0]) in ("sh", "bash", "dash"):
         return None
     before = arguments[: arguments.index(BOOTSTRAP)]

@@ -63,14 +63,3 @@ def read_version(home: str) -> str:
             f"Reading of Nuxeo's version from '{file}'", f"it has no {VERSION}", "Give it as option 'version'"
         )
     return found.text
-
-
-def environment_option(value: t.Mapping[str, t.Any] | None) -> dict[str, str] | None:
-    """The environment as it is given to a module: YAML's booleans and numbers are meant as they are written."""
-    if value is None:
-        return None
-    return {
-        str(name): str(text).lower() if isinstance(text, bool) else str(text)
-        for name, text in value.items()
-        if text is not None
-    }

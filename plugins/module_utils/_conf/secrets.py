@@ -44,6 +44,11 @@ def mask(value: str) -> str:
     return _PARAMETER.sub(rf"\g<1>\g<2>{MASK}", value)
 
 
+def is_secret_variable(name: str) -> bool:
+    """Whether a variable of the environment is a secret, by its name."""
+    return bool(_VARIABLE.search(name))
+
+
 def takes_secret_variable(text: str) -> bool:
     """Whether a value takes in a variable of the environment that is a secret by its name."""
-    return any(_VARIABLE.search(name) for name in _VARIABLES.findall(text))
+    return any(is_secret_variable(name) for name in _VARIABLES.findall(text))

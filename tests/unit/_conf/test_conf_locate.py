@@ -15,8 +15,8 @@ import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import Place, locate
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import environment_option
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, running
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import environment_option
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.unit import units, words
 
 Start = t.Callable[..., int]

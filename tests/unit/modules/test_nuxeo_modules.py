@@ -72,7 +72,8 @@ def home(tmp_path: Path) -> Path:
 
 def test_facts(call: Call, home: Path) -> None:
     before = tree(home)
-    options = {"path": str(home / "bin/nuxeo.conf"), "home": str(home), "environment": {"A": True}}
+    environment = {"A": True, "X_PASSWORD": "canary3"}
+    options = {"path": str(home / "bin/nuxeo.conf"), "home": str(home), "environment": environment}
     found = call("nuxeo_conf_facts", **options, properties=["a", "*password*"])
     assert set(found) == {"ansible_facts", "changed", "invocation", "output"}
     assert set(found["ansible_facts"]) == {"nuxeo"}
@@ -212,8 +213,9 @@ def test_service(call: Call, instance: Instance) -> None:
     options = {"conf": str(instance.conf), "home": str(instance.home), "timeout": 60}
     predicted = call("nuxeo_service", check=True, state="started", **options)
     assert (predicted["changed"], predicted["running_before"], predicted["pid"]) == (True, False, None)
-    started = call("nuxeo_service", state="started", environment={"MINE": "canary"}, **options)
+    started = call("nuxeo_service", state="started", environment={"MINE": "canary", "MY_TOKEN": "hidden1"}, **options)
     assert started["changed"] and not started["running_before"]
+    assert "hidden1" not in started["output"]
     assert alive(started["pid"])
     assert b"MINE=canary" in Path(f"/proc/{started['pid']}/environ").read_bytes()
     again = call("nuxeo_service", state="started", **options)
