@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import dataclasses
 import hashlib
 import json
@@ -201,6 +202,11 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def _end_with_parent() -> None:
+    """In the child: SIGTERM when the process that started it is gone, however it went."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def make_certificates(folder: pathlib.Path) -> None:
@@ -451,6 +457,7 @@ class Server:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509  a run of the tests that is killed leaves no server
                     **identity,
                 )
             )
