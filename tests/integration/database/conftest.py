@@ -90,14 +90,14 @@ class Started:
         return descendants(self.process.pid)
 
     def child(self, word: str, timeout: float = 20) -> int:
-        """The process id of the descendant whose program has that name, as soon as it is there."""
+        """The process id of the descendant with that in its command line, as soon as it is there."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             for pid, line in self.children().items():
-                if line.split("\0")[0].endswith(word):
+                if word in line:
                     return pid
             time.sleep(0.02)
-        raise AssertionError(f"no {word} was started: {self.process.communicate()}")
+        raise AssertionError(f"nothing with {word} was started: {self.process.communicate()}")
 
 
 def descendants(pid: int) -> dict[int, str]:

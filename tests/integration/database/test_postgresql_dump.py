@@ -363,7 +363,7 @@ def waits(server: t.Any) -> None:
 def test_killed_pg_dump(database: t.Any, start_module: t.Any, tmp_path: Path) -> None:
     with Held(database):
         module = start_module("postgresql_dump", dest=tmp_path / "out", **login(database))
-        pid = module.child("/pg_dump")
+        pid = module.child("/pg_dump\0--dbname=")
         waits(database.server)
         os.kill(pid, signal.SIGKILL)
         result = module.wait()
@@ -374,7 +374,7 @@ def test_killed_pg_dump(database: t.Any, start_module: t.Any, tmp_path: Path) ->
 def test_lost_session_ends_pg_dump(database: t.Any, start_module: t.Any, tmp_path: Path) -> None:
     with Held(database):
         module = start_module("postgresql_dump", dest=tmp_path / "out", **login(database))
-        pid = module.child("/pg_dump")
+        pid = module.child("/pg_dump\0--dbname=")
         waits(database.server)
         database.server.psql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nuxeo.platform'"
@@ -396,7 +396,7 @@ def test_limits_of_the_role_do_not_end_the_dump(database: t.Any, start_module: t
         for limit in ("idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"):
             database.server.psql(f"ALTER ROLE {database.user} SET {limit} = '300ms'")
         module = start_module("postgresql_dump", dest=tmp_path / "out", **login(database))
-        module.child("/pg_dump")
+        module.child("/pg_dump\0--dbname=")
         waits(database.server)
         time.sleep(1.5)
         held.connection.rollback()
@@ -407,7 +407,7 @@ def test_limits_of_the_role_do_not_end_the_dump(database: t.Any, start_module: t
 def test_password_is_nowhere_to_be_seen(database: t.Any, start_module: t.Any, tmp_path: Path) -> None:
     with Held(database) as held:
         module = start_module("postgresql_dump", dest=tmp_path / "out", progress=tmp_path / "beat", **login(database))
-        pid = module.child("/pg_dump")
+        pid = module.child("/pg_dump\0--dbname=")
         waits(database.server)
         seen = b"".join(
             Path(f"/proc/{one}/{what}").read_bytes()
@@ -431,7 +431,7 @@ def test_killed_module_leaves_no_pg_dump_and_no_hand_work(
 ) -> None:
     with Held(database):
         module = start_module("postgresql_dump", dest=tmp_path / "out", **login(database))
-        pid = module.child("/pg_dump")
+        pid = module.child("/pg_dump\0--dbname=")
         waits(database.server)
         module.process.kill()
         module.process.communicate()

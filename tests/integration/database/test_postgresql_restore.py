@@ -348,10 +348,8 @@ def test_killed_restore_leaves_no_hand_work(
     )
     as_owner(target, "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('precious')")
     module = start_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
-    pid = module.child("/pg_restore")
-    while len(databases(target)) == 1:
-        time.sleep(0.02)
-    time.sleep(0.3)
+    pid = module.child("\0--no-owner")
+    time.sleep(0.2)
     module.process.kill()
     module.process.communicate()
     until = time.monotonic() + 10
