@@ -37,6 +37,8 @@ AGAIN = frozenset(
         "_ALL_BROKERS_DOWN",
         "_DESTROY_BROKER",
         "UNKNOWN_TOPIC_OR_PART",
+        "UNKNOWN_LEADER_EPOCH",
+        "FENCED_LEADER_EPOCH",
     ]
 )
 """Errors that pass by themselves; a topic just made is not known to all brokers at once."""
@@ -137,7 +139,7 @@ class Cluster:
             except (self.kafka.KafkaException, TimeoutError, concurrent.futures.TimeoutError) as error:
                 if code(error) not in AGAIN or time.monotonic() + pause >= end:
                     raise self.error(what, error) from error
-                if code(error) in SILENCE:
+                if code(error) in SILENCE or code(error).endswith("_EPOCH"):
                     self._admin.poll(0)
                     self._admin = self._connect()
             time.sleep(pause)

@@ -35,6 +35,8 @@ IGNORED = frozenset(
         "NOT_LEADER_FOR_PARTITION",
         "LEADER_NOT_AVAILABLE",
         "REQUEST_TIMED_OUT",
+        "UNKNOWN_LEADER_EPOCH",
+        "FENCED_LEADER_EPOCH",
     ]
 )
 """Told by the client while it goes on trying by itself; no group is used, so none is needed. Bounded by the stall

@@ -69,7 +69,7 @@ def again(copying, mark):
 
 
 def test_killed_at_twenty_points_it_ends_equal_to_a_clean_run(copying):
-    fill(copying)
+    fill(copying, count=60_000)
     copying.backup()
     clean = again(copying, "clean")
     clean.restore()
@@ -106,7 +106,7 @@ def test_killed_at_twenty_points_it_ends_equal_to_a_clean_run(copying):
                     verify=False,
                 ),
             )["records"]
-            == 120_000
+            == 60_000
         )
         compared = digests(again(one, "x").report)
         assert {number: value for (_t, number), value in compared.items()} == {n: v for (_t, n), v in truth.items()}
@@ -177,13 +177,13 @@ def relayed(tmp_path_factory):
 def test_connections_that_are_reset_again_and_again(relayed, tmp_path):
     kafka, relay = relayed
     copying = Copying(Site(f"127.0.0.1:{relay.port}"), tmp_path)
-    fill(copying)
+    fill(copying, count=60_000)
     copying.backup()
     process = start_module("kafka_topic_replicate", copying.options())
-    while process.poll() is None and relay.resets < 12:
+    while process.poll() is None and relay.resets < 8:
         time.sleep(0.4)
         relay.reset()
-    assert end_module(process)["records"] == 120_000
+    assert end_module(process)["records"] == 60_000
     for number in range(4):
         assert copying.site.rows(copying.copied("work-a"), number) == copying.site.rows(copying.name("work-a"), number)
 
@@ -212,7 +212,7 @@ def test_a_broker_that_falls_silent_in_the_middle(relayed, tmp_path):
 def test_the_leader_is_killed(tmp_path):
     with Kafka(VERSION, str(tmp_path / "kafka"), brokers=3, settings={"default.replication.factor": 3}) as kafka:
         copying = Cluster3(Site(kafka.bootstrap), tmp_path)
-        fill(copying, partitions=6)
+        fill(copying, partitions=6, count=30_000)
         copying.backup()
         process = start_module("kafka_topic_replicate", copying.options(stall_timeout=120, timeout=60))
         stop = Stop(copying, "topics")
@@ -223,7 +223,7 @@ def test_the_leader_is_killed(tmp_path):
         os.kill(kafka.processes[2].pid, signal.SIGKILL)
         kafka.processes[2].wait()
         result = end_module(process)
-        assert result["records"] == 120_000
+        assert result["records"] == 30_000
         assert positions(copying)[0]
         for number in range(6):
             new = copying.site.rows(copying.copied("work-a"), number)

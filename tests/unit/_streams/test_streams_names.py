@@ -12,10 +12,15 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._streams.names impo
 from hypothesis import given
 from hypothesis import strategies as st
 
-LTS_2021 = ["audit-audit", "bulk-command", "bulk-status", "bulk-done", "bulk-csvExport", "bulk-setProperties",
-"bulk-automation", "work-default", "work-dlq", "work-fulltextUpdater", "pubsub-pubsub", "source-blob", "source-document", "retention-retentionExpired", "input-null", "internal-metrics", "internal-processors"] LTS_2025 = [*LTS_2021, "source-indexing", "bulk-domainEventProducer"]
-LTS_10 = ["audit", "command", "default", "fulltextUpdater", "elasticSearchIndexing", "bulk-command", "bulk-status",
-"bulk-done", "bulk-csvExport"] LTS_9 = ["audit", "default", "fulltextUpdater", "renditionBuilder", "pubsub"]
+LTS_2021 = [
+    *(f"bulk-{rest}" for rest in ("automation", "command", "csvExport", "done", "setProperties", "status")),
+    *(f"work-{rest}" for rest in ("default", "dlq", "fulltextUpdater")),
+    *("audit-audit", "input-null", "internal-metrics", "internal-processors", "pubsub-pubsub"),
+    *("retention-retentionExpired", "source-blob", "source-document"),
+]
+LTS_2025 = [*LTS_2021, "source-indexing", "bulk-domainEventProducer"]
+LTS_10 = ["audit", "default", "fulltextUpdater", "elasticSearchIndexing", "bulk-command", "bulk-status", "bulk-done"]
+LTS_9 = ["audit", "default", "fulltextUpdater", "renditionBuilder", "pubsub"]
 
 
 def names(prefix, rests):
