@@ -140,7 +140,10 @@ def main() -> None:
         if environment is not None:  # never as arguments of env: they are seen by everybody
             os.environ.clear()
             os.environ.update(environment)
-        rc, out, err = module.run_command(argv)
+        try:
+            rc, out, err = module.run_command(argv, handle_exceptions=False)
+        except OSError as error:
+            return 127, "", f"{argv[0]}: {error.strerror}"
         return int(rc), str(out), str(err)
 
     given = module.params

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting and stopping by a systemd unit, with a stand-in for systemctl: what is asked of it and what is believed."""
+
+from __future__ import annotations
+
+import http.server
+import subprocess
+import sys
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Says ``false`` twice, then ``true``."""
+
+    asked: t.ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"true\n" if len(self.asked) > 2 else b"false\n")
+
+    def log_message(self, *_arguments: t.Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def port() -> t.Iterator[int]:
+    Answers.asked.clear()
+    server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield int(server.server_address[1])
+    server.shutdown()
+    server.server_close()
+
+
+class Systemctl:
+    """Starts a process that looks like a server, and stops it, or only says so."""
+
+    def __init__(self, conf: Path, honest: bool = True) -> None:
+        self.conf = conf
+        self.honest = honest
+        self.calls: list[list[str]] = []
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        assert environment is None  # a unit brings its own
+        self.calls.append(argv)
+        if argv[1] == "start" and self.honest:
+            words = [sys.executable, "-c", "input()", f"-Dnuxeo.conf={self.conf}", BOOTSTRAP, "start"]
+            self.child = subprocess.Popen(words, stdin=subprocess.PIPE)
+        elif argv[1] == "stop" and self.honest and self.child:
+            self.child.kill()
+            self.child.wait()
+        return 0, "", ""
+
+
+@pytest.fixture
+def conf(tmp_path: Path, port: int) -> Path:
+    path = tmp_path / "home/bin/nuxeo.conf"
+    lines = f"nuxeo.server.http.port={port}\norg.nuxeo.ecm.contextPath=/docs\nnuxeo.bind.address=0.0.0.0\n"
+    for file, text in ((path, lines), (tmp_path / "home/templates/nuxeo.defaults", "nuxeo.data.dir=nxserver/data\n")):
+        file.parent.mkdir(parents=True)
+        file.write_text(text, encoding="utf-8")
+    return path
+
+
+def service(conf: Path, run: Systemctl, timeout: float) -> Service:
+    return Service("nuxeo.service", resolve(str(conf), str(conf.parent.parent), {}, "2023"), run, timeout)
+
+
+def test_unit(conf: Path) -> None:
+    systemctl = Systemctl(conf)
+    one = service(conf, systemctl, 30)
+    started = one.start()
+    assert systemctl.child and started.pid == systemctl.child.pid
+    assert set(Answers.asked) == {"/docs/runningstatus?info=started"}
+    assert len(Answers.asked) == 3
+    one.stop()
+    assert one.servers() == []
+    assert systemctl.calls == [
+        ["systemctl", "start", "--", "nuxeo.service"],
+        ["systemctl", "stop", "--", "nuxeo.service"],
+    ]
+
+
+def test_a_unit_that_only_says_so(conf: Path) -> None:
+    with pytest.raises(ConfError, match="after 1 s no process has its nuxeo.conf in the command line"):
+        service(conf, Systemctl(conf, honest=False), 1).start()
+
+
+def test_a_unit_that_stops_another_process(conf: Path) -> None:
+    honest = Systemctl(conf)
+    service(conf, honest, 30).start()
+    try:
+        with pytest.raises(ConfError, match=rf"after 1 s process {honest.child.pid} still runs"):  # type: ignore[union-attr]
+            service(conf, Systemctl(conf, honest=False), 1).stop()
+    finally:
+        service(conf, honest, 30).stop()
+
+
+def test_a_server_that_ends_while_it_starts(conf: Path) -> None:
+    class Dying(Systemctl):
+        def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+            answer = super().__call__(argv, environment)
+            child = self.child
+
+            def end() -> None:
+                if child:
+                    child.kill()
+                    child.wait()
+
+            threading.Timer(0.7, end).start()
+            return answer
+
+    with pytest.raises(ConfError, match="its process [0-9]+ has ended"):
+        service(conf, Dying(conf), 30).start()
+
+
+def test_a_server_that_runs_is_not_started_again(conf: Path) -> None:
+    systemctl = Systemctl(conf)
+    one = service(conf, systemctl, 30)
+    one.start()
+    try:
+        one.start()
+        assert len(systemctl.calls) == 1
+    finally:
+        one.stop()
