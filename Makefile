@@ -17,8 +17,13 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PATH := $(PATH):/usr/sbin:/sbin
 unexport MAKEFLAGS MAKELEVEL
 
-# Every worker takes whole groups of tests; one test may take 25 minutes, the run 57.
-PYTEST = timeout --kill-after=30 3420 $(VENV)/bin/python -m pytest --timeout=1500 -n $(JOBS) --dist=loadgroup --no-loadscope-reorder --durations=15
+# Every worker takes whole groups of tests; one test may take 25 minutes, the run 57. The folder of the tests is one that
+# other users may pass through, since some servers of the tests run as nobody. The last line is pytest's summary.
+define pytest
+@tmp=$$(mktemp -d /tmp/nuxeo-platform-tests.XXXXXX) && chmod 755 $$tmp && trap 'rm -rf --one-file-system '$$tmp EXIT && \
+	timeout --kill-after=30 3420 $(VENV)/bin/python -m pytest --basetemp=$$tmp/t --timeout=1500 \
+	-n $(JOBS) --dist=loadgroup --no-loadscope-reorder --durations=15
+endef
 DEMO_PYTHON = $(if $(wildcard $(VENV)/.made-of),$(VENV),.cache/venv-demo)/bin/python
 
 .PHONY: all test test-unit test-integration test-faults test-roles test-meta test-molecule lint demo bench-dump bench-blobs \
@@ -37,28 +42,28 @@ prepare-demo:
 	@$(PREPARE) link
 
 test: prepare
-	@$(PYTEST) tests/meta tests
+	$(pytest) tests/meta tests
 
 test-unit: prepare
-	@$(PYTEST) tests/unit
+	$(pytest) tests/unit
 
 test-integration: prepare
-	@$(PYTEST) tests/integration
+	$(pytest) tests/integration
 
 test-faults: prepare
-	@$(PYTEST) tests/faults
+	$(pytest) tests/faults
 
 test-roles: prepare
-	@$(PYTEST) tests/roles
+	$(pytest) tests/roles
 
 test-meta: prepare
-	@$(PYTEST) tests/meta
+	$(pytest) tests/meta
 
 test-molecule: prepare
-	@$(PYTEST) tests/meta/test_molecule.py
+	$(pytest) tests/meta/test_molecule.py
 
 lint: prepare
-	@$(PYTEST) tests/meta -k "ruff or mypy or lint or changelog"
+	$(pytest) tests/meta -k "ruff or mypy or lint or changelog"
 
 demo: prepare-demo
 	@PYTHONPATH=tests $(DEMO_PYTHON) tests/demo/demo.py

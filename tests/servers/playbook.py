@@ -84,6 +84,8 @@ def environment(home: Path) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": str(link_collection()),
         "ANSIBLE_CONFIG": str(home / "ansible.cfg"),
         "ANSIBLE_HOME": str(home),
+        "ANSIBLE_REMOTE_TEMP": str(home / "tmp"),
+        "ANSIBLE_ASYNC_DIR": str(home / "async"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_HOST_KEY_CHECKING": "False",
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
