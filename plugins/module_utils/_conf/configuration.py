@@ -13,6 +13,15 @@ from .expand import Expander
 from .loaded import Loaded
 from .secrets import MASK, is_secret, mask
 
+TOLD = frozenset(
+    (
+        *("nuxeo.db.host", "nuxeo.db.port", "nuxeo.db.name", "nuxeo.db.user", "nuxeo.db.jdbc.url", "nuxeo.db.type"),
+        *("nuxeo.mongodb.server", "nuxeo.mongodb.dbname", "elasticsearch.addressList", "elasticsearch.indexName"),
+        *("kafka.bootstrap.servers", "kafka.topicPrefix"),
+    )
+)
+"""What the facts tell in any case, even when somebody keeps it encrypted."""
+
 
 class Configuration:
     """The resolved configuration of one instance."""
@@ -62,7 +71,8 @@ class Configuration:
     def is_secret(self, name: str) -> bool:
         """Whether a value is a secret: by its name, for it is kept encrypted, or by a variable that went into it."""
         self.raw(name)
-        return is_secret(name) or name in self._table.encrypted or name in self._loaded.tainted
+        hidden = name in self._table.encrypted and name not in TOLD
+        return is_secret(name) or hidden or name in self._loaded.tainted
 
     def shown(self, name: str) -> str | None:
         """A value as it may be told: None for a secret; what another property would bring into it is masked."""

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -380,6 +382,26 @@ def test_names_that_are_no_secrets(name: str) -> None:
 @pytest.mark.parametrize("text", ["http://h:80/p@q", "a=b", "jdbc:postgresql://h:1/n", "user@host"])
 def test_what_need_not_be_masked(text: str) -> None:
     assert mask(text) == text
+
+
+def test_encrypted_values(read: Facts) -> None:
+    # made by openssl with the key of the secret s3cret: "db.example.com" and "canary"
+    values = {"nuxeo.db.host": "db.example.com", "my.thing": "canary", "nuxeo.db.password": "canary"}
+    lines = "server.status.key=s3cret\nnuxeo.templates=postgresql\n"
+    for name, clear in values.items():
+        command = ["openssl", "enc", "-aes-128-ecb", "-K", hashlib.sha1(b"s3cret").hexdigest()[:32], "-base64", "-A"]
+        coded = subprocess.run(command, input=clear.encode(), capture_output=True, check=True).stdout.decode()
+        lines += f"{name}={{$${coded}}}\n"
+    found = read("2023", lines, "*")
+    assert found["database"]["host"] == found["properties"]["nuxeo.db.host"] == "db.example.com"
+    assert found["properties"]["nuxeo.db.jdbc.url"] == "jdbc:postgresql://db.example.com:5432/nuxeo"
+    assert "my.thing" not in found["properties"]
+    assert "canary" not in json.dumps(found)
+
+
+def test_an_encrypted_value_that_is_used_and_cannot_be_read(read: Facts) -> None:
+    with pytest.raises(ConfError, match="its encrypted value cannot be decrypted"):
+        read("2023", "server.status.key=x\nnuxeo.templates=postgresql\nnuxeo.db.user={$$AAAAAAAAAAAAAAAAAAAAAA==}\n")
 
 
 def test_globs(read: Facts) -> None:
