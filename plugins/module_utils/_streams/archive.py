@@ -18,7 +18,7 @@ import typing as t
 from .._deps import require
 from .._io import fsync_directory, write_json
 from .cluster import Partition
-from .copier import Task
+from .copier import Fields, Task
 from .errors import StreamsError
 from .feed import Piece
 from .records import Headers, Record
@@ -162,17 +162,17 @@ class ArchiveSink:
             self._writers[key] = (self._writer(stream, SCHEMA, codec=self._codec, sync_interval=1 << 18), stream)
         return self._writers[key][0]
 
-    def put(self, task: Task, record: Record, timestamp: int) -> None:
+    def put(self, task: Task, record: Record, timestamp: int, content: Fields) -> None:
         """Append one record."""
         kind, _time = record.timestamp()
-        headers = [{"name": name, "value": content} for name, content in record.headers() or ()]
+        headers = [{"name": name, "value": said} for name, said in content[2] or ()]
         self.open(task.topic, task.partition).write(
             {
                 "offset": record.offset(),
                 "timestamp": timestamp,
                 "timestamp_type": kind,
-                "key": record.key(),
-                "value": record.value(),
+                "key": content[0],
+                "value": content[1],
                 "headers": headers,
             }
         )

@@ -19,11 +19,13 @@ import typing as t
 from .cluster import LOG, RECONNECT, Partition, code, reason
 from .errors import StreamsError, library
 from .feed import Feed, Piece
-from .records import Content, Record, encode
+from .records import Content, Headers, Record, encode
 
 Event = t.Tuple[t.Any, ...]
 Emit = t.Callable[[Event], None]
 NEVER = 1 << 63
+Fields = t.Tuple[t.Optional[bytes], t.Optional[bytes], Headers]
+"""Key, value and headers."""
 
 
 class Mismatch(Exception):
@@ -99,7 +101,7 @@ class Lane:
 class Sink(t.Protocol):
     """Where the wanted records go."""
 
-    def put(self, task: Task, record: Record, timestamp: int) -> None: ...
+    def put(self, task: Task, record: Record, timestamp: int, content: Fields) -> None: ...
     def serve(self) -> None: ...
     def ended(self, task: Task) -> None: ...
     def finish(self) -> None: ...
@@ -108,7 +110,7 @@ class Sink(t.Protocol):
 class Nowhere:
     """Counts only: check mode and verification."""
 
-    def put(self, task: Task, record: Record, timestamp: int) -> None:
+    def put(self, task: Task, record: Record, timestamp: int, content: Fields) -> None:
         """Forget it."""
 
     def serve(self) -> None:
@@ -151,6 +153,7 @@ class KafkaSink:
             logger=LOG,
         )
         self.trouble = ""
+        self.produce = self.producer.produce
 
     def _failure(self, error: t.Any, message: t.Any) -> None:
         if self.failed is None and error is not None:
@@ -159,19 +162,12 @@ class KafkaSink:
     def _trouble(self, error: t.Any) -> None:
         self.trouble = reason(error)
 
-    def put(self, task: Task, record: Record, timestamp: int) -> None:
+    def put(self, task: Task, record: Record, timestamp: int, content: Fields) -> None:
         """Give one record to the producer; waits while its queue is full."""
-        produce = self.producer.produce
+        key, value, headers = content
         while True:
             try:
-                produce(
-                    task.target,
-                    record.value(),
-                    record.key(),
-                    task.partition,
-                    timestamp=timestamp,
-                    headers=record.headers(),
-                )
+                self.produce(task.target, value, key, task.partition, timestamp=timestamp, headers=headers)
                 return
             except BufferError:
                 self.wait(lambda left: left < 100)
@@ -310,7 +306,8 @@ class Copier:
             offset = record.offset()
             if offset >= awaited:
                 awaited = lane.translate(offset, index)
-            raw = encode(timestamp, record.key(), record.value(), record.headers())
+            fields = (record.key(), record.value(), record.headers())
+            raw = encode(timestamp, *fields)
             if index < there:
                 self._compare(lane, index, raw)
                 index += 1
@@ -318,7 +315,7 @@ class Copier:
                 continue
             raws.append(raw)
             size += len(raw) - 20
-            put(task, record, timestamp)
+            put(task, record, timestamp, fields)
             if not raws[1:]:
                 content.seen(offset, timestamp)
             index += 1

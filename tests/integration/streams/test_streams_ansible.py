@@ -11,7 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from servers.kafka.tools import environment
+
+pytestmark = pytest.mark.xdist_group("streams-1")
 
 NOW = int(time.time() * 1000)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from servers.kafka.tools import Failed, Row
 
+pytestmark = pytest.mark.xdist_group("streams-1")
+
 NOW = int(time.time() * 1000)
 
 

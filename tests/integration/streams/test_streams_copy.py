@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from servers.kafka.tools import DAY, Failed, Row
 
+pytestmark = pytest.mark.xdist_group("streams-1")
+
 NOW = int(time.time() * 1000)
 
 

@@ -21,6 +21,8 @@ from servers.kafka.tools import Failed, Site, end_module, module, start_module
 
 from .conftest import VERSION, Copying
 
+pytestmark = pytest.mark.xdist_group("streams-2")
+
 NOW = int(time.time() * 1000)
 
 

@@ -12,6 +12,8 @@ import pytest
 from confluent_kafka import TopicPartition
 from servers.kafka.tools import DAY, Failed, Row
 
+pytestmark = pytest.mark.xdist_group("streams-1")
+
 NOW = int(time.time() * 1000)
 
 
@@ -51,7 +53,7 @@ def test_transactions_and_positions_among_their_marks(copying):
     send_numbers(copying, "work-a", [99])
     told = copying.backup()
     assert told["open_transactions"] == [{"topic": topic, "partition": 0, "stable": 18, "end": 24}]
-    assert "open transaction" in " ".join(told["warnings"])
+    assert "open transaction" in str(told["warnings"])
     held.commit_transaction(30)
     assert copying.restore()["records"] == 10
     assert copying.site.rows(copying.copied("work-a")) == rows([*range(5), *range(10, 15)])

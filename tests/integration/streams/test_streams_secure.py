@@ -24,6 +24,8 @@ from servers.kafka.tools import Failed, Site, module
 
 from .conftest import VERSION, Copying
 
+pytestmark = pytest.mark.xdist_group("streams-2")
+
 NOW = int(time.time() * 1000)
 STORE_PASSWORD = "st0re pa'ss"
 

@@ -68,7 +68,7 @@ class Sink:
     def __init__(self):
         self.kept = []
 
-    def put(self, task, record, timestamp):
+    def put(self, task, record, timestamp, content):
         self.kept.append((record.offset(), timestamp))
 
     def serve(self):
