@@ -13,8 +13,8 @@ options:
   nuxeo_conf:
     description:
       - The C(nuxeo.conf) of the instance, on the node.
-      - Secrets are read from it on the node, through the same rules as M(nuxeo.platform.nuxeo_conf_facts), and leave the
-        module in no way.
+      - Secrets are read from it on the node, through the same rules as M(nuxeo.platform.nuxeo_conf_facts), and leave
+        the module in no way.
     type: path
   nuxeo_home:
     description:

@@ -12,9 +12,9 @@ class ModuleDocFragment:
 options:
   progress:
     description:
-      - A file on the node that is written every few seconds while the module works. JSON with the keys V(phase), V(done),
-        V(total), V(unit) and V(updated) (ISO 8601, UTC).
-      - It is also the heartbeat of the run. When it cannot be written any more the module stops, since another run has taken
-        the place of this one.
+      - A file on the node that is written every few seconds while the module works. JSON with the keys V(phase),
+        V(done), V(total), V(unit) and V(updated) (ISO 8601, UTC).
+      - It is also the heartbeat of the run. When it cannot be written any more the module stops, since another run has
+        taken the place of this one.
     type: path
 """

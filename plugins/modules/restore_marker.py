@@ -84,6 +84,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUX
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2, of_postgresql
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
@@ -108,8 +109,9 @@ def main() -> None:
         },
         required_if=[("state", "begun", ("set", "instance", "run"))],
         supports_check_mode=True,
+        no_log=True,  # an environment may hold secrets
     )
-    p = module.params
+    p = {**module.params, "nuxeo_environment": taken_environment(module, "nuxeo_environment")}
     with fail_json_on_error(module):
         if module.check_mode:
             written = marker.read_marker(p["data_dir"]) or {}
