@@ -165,6 +165,7 @@ class Bench:
             "src": str(self.store),
             "dest": str(instance / "blobs" / "default"),
             "state": str(instance / "state" / "blobs-default"),
+            "full_every": 1000,
         }
         return module("blob_rsync", **{**options, **more})
 
@@ -207,6 +208,10 @@ class Bench:
         for _round in range(ROUNDS):
             for name, job in jobs.items():
                 self.take(name, job().seconds)
+        for _round in range(3):  # as in the night: nothing of the store is in memory
+            for name in ("noop", "noop_find", "noop_rsync"):
+                cold()
+                self.take(f"cold_{name}", jobs[name]().seconds)
 
     def touched(self) -> None:
         say("every blob touched, as by Nuxeo's garbage collection")

@@ -11,13 +11,14 @@ import re
 import typing as t
 
 from .._progress import Progress
-from .deliver import Delivery
 from .errors import BlobError, os_reason
 from .options import RSH, Options
 from .passes import Pass
 from .places import open_home, source_maker
 from .store import read_config, settings
-from .verify import StoreSource, Subject, Verdict, verify
+
+if t.TYPE_CHECKING:
+    from .verify import Verdict
 
 
 def copy(options: Options, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
@@ -30,6 +31,8 @@ def copy(options: Options, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
         )
     if options.src_layout == "store":
         return Pass(options, progress).run().result()
+    from .deliver import Delivery  # noqa: PLC0415 - a pass in which nothing is new is over before that is read
+
     return Delivery(options, progress).run().result()
 
 
@@ -57,6 +60,8 @@ class Question:
 
 def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
     """Read a pool or a store again; raises when a blob is rotten or missing."""
+    from .verify import StoreSource, Subject, verify  # noqa: PLC0415 - as above
+
     told = Progress(progress, "verify", unit="blobs")
     jobs = Options("", "", jobs=question.jobs).workers
     subset = parse_subset(question.subset)

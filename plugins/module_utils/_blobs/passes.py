@@ -165,7 +165,8 @@ class Pass:
             if self.options.required:
                 self._require(listing)
             if not self.options.check:
-                self.home.sync()
+                if self.report.counts.get("copied") or self.report.counts.get("present"):
+                    self.home.sync()  # of this run, or of one that was killed before it came to that
                 self._keep_state(draft, listing.count)
             self._tell()
             if self.options.set_keys and not self.options.check:

@@ -10,7 +10,6 @@ import typing as t
 
 from .errors import BlobError
 from .pool import DryShelf, Home, LocalHome, LocalShelf, LocalSource, Shelf, Source, local_look
-from .remote import Connection, RemoteHome, RemoteLook, RemoteShelf, RemoteSource
 
 
 def split(where: str) -> t.Tuple[str, bytes]:
@@ -26,24 +25,35 @@ def split(where: str) -> t.Tuple[str, bytes]:
 def open_home(where: str, rsh: t.Sequence[str]) -> Home:
     """The pool as a whole."""
     host, path = split(where)
-    return RemoteHome(host, path, rsh) if host else LocalHome(path)
+    if not host:
+        return LocalHome(path)
+    from . import remote  # noqa: PLC0415 - only where it is needed: a pass on one host is over before it is read
+
+    return remote.RemoteHome(host, path, rsh)
 
 
 def shelf_maker(where: str, rsh: t.Sequence[str], dry: bool) -> t.Callable[[int], Shelf]:
     """Makes the part of the pool that the n-th worker uses, in that worker."""
     host, path = split(where)
-    if host and dry:
-        return lambda number: DryShelf(RemoteLook(lambda: Connection(host, path, rsh)))
-    if host:
-        return lambda number: RemoteShelf(lambda: Connection(host, path, rsh), number)
-    if dry:
+    if not host and dry:
         return lambda number: DryShelf(local_look(path))
-    return lambda number: LocalShelf(path, number)
+    if not host:
+        return lambda number: LocalShelf(path, number)
+    from . import remote  # noqa: PLC0415 - only where it is needed: a pass on one host is over before it is read
+
+    def connect() -> remote.Connection:
+        return remote.Connection(host, path, rsh)
+
+    if dry:
+        return lambda number: DryShelf(remote.RemoteLook(connect))
+    return lambda number: remote.RemoteShelf(connect, number)
 
 
 def source_maker(where: str, rsh: t.Sequence[str]) -> t.Callable[[], Source]:
     """Makes what a worker reads from, in that worker."""
     host, path = split(where)
-    if host:
-        return lambda: RemoteSource(Connection(host, path, rsh))
-    return lambda: LocalSource(path)
+    if not host:
+        return lambda: LocalSource(path)
+    from . import remote  # noqa: PLC0415 - only where it is needed: a pass on one host is over before it is read
+
+    return lambda: remote.RemoteSource(remote.Connection(host, path, rsh))

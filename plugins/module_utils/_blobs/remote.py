@@ -31,7 +31,7 @@ _PARTS: t.Tuple[str, ...] = (
 _PARTS += ("_blobs.pool", "_blobs.wire", "_blobs.agent")
 
 _START = (
-    'python3 -c \'import os;r=lambda n,b=b"":b if len(b)==n else r(n,b+(os.read(0,n-len(b)) or exit(3)));'
+    'python3 -IS -c \'import os;r=lambda n,b=b"":b if len(b)==n else r(n,b+(os.read(0,n-len(b)) or exit(3)));'
     "exec(r(int(r(10))))'"
 )
 """What the shell of the far side is given: the same for all. It reads the length of a program, and the program."""

@@ -83,9 +83,8 @@ class Visitor:
 
     def handle(self, task: t.Any) -> None:
         scans = []
-        size = 0
+        size = task[1] - task[0] if isinstance(task[0], int) else len(task)
         for path, index in self._folders(task):
-            size += 1
             scan = self._look(path, index)
             if scan is not None:
                 scans.append(scan)
@@ -97,11 +96,27 @@ class Visitor:
 
     def _folders(self, task: t.Any) -> t.Iterator[t.Tuple[bytes, int]]:
         if isinstance(task[0], int):
-            for index in range(*task):
+            unlisted = not self.plan.full and self.plan.folder_times
+            for index in self._changed(*task) if unlisted else range(*task):
                 yield self.state.paths[index], index
         else:
             for path in task:
                 yield path, -1
+
+    def _changed(self, first: int, end: int) -> t.List[int]:
+        """The folders of a range whose times are not those of the state. The hot loop of a pass: all else is rare."""
+        state, root, stat_of = self.state, self.plan.data + b"/", os.stat
+        modified, changed = state.modified[first:end], state.changed[first:end]
+        found = []
+        for index, (path, wrote, became) in enumerate(zip(state.paths[first:end], modified, changed), first):
+            try:
+                info = stat_of(root + path)
+                if info.st_mtime_ns == wrote and info.st_ctime_ns == became:
+                    continue
+            except OSError:
+                pass  # looked at again, and told
+            found.append(index)
+        return found
 
     @staticmethod
     def _said(scan: Scan) -> t.List[t.Any]:
