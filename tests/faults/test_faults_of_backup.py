@@ -140,7 +140,7 @@ def test_a_full_disk_while_dumping_and_while_copying(
         site.backup()
         if full_of == "rows":
             random = "md5(i::text || random()) || md5(random()::text)"
-            noise = f"create table noise as select i, {random} as a from generate_series(1, 500000) i"
+            noise = f'set role "{database.user}"; create table noise as select i, {random} as a from generate_series(1, 500000) i'
             postgresql15.psql(noise, database.name)
         else:
             instance.create_documents(20, size=1_000_000)
@@ -166,15 +166,15 @@ def _dumping() -> list[int]:
     return [int(pid) for pid in done.stdout.split()]
 
 
-def _slow(postgresql: t.Any, database: str) -> None:
+def _slow(postgresql: t.Any, instance: t.Any) -> None:
     """Enough rows that the dump takes a while."""
-    rows = "create table noise as select i, md5(i::text) || md5(random()::text) as a from generate_series(1, 1500000) i"
-    postgresql.psql(rows, database)
+    login = {key: instance.conf.read_text().split(f"nuxeo.db.{key}=")[1].split()[0] for key in ("name", "user")}
+    rows = "select i, md5(i::text) || md5(random()::text) as a from generate_series(1, 1500000) i"
+    postgresql.psql(f'set role "{login["user"]}"; create table noise as {rows}', login["name"])
 
 
 def test_a_dump_that_is_killed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
-    name = postgresql15.psql("select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1")
-    _slow(postgresql15, name)
+    _slow(postgresql15, acme)
     run = site.start("backup")
     mine = str(site.root).encode()
     pids = _wait(lambda: [pid for pid in _dumping() if mine in Path(f"/proc/{pid}/cmdline").read_bytes()])
@@ -188,8 +188,7 @@ def test_a_dump_that_is_killed(site: Site, acme: t.Any, postgresql15: t.Any) -> 
 def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(
     site: Site, acme: t.Any, postgresql15: t.Any
 ) -> None:
-    name = postgresql15.psql("select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1")
-    _slow(postgresql15, name)
+    _slow(postgresql15, acme)
     first = site.start("backup")
     _wait((site.root / "acme" / "lease.json").exists)
     second = site.run("backup")
