@@ -140,8 +140,8 @@ def test_a_full_disk_while_dumping_and_while_copying(
         site.backup()
         if full_of == "rows":
             random = "md5(i::text || random()) || md5(random()::text)"
-            noise = f'set role "{database.user}"; create table noise as select i, {random} as a from generate_series(1, 500000) i'
-            postgresql15.psql(noise, database.name)
+            noise = f"create table noise as select i, {random} as a from generate_series(1, 500000) i"
+            postgresql15.psql(f'set role "{database.user}"; {noise}', database.name)
         else:
             instance.create_documents(20, size=1_000_000)
         assert_refused(site, "No space left on device")
@@ -161,9 +161,15 @@ def _wait(what: t.Callable[[], t.Any], seconds: float = 120) -> t.Any:
     raise AssertionError("it did not come to that")
 
 
-def _dumping() -> list[int]:
+def _dumping(site: Site) -> list[int]:
+    """The pg_dump processes of this site; others end while one looks."""
     done = subprocess.run(["pgrep", "-x", "pg_dump"], capture_output=True, text=True, check=False)
-    return [int(pid) for pid in done.stdout.split()]
+    found = []
+    for pid in done.stdout.split():
+        with contextlib.suppress(OSError):
+            if str(site.root).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
+    return found
 
 
 def _slow(postgresql: t.Any, instance: t.Any) -> None:
@@ -176,9 +182,7 @@ def _slow(postgresql: t.Any, instance: t.Any) -> None:
 def test_a_dump_that_is_killed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
     _slow(postgresql15, acme)
     run = site.start("backup")
-    mine = str(site.root).encode()
-    pids = _wait(lambda: [pid for pid in _dumping() if mine in Path(f"/proc/{pid}/cmdline").read_bytes()])
-    os.kill(pids[0], signal.SIGKILL)
+    os.kill(_wait(lambda: _dumping(site))[0], signal.SIGKILL)
     result = run.wait(300)
     assert result.rc != 0
     assert "pg_dump" in " ".join(result.failures)
@@ -204,10 +208,7 @@ def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(
 @pytest.mark.parametrize("modules", [True, False], ids=["all-killed", "orphans-live"])
 def test_a_killed_run_needs_no_hand(site: Site, acme: t.Any, postgresql15: t.Any, step: str, modules: bool) -> None:
     if step == "dump":
-        name = postgresql15.psql(
-            "select datname from pg_database where datname like 'nuxeo%' order by oid desc limit 1"
-        )
-        _slow(postgresql15, name)
+        _slow(postgresql15, acme)
     sets = site.root / "acme" / "sets"
     signs: dict[str, t.Callable[[], bool]] = {
         "begun": lambda: any(sets.glob(".partial-*")),
