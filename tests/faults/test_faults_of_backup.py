@@ -175,7 +175,7 @@ def _dumping(site: Site) -> list[int]:
 def _slow(postgresql: t.Any, instance: t.Any) -> None:
     """Enough rows that the dump takes a while."""
     login = {key: instance.conf.read_text().split(f"nuxeo.db.{key}=")[1].split()[0] for key in ("name", "user")}
-    rows = "select i, md5(i::text) || md5(random()::text) as a from generate_series(1, 1500000) i"
+    rows = "select i, md5(i::text) || md5(random()::text) as a from generate_series(1, 700000) i"
     postgresql.psql(f'set role "{login["user"]}"; create table noise as {rows}', login["name"])
 
 
