@@ -49,8 +49,8 @@ def read_marker(data_dir: str) -> Marker | None:
 
 
 def write_marker(data_dir: str, marker: Marker) -> None:
-    """Write the marker; readable by the server's user, since it holds no secret."""
-    write_json(os.path.join(data_dir, MARKER), {**marker, "updated": now()}, 0o644)
+    """Write the marker, readable by nobody else, like all that is written here."""
+    write_json(os.path.join(data_dir, MARKER), {**marker, "updated": now()})
 
 
 def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:

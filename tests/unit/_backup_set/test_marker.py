@@ -37,6 +37,7 @@ def test_an_absent_folder_is_made_and_nothing_is_kept(tmp_path: Path) -> None:
     written = marker.begin(str(tmp_path / "a" / "data"), WHO, [])
     assert written["kept_aside"] is None
     assert marker.read_marker(str(tmp_path / "a" / "data")) is not None
+    assert (tmp_path / "a" / "data" / marker.MARKER).stat().st_mode & 0o7777 == 0o600
 
 
 def test_a_second_begin_of_unfinished_work_remembers_the_first(tmp_path: Path) -> None:
