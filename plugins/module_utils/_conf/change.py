@@ -68,33 +68,37 @@ def change(
     editor = Editor(guard.disarmed(old), _line(conf, home, version))
     try:
         before = editor.masked()
-        changed = [
-            name
-            for name, value in sorted({**properties, **secret_properties}.items())
-            if (editor.set(name, _text(name, value)) if present else editor.remove(name))
-        ]
+        changed = _edit(editor, {**properties, **secret_properties}, present)
         after = editor.masked(changed if present else ())
     except MalformedEscape as error:
         raise refused(Origin(conf, error.line, error.name), "it has a malformed unicode escape") from error
-    new = editor.content
-    if restore_guard == "armed":
-        new = guard.armed(new, restore_set or "")
-    elif restore_guard is None and was_armed:
-        new = (was_armed.encode("iso-8859-1")) + new
+    new = _guarded(editor.content, was_armed, restore_guard, restore_set)
     block_after = guard.find_in(new)
-    return Plan(
-        conf,
-        old,
-        new,
-        changed,
-        was_armed != block_after,
-        {
-            "before": was_armed + before,
-            "after": block_after + after,
-            "before_header": conf,
-            "after_header": conf,
-        },
-    )
+    diff = {
+        "before": was_armed + before,
+        "after": block_after + after,
+        "before_header": conf,
+        "after_header": conf,
+    }
+    return Plan(conf, old, new, changed, was_armed != block_after, diff)
+
+
+def _edit(editor: Editor, properties: Properties, present: bool) -> list[str]:
+    """Set or remove properties; the names of those that were not so already."""
+    return [
+        name
+        for name, value in sorted(properties.items())
+        if (editor.set(name, _text(name, value)) if present else editor.remove(name))
+    ]
+
+
+def _guarded(content: bytes, was_armed: str, restore_guard: str | None, restore_set: str | None) -> bytes:
+    """The content with the guard that is wanted, or else with the one that was there."""
+    if restore_guard == "armed":
+        return guard.armed(content, restore_set or "")
+    if restore_guard is None and was_armed:
+        return was_armed.encode("iso-8859-1") + content
+    return content
 
 
 def _refuse_open_secrets(properties: Properties) -> None:
