@@ -74,9 +74,11 @@ def test_a_child_does_not_outlive_a_killed_module(tmp_path: pathlib.Path) -> Non
     pid = tmp_path / "pid"
     write = f"open({str(pid)!r} + '~', 'w').write(str(os.getpid())); os.rename({str(pid)!r} + '~', {str(pid)!r})"
     inner = f"import os, time; {write}; time.sleep(60)"
+    root = str(pathlib.Path(_process.__file__).parents[len(_process.__name__.split(".")) - 1])
     code = (
-        "import sys\n"
-        "from ansible_collections.nuxeo.platform.plugins.module_utils import _process\n"
+        "import importlib, sys\n"
+        f"sys.path.insert(0, {root!r})\n"
+        f"_process = importlib.import_module({_process.__name__!r})\n"
         f"_process.run([sys.executable, '-c', {inner!r}])\n"
     )
     module = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ))
