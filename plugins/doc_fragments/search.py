@@ -56,8 +56,6 @@ options:
       - As long as no node has answered at all, a call is tried three times only.
     type: float
     default: 60.0
-extends_documentation_fragment:
-  - nuxeo.platform.nuxeo_conf
 requirements:
   - elasticsearch >= 8.0.0 (for its transport, also with OpenSearch)
 notes:

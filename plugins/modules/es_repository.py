@@ -18,6 +18,7 @@ author:
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.search
+  - nuxeo.platform.nuxeo_conf
 attributes:
   check_mode:
     support: full

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.attributes.read_only
   - nuxeo.platform.search
+  - nuxeo.platform.nuxeo_conf
 attributes:
   action_group:
     membership:

@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.search
+  - nuxeo.platform.nuxeo_conf
   - nuxeo.platform.progress
 attributes:
   check_mode:

@@ -83,7 +83,7 @@ def why_not_restorable(reader: Engine, snapshot: t.Mapping[str, t.Any], created:
     :param snapshot: as the engine describes it, with ``version`` and ``version_id``
     :param created: ``index.version.created`` of the index, where it is known
     """
-    writer, _ = from_id(int(snapshot.get("version_id") or 0))
+    writer, dummy = from_id(int(snapshot.get("version_id") or 0))
     written = numbers(str(snapshot.get("version", ""))) or (0,)
     label = f"{'OpenSearch' if writer == OPENSEARCH else 'Elasticsearch'} {snapshot.get('version')}"
     if reader.distribution == ELASTICSEARCH and writer == OPENSEARCH:

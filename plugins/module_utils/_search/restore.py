@@ -304,7 +304,7 @@ class Restore:
 
     def swap(self) -> None:
         """Give the restored indices their names, all at once."""
-        todo, _, _ = self.actions()
+        todo = self.actions()[0]
         while True:
             try:
                 answer = self.client.call("POST", "/_aliases", {"actions": todo})

@@ -72,12 +72,7 @@ class Archiving:
     ) -> dict[str, t.Any]:
         """Write it, or in check mode only read. Returns the task's result."""
         if os.path.exists(os.path.join(self.folder, INDEX)):
-            index = read_index(self.folder)
-            if index["streams_sha256"] != sha256_file(self.streams):
-                raise StreamsError(
-                    f"Archive '{self.folder}'", "it holds the records of another backup", "Give another folder"
-                )
-            return {"changed": False, **_result(index)}
+            return {"changed": False, **_result(self._written())}
         cluster = Cluster(self.settings, self.timeout)
         recorded = load(self.streams)
         names = [topic["name"] for topic in recorded["topics"]]
@@ -92,22 +87,30 @@ class Archiving:
             os.chmod(self.folder, 0o700)
         tasks = _tasks(plan, accept_gaps)
         progress.update(0, sum(task.end - task.start for task in tasks), "streams archive")
-
-        def take(event: Event) -> None:
-            if event[0] == "done":
-                self.done[(event[1], event[2])] = event[3]
-            elif event[0] == "mark":
-                self.counts[(event[1], event[2])] = event[3]
-                progress.update(sum(self.counts.values()))
-            elif event[0] == "beyond":
-                self.beyond += event[1]
-
         jobs = [self._job(part, recorded["prefix"], check) for part in share(tasks, count)]
-        workers.run(jobs, take, progress.check)
+        workers.run(jobs, lambda event: self._take(event, progress), progress.check)
         index = _index(plan, self.streams, self.done)
         if not check:
             write_index(self.folder, {**index, "written": now()})
         return {"changed": True, **_result(index), "beyond_cut_records": self.beyond}
+
+    def _written(self) -> dict[str, t.Any]:
+        """The index of the archive that is there."""
+        index = read_index(self.folder)
+        if index["streams_sha256"] != sha256_file(self.streams):
+            raise StreamsError(
+                f"Archive '{self.folder}'", "it holds the records of another backup", "Give another folder"
+            )
+        return index
+
+    def _take(self, event: Event, progress: Progress) -> None:
+        if event[0] == "done":
+            self.done[(event[1], event[2])] = event[3]
+        elif event[0] == "mark":
+            self.counts[(event[1], event[2])] = event[3]
+            progress.update(sum(self.counts.values()))
+        elif event[0] == "beyond":
+            self.beyond += event[1]
 
     def _job(self, tasks: list[Task], prefix: str, check: bool) -> Job:
         return Job(

@@ -33,27 +33,21 @@ def partitions(journal: Journal, names: t.Mapping[str, str]) -> list[dict[str, t
     return found
 
 
-def summary(journal: Journal, names: t.Mapping[str, str]) -> dict[str, t.Any]:
-    """The task's result: totals, and at most a few of anything that could be many."""
-    lines = partitions(journal, names)
-    plan = journal.plan
+def _by_topic(lines: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The sums of each topic, sorted by the source's name."""
     topics: dict[str, dict[str, t.Any]] = {}
     for line in lines:
-        entry = topics.setdefault(
-            line["source"],
-            {
-                "source": line["source"],
-                "target": line["target"],
-                "empty": line["empty"],
-                "partitions": 0,
-                "records": 0,
-                "bytes": 0,
-            },
-        )
+        kept = {key: line[key] for key in ("source", "target", "empty")}
+        entry = topics.setdefault(line["source"], {**kept, "partitions": 0, "records": 0, "bytes": 0})
         entry["partitions"] += 1
         entry["records"] += line["records"]
         entry["bytes"] += line["bytes"]
-    gaps = plan["gaps"] + [
+    return sorted(topics.values(), key=lambda entry: str(entry["source"]))
+
+
+def _deleted(lines: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The gaps that came to be while the copy ran."""
+    return [
         {
             "topic": line["source"],
             "partition": line["partition"],
@@ -65,9 +59,17 @@ def summary(journal: Journal, names: t.Mapping[str, str]) -> dict[str, t.Any]:
         for line in lines
         if line.get("gap")
     ]
+
+
+def summary(journal: Journal, names: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """The task's result: totals, and at most a few of anything that could be many."""
+    lines = partitions(journal, names)
+    plan = journal.plan
+    topics = _by_topic(lines)
+    gaps = plan["gaps"] + _deleted(lines)
     return {
         "phase": journal.phase,
-        "topics": sorted(topics.values(), key=lambda entry: str(entry["source"]))[:TOPICS],
+        "topics": topics[:TOPICS],
         "topic_count": len(topics),
         "partitions": len(lines),
         "records": sum(line["records"] for line in lines),

@@ -12,7 +12,7 @@ import typing as t
 from .._io import now, write_json
 from .cluster import Cluster, Partition
 from .errors import StreamsError
-from .names import choose
+from .names import Chosen, choose
 
 KIND = "nuxeo.platform/streams"
 Snapshot = t.Dict[str, t.Any]
@@ -90,6 +90,28 @@ def read_ends(cluster: Cluster, topics: t.Sequence[Snapshot]) -> None:
         ]
 
 
+def _check_same(cluster: Cluster, cluster_id: str, prefix: str, earlier: Snapshot) -> None:
+    """The earlier snapshot must be of this cluster and prefix."""
+    if (earlier["cluster_id"], earlier["prefix"]) != (cluster_id, prefix):
+        raise StreamsError(
+            f"Reading of the ends of '{prefix}' on Kafka {cluster.where}",
+            f"the positions are of cluster {earlier['cluster_id']}, prefix '{earlier['prefix']}', this is {cluster_id}",
+            "Read positions and ends on the same cluster",
+        )
+
+
+def _choose(cluster: Cluster, prefix: str, include: t.Sequence[str], exclude: t.Sequence[str]) -> Chosen:
+    """The instance's topics; there is at least one."""
+    chosen = choose(cluster.topic_names(), prefix, include, exclude)
+    if not chosen.taken:
+        raise StreamsError(
+            f"Reading of the topics with prefix '{prefix}' on Kafka {cluster.where}",
+            "there is none" + (f", but {len(chosen.left_out)} were left out" if chosen.left_out else ""),
+            "Check kafka.topicPrefix and the cluster; name topics in include if they are this instance's",
+        )
+    return chosen
+
+
 def take(
     cluster: Cluster,
     prefix: str,
@@ -102,21 +124,11 @@ def take(
     :param earlier: a snapshot whose positions stand (T0): only the topics and their ends are read now
     """
     cluster_id = cluster.cluster_id()
-    if earlier is not None and (earlier["cluster_id"], earlier["prefix"]) != (cluster_id, prefix):
-        raise StreamsError(
-            f"Reading of the ends of '{prefix}' on Kafka {cluster.where}",
-            f"the positions are of cluster {earlier['cluster_id']}, prefix '{earlier['prefix']}', this is {cluster_id}",
-            "Read positions and ends on the same cluster",
-        )
     if earlier is None:
         check_sight(cluster, prefix)
-    chosen = choose(cluster.topic_names(), prefix, include, exclude)
-    if not chosen.taken:
-        raise StreamsError(
-            f"Reading of the topics with prefix '{prefix}' on Kafka {cluster.where}",
-            "there is none" + (f", but {len(chosen.left_out)} were left out" if chosen.left_out else ""),
-            "Check kafka.topicPrefix and the cluster; name topics in include if they are this instance's",
-        )
+    else:
+        _check_same(cluster, cluster_id, prefix, earlier)
+    chosen = _choose(cluster, prefix, include, exclude)
     left_out = [{"name": one.name, "kind": "topic", "why": one.why} for one in chosen.left_out]
     positions_taken = now()
     if earlier is None:

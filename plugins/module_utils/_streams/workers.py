@@ -159,7 +159,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         context = multiprocessing.get_context("fork")
         self._mismatch: t.Optional[Mismatch] = None
-        pipes = [context.Pipe() for _ in range(count)]
+        pipes = [context.Pipe() for dummy in range(count)]
         self._pipes = [mine for mine, _theirs in pipes]
         self._processes = []
         for number, (_mine, theirs) in enumerate(pipes):
@@ -222,7 +222,7 @@ class Workers:
 
 def share(tasks: t.Sequence[Task], count: int) -> list[list[Task]]:
     """Spread tasks over workers so that each has about as much to read; heaviest first."""
-    shares: list[list[Task]] = [[] for _ in range(count)]
+    shares: list[list[Task]] = [[] for dummy in range(count)]
     loads = [0] * count
     for task in sorted(tasks, key=lambda task: (task.start - task.end, task.topic, task.partition)):
         lightest = loads.index(min(loads))

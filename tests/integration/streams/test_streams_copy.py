@@ -62,7 +62,7 @@ def test_a_cut_by_time_decides_record_by_record(copying):
     chance = random.Random(6)
     sent = []
     for number in range(12):
-        times = [cut - 1, cut, cut + 1] + [cut + chance.randint(-DAY, DAY) for _ in range(80)]
+        times = [cut - 1, cut, cut + 1] + [cut + chance.randint(-DAY, DAY) for dummy in range(80)]
         chance.shuffle(times)
         sent += [(number, moment, b"%d" % number, b"%d" % moment) for moment in times]
     copying.site.send(topic, sent)

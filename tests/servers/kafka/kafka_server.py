@@ -23,6 +23,7 @@ import sys
 import time
 import typing as t
 import uuid
+from pathlib import Path
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.environ.get("NUXEO_PLATFORM_CACHE") or os.path.join(HERE, "..", "..", "..", ".cache")
@@ -52,7 +53,7 @@ def unused_ports(count: int) -> list[int]:
     """Ports that nobody listens on now. All are held open until all are known, so none comes twice."""
     with contextlib.ExitStack() as held:
         found = []
-        for _ in range(count):
+        for dummy in range(count):
             listener = held.enter_context(socket.socket())
             listener.bind(("127.0.0.1", 0))
             found.append(listener.getsockname()[1])
@@ -118,8 +119,7 @@ def certificates(folder: str) -> None:
         )
     with open(f"{folder}/server.store.pem", "wb") as store:
         for part in ("server.key", "server.pem", "authority.pem"):
-            with open(f"{folder}/{part}", "rb") as stream:
-                store.write(stream.read())
+            store.write(Path(f"{folder}/{part}").read_bytes())
 
 
 class Kafka:
@@ -144,7 +144,7 @@ class Kafka:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.listeners = ["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"] if secure else ["PLAINTEXT"]
         ports = iter(unused_ports(brokers * (len(self.listeners) + 1)))
-        self.ports = [{name: next(ports) for name in [*self.listeners, "CONTROLLER"]} for _ in range(brokers)]
+        self.ports = [{name: next(ports) for name in [*self.listeners, "CONTROLLER"]} for dummy in range(brokers)]
         self.cluster = uuid.uuid4().hex[:22].replace("-", "A")
 
     def addresses(self, listener: str = "PLAINTEXT") -> list[str]:

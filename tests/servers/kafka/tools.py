@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public there, and not said to mypy
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,

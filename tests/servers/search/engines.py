@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -152,7 +151,7 @@ def servers_folder() -> pathlib.Path:
 
 
 def _download(coordinates: str, sha256: str) -> pathlib.Path:
-    _, artifact, version = coordinates.split(":")
+    dummy, artifact, version = coordinates.split(":")
     zips = CACHE / "zips"
     zips.mkdir(parents=True, exist_ok=True)
     archive = zips / f"{artifact}-{version}.zip"
@@ -198,7 +197,7 @@ def fetch(name: str) -> pathlib.Path:
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        sockets = [stack.enter_context(socket.socket()) for dummy in range(count)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]

@@ -41,7 +41,7 @@ class Curl:
         done = subprocess.run(
             [*argv, self.server.urls[0] + path], input=text, capture_output=True, text=True, check=True
         )
-        answer, _, status = done.stdout.rpartition("\n")
+        answer, dummy, status = done.stdout.rpartition("\n")
         return int(status), json.loads(answer) if answer.strip() else None
 
     def ok(self, method: str, path: str, body: t.Any = None) -> t.Any:

@@ -37,14 +37,14 @@ READS = {
 
 
 def reading(name: str) -> Engine:
-    distribution, version, _ = VERSIONS[name]
+    distribution, version, dummy = VERSIONS[name]
     return Engine(distribution, version, "c", "u")
 
 
 @pytest.mark.parametrize("reader", READS)
 @pytest.mark.parametrize("writer", VERSIONS)
 def test_the_answer_of_the_real_engines(reader: str, writer: str) -> None:
-    _, version, number = VERSIONS[writer]
+    dummy, version, number = VERSIONS[writer]
     why = why_not_restorable(reading(reader), {"version": version, "version_id": number}, number)
     assert (why == "") is (writer in READS[reader]), why
 
