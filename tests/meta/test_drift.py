@@ -227,3 +227,13 @@ def test_build_ignores_what_is_not_for_users() -> None:
     shipped |= {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"}
     top = {Path(name).parts[0] for name in work_files()}
     assert top - shipped - ignored == set()
+
+
+def test_unit_requirements_are_among_the_others() -> None:
+    """What ansible-test installs for the unit tests is what the other environment has."""
+
+    def wanted(name: str) -> set[str]:
+        lines = (REPO / "tests" / name).read_text(encoding="utf-8").splitlines()
+        return {line for line in lines if line and not line.startswith(("#", "-r"))}
+
+    assert wanted("unit/requirements.txt") <= wanted("requirements.txt") | wanted("requirements-demo.txt")

@@ -61,23 +61,8 @@ def ansible_test(command: str, *words: str, python: str = PYTHON, tree: Path) ->
 
 @pytest.fixture(scope="module")
 def tested() -> Path:
-    """The copy of the collection for ansible-test, with what the unit tests need; its tests share a worker."""
-    copy = copy_collection("ansible-test")
-    wanted = (
-        "hypothesis",
-        "javaproperties",
-        "jsonschema",
-        "confluent-kafka",
-        "fastavro",
-        "cryptography",
-        "elasticsearch",
-        "psycopg2",
-    )
-    lines = (REPO / "tests" / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    lines += (REPO / "tests" / "requirements-demo.txt").read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if line.startswith(wanted)]
-    (copy / "tests" / "unit" / "requirements.txt").write_text("\n".join(kept) + "\n", encoding="utf-8")
-    return copy
+    """The copy of the collection for ansible-test; its tests share a worker."""
+    return copy_collection("ansible-test")
 
 
 @pytest.mark.xdist_group("ansible-test")
