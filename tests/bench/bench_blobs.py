@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -125,7 +124,7 @@ def make_store(root: Path, count: int, size: int, seed: int) -> None:
 
 
 def add(root: Path, count: int, size: int, chance: random.Random) -> None:
-    for _ in range(count):
+    for dummy in range(count):
         content = chance.randbytes(chance.randint(size // 2, size * 3 // 2) if size > 64 else 12)
         key = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if COUNT < 65536:  # a trial
@@ -374,7 +373,7 @@ class Bench:
 def another_host() -> t.Iterator[t.Tuple[t.List[str], str, str]]:
     """The host that the environment names, or a test host."""
     if os.environ.get("BENCH_BLOBS_FAR"):
-        host, _, folder = os.environ["BENCH_BLOBS_FAR"].partition(":")
+        host, dummy, folder = os.environ["BENCH_BLOBS_FAR"].partition(":")
         yield shlex.split(os.environ.get("BENCH_BLOBS_RSH", "ssh")), host, folder
         return
     from servers.hosts import NETWORK, Lab, make_tree

@@ -62,7 +62,7 @@ def fill(site: Site, topic: str, count: int, size: int = SIZE) -> None:
     chance = random.Random(7)
     pool = [
         (b'{"id":"' + chance.randbytes(size // 4).hex().encode() + b'","text":"').ljust(size, b"x")[:size]
-        for _ in range(997)
+        for dummy in range(997)
     ]
     step = 30 * DAY / max(1, count)
     site.send(
@@ -265,7 +265,7 @@ def beyond(kafka: Kafka, folder: Path, wanted: int) -> dict[str, t.Any]:
     fill(site, "far-work-default", wanted, size)
     streams = str(folder / "far.json")
     module("kafka_topic_info", {"bootstrap_servers": [kafka.bootstrap], "prefix": "far-", "dest": streams})
-    for _ in range(9):
+    for dummy in range(9):
         fill(site, "far-work-default", wanted, size)
     result = module(
         "kafka_topic_replicate",

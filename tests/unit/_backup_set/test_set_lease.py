@@ -151,7 +151,7 @@ def attempt(place: Place, gone: t.Optional[str], gate: t.Any, results: t.Any) ->
 
 @pytest.mark.parametrize("how", ["free", "gone", "old"])
 def test_of_eight_that_begin_at_once_one_wins(place: Place, how: str) -> None:
-    for _ in range(15):
+    for dummy in range(15):
         gone = None
         if how != "free":
             gone = start(place)["run_id"]
@@ -159,11 +159,12 @@ def test_of_eight_that_begin_at_once_one_wins(place: Place, how: str) -> None:
             grow_old(place, 1000)
         gate, results = FORK.Barrier(8), FORK.SimpleQueue()
         runs = [
-            FORK.Process(target=attempt, args=(place, gone if how == "gone" else None, gate, results)) for _ in range(8)
+            FORK.Process(target=attempt, args=(place, gone if how == "gone" else None, gate, results))
+            for dummy in range(8)
         ]
         for run in runs:
             run.start()
-        winners = [winner for winner in (results.get() for _ in runs) if winner]
+        winners = [winner for winner in (results.get() for dummy in runs) if winner]
         for run in runs:
             run.join()
         assert len(winners) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 import subprocess
 import typing as t
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_as_java_reads_it(java: Java) -> None:
 @given(st.lists(st.sampled_from([piece for piece in PIECES if "ud83d" not in piece]), max_size=14).map("".join))
 def test_as_javaproperties_reads_it(text: str) -> None:
     found = ours(text)
-    if found is None or text.startswith("\\") or "\n\\" in text or "\r\\" in text or "\f\\" in text:
+    if found is None or re.search(r"(?:^|[\n\r\f])[ \t\f]*\\", text):
         return  # where Java itself changed between its versions: the test above is about those
     if any(char in text for char in "\0\x0b\u0085\u2028"):
         return  # that package takes more characters for line ends than Java does
