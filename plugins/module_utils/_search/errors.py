@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._errors import PlatformError
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
 
 _ACTION = re.compile(r"action \[([^\]]+)\]|no permissions for \[([^\]]+)\]")
 _LONGEST = 600

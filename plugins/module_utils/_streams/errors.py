@@ -8,8 +8,9 @@ from __future__ import annotations
 import types
 import typing as t
 
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
+
 from .._deps import require
-from .._errors import PlatformError
 
 MINIMUM = "2.5.0"
 """The first confluent-kafka with all that is asked of it here."""

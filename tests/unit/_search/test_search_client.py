@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._search import client
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Client, Connection, path
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import (
     Lost,
@@ -151,11 +152,12 @@ def test_looking_costs_little() -> None:
 
 def test_a_missing_library_is_told_with_its_interpreter(tmp_path: Path) -> None:
     (tmp_path / "elastic_transport.py").write_text("raise ImportError('hidden')\n")
+    root = Path(client.__file__).parents[len(client.__name__.split(".")) - 1]
     code = (
-        "from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Client, Connection\n"
-        "Client(Connection(urls=('http://h',)))\n"
+        "import importlib\n"
+        f"client = importlib.import_module({client.__name__!r})\n"
+        "client.Client(client.Connection(urls=('http://h',)))\n"
     )
-    root = Path(__file__).resolve().parents[3] / "build" / "collections"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": f"{tmp_path}:{root}"},
