@@ -228,7 +228,7 @@ topics:
     empty: {description: Whether it is created without records., type: bool}
     partitions: {description: How many partitions it has., type: int}
     records: {description: How many records were or would be copied., type: int}
-    bytes: {description: The size of their keys, values and headers., type: int}
+    bytes: {description: "The size of their keys, values and headers.", type: int}
 topic_count: {description: How many topics there are., type: int, returned: always}
 partitions: {description: How many partitions there are., type: int, returned: always}
 records: {description: How many records were or would be copied., type: int, returned: always}
