@@ -105,7 +105,7 @@ class Agent:
 
     def _put(self, first: Message) -> None:
         copier = t.cast(Copier, self.copier)
-        name, _, algorithm = first[1].partition(b" ")
+        name, dummy, algorithm = first[1].partition(b" ")
         try:
             digest, size = copier.receive(self.channel.blocks(first), algorithm.decode())
         except BrokenBlob:
@@ -144,7 +144,7 @@ class Agent:
     def on_hash(self, payload: bytes) -> t.Tuple[t.Any, bytes]:
         """For each ``name digest`` the digest and the size, or why there is none."""
         asked = [line.partition(b" ") for line in unpack_names(payload)]
-        return LocalSource(self.pool).digests([(name, algorithm.decode()) for name, _, algorithm in asked]), b""
+        return LocalSource(self.pool).digests([(name, algorithm.decode()) for name, dummy, algorithm in asked]), b""
 
 
 def main() -> None:

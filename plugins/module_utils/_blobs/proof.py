@@ -153,7 +153,7 @@ def _holds(text: Buffer, key: bytes) -> bool:
     size = len(text)
     at = keylist.position(text, key)
     end = keylist.line_end(text, at, size) if at < size else at
-    return bytes(text[at:end]).rstrip(b"\n").split(b"\t")[0] == key
+    return bytes(text[at:end]).rstrip(b"\n").partition(b"\t")[0] == key
 
 
 def earlier(wanted: t.Sequence[bytes], state: State) -> t.Dict[bytes, bytes]:

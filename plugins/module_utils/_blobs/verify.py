@@ -117,7 +117,7 @@ def verify(
     checked = size = 0
     rotten: t.List[t.Tuple[bytes, bytes]] = []
     missing: t.List[bytes] = []
-    with Workers(jobs, lambda number: Reader(what.reader())) as workers, progress:
+    with Workers(jobs, lambda number: Reader(what.reader())) as workers, progress as dummy:
         workers.source = iter(lambda: list(itertools.islice(chosen, CHUNK)), [])
         for count, read, bad, gone in workers.results():
             checked += count

@@ -118,7 +118,8 @@ class Copy:
             )
             kept = [topic for topic in recorded["topics"] if topic["name"] in set(wanted.taken)]
             return {**recorded, "topics": kept, "groups": _only(recorded["groups"], set(wanted.taken))}
-        assert self.source is not None  # noqa: S101 - the module's options see to it
+        if self.source is None:
+            raise StreamsError("Copy of streams", "neither a source cluster nor a set is given", "Give one of them")
         check_sight(self.source, request.source_prefix)
         return take(self.source, request.source_prefix, request.include, request.exclude)
 

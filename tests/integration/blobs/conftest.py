@@ -62,7 +62,7 @@ class Lab:
         (self.store / "config.xml").write_text(
             f"<binary-store>\n  <digest>{digest}</digest>\n  <depth>{depth}</depth>\n</binary-store>\n"
         )
-        return [self.add(self.random.randbytes(self.random.randint(0, size))) for _ in range(count)]
+        return [self.add(self.random.randbytes(self.random.randint(0, size))) for dummy in range(count)]
 
     def folder(self, key: str) -> Path:
         """Where Nuxeo puts a key."""

@@ -174,7 +174,7 @@ def test_large_blobs_share_their_blocks_where_the_file_system_can(lab: t.Any, tm
     subprocess.run(["mount", "-o", "loop", str(image), str(volume)], check=True)
     try:
         lab.store = volume / "binaries"
-        keys = [*lab.make(3), *(lab.add(lab.random.randbytes(20 << 20)) for _ in range(5))]
+        keys = [*lab.make(3), *(lab.add(lab.random.randbytes(20 << 20)) for dummy in range(5))]
         lab.pool = volume / "pool"
         before = shutil.disk_usage(volume).used
         done = lab.backup("a")

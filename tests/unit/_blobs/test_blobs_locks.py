@@ -38,7 +38,7 @@ def test_a_lock_that_is_removed_when_given_back_still_lets_only_one_in(tmp_path:
                 threading.Event().wait(0.002)
                 inside -= 1
 
-    threads = [threading.Thread(target=enter) for _ in range(4)]
+    threads = [threading.Thread(target=enter) for dummy in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
