@@ -117,14 +117,14 @@ def verify(
     checked = size = 0
     rotten: t.List[t.Tuple[bytes, bytes]] = []
     missing: t.List[bytes] = []
-    with Workers(jobs, lambda number: Reader(what.reader())) as workers, progress as dummy:
+    with Workers(jobs, lambda number: Reader(what.reader())) as workers, progress as told:
         workers.source = iter(lambda: list(itertools.islice(chosen, CHUNK)), [])
         for count, read, bad, gone in workers.results():
             checked += count
             size += read
             rotten += bad
             missing += gone
-            progress.update(checked)
-            progress.check()
+            told.update(checked)
+            told.check()
     shown = sorted(names.shown(key) for key, _name in rotten)[:SHOWN], sorted(map(names.shown, missing))[:SHOWN]
     return Verdict(checked, size, *shown, len(rotten), len(missing)), [name for _key, name in rotten]
