@@ -5,7 +5,8 @@
 # make demo     the main job on an instance made for it: no root, no server needed
 # make test     all tests and checks; as root on Debian 12 it installs what it needs
 # The parts:    make test-unit | test-integration | test-faults | test-roles | test-meta | test-molecule | lint
-# Benchmarks:   make bench-dump | bench-blobs
+#               make test-engines (real Elasticsearch, OpenSearch, Kafka)
+# Benchmarks:   make bench-dump | bench-blobs | bench-audit | bench-streams
 # make clean    removes what was built; make distclean also what was fetched
 
 SHELL := /bin/bash
@@ -26,7 +27,7 @@ define pytest
 endef
 DEMO_PYTHON = $(if $(wildcard $(VENV)/.made-of),$(VENV),.cache/venv-demo)/bin/python
 
-.PHONY: all test test-unit test-integration test-faults test-roles test-meta test-molecule lint demo bench-dump bench-blobs \
+.PHONY: all test test-unit test-integration test-faults test-roles test-meta test-molecule lint demo test-engines bench-dump bench-blobs bench-audit bench-streams \
 	prepare prepare-demo clean distclean
 
 all: demo
@@ -71,6 +72,12 @@ demo: prepare-demo
 bench-dump: prepare
 	@$(VENV)/bin/python tests/bench/bench_dump.py
 	@$(VENV)/bin/python tests/bench/bench_playbook.py
+
+bench-audit: prepare
+	@$(VENV)/bin/python tests/bench/bench_audit.py
+
+bench-streams: prepare
+	@$(VENV)/bin/python tests/bench/bench_streams.py
 
 bench-blobs: prepare
 	@$(VENV)/bin/python tests/bench/bench_blobs.py
