@@ -15,6 +15,7 @@ seconds. They are in a network of their own that leads nowhere; ssh gets in thro
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -62,7 +63,14 @@ def run(*words: str | Path, check: bool = True, **more: t.Any) -> subprocess.Com
 
 
 def make_tree(tree: Path, suite: str = "bookworm") -> None:
-    """Make the base tree, when it is not there or was made of other packages."""
+    """Make the base tree, when it is not there or was made of other packages. One at a time, whoever asks."""
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    with (tree.parent / f"{tree.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make_tree(tree, suite)
+
+
+def _make_tree(tree: Path, suite: str) -> None:
     mark = tree.parent / f"{tree.name}.made-of"
     made_of = f"{suite} {PACKAGES} {MASKED}"
     if tree.is_dir() and mark.exists() and mark.read_text(encoding="utf-8") == made_of:
