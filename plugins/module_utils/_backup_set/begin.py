@@ -97,7 +97,7 @@ def begin(
         old = read(place)
         _refuse(place, old, timeout, gone)
         return {**answer, "took_over": old.describe() if old else None, "leftovers": len(_leftovers(place, ""))}
-    for path in (place.folder, place.sets, os.path.join(place.folder, "blobs")):
+    for path in (place.folder, place.sets):
         _private_folder(path)
     with locked(place):
         old = read(place, mend=True)

@@ -171,7 +171,8 @@ class LocalHome:
         return {"place": place(self.pool), "above": above(self.pool), "generation": generation}
 
     def begin(self) -> None:
-        os.makedirs(self.pool, mode=0o700, exist_ok=True)
+        for folder in (os.path.dirname(self.pool), self.pool):  # each made as the last one, which alone gets the mode
+            os.makedirs(folder, mode=0o700, exist_ok=True)
         lock = Lock(os.fsdecode(self.pool))
         lock.take()
         self.lock = lock
