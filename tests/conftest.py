@@ -25,6 +25,16 @@ if t.TYPE_CHECKING:
 _NUMBERS = itertools.count(1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of one xdist group share a folder or a server: where the runner would take no notice of it, nothing runs."""
+    if not config.getoption("loadgroup", False):
+        return
+    for item in items:
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} has a group that this pytest-xdist does not see")
+
+
 class Database(t.NamedTuple):
     """A database of a test's own, and the server that it is in."""
 
