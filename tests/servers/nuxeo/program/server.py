@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 from blobs import Store
 from configuration import BadConfiguration, Configuration
 from database import H2, Database, DatabaseError, Postgresql
+from embedded import EmbeddedEngine, is_embedded
 from repository import Ledger, Repository, Writer
 
 
@@ -50,6 +51,7 @@ class Standin:
         self.configuration = configuration
         self.started = False
         self.writer: Writer | None = None
+        self.engine = EmbeddedEngine(configuration) if is_embedded(configuration) else None
         self.database = open_database(configuration)
         folder = configuration.get("repository.binary.store") or f"{configuration.get('nuxeo.data.dir')}/binaries"
         in_data = configuration.get("nuxeo.core.binarymanager").endswith("LocalBlobProvider")
@@ -71,6 +73,8 @@ class Standin:
         """End in good order."""
         self.set_writer(0)
         self.database.close()
+        if self.engine is not None:
+            self.engine.stop()
 
 
 class Handler(BaseHTTPRequestHandler):
