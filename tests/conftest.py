@@ -18,6 +18,7 @@ if str(TESTS) not in sys.path:
     sys.path.insert(0, str(TESTS))
 
 if t.TYPE_CHECKING:
+    from servers.kafka.kafka_server import Kafka
     from servers.nuxeo.instance import Instance
     from servers.playbook import Result, Run
     from servers.postgresql import Server
@@ -110,6 +111,15 @@ def postgresql15(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]
 def postgresql18(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
     """PostgreSQL 18 of the PyPI wheel. Make databases of your own in it."""
     yield from _server(tmp_path_factory, "18")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Kafka]:
+    """One broker of Kafka 4. Use prefixes of your own in it."""
+    from servers.kafka.kafka_server import DEFAULT_VERSION, Kafka
+
+    with Kafka(DEFAULT_VERSION, str(tmp_path_factory.mktemp("kafka")), secure=True) as broker:
+        yield broker
 
 
 @pytest.fixture(params=["15", "18"])

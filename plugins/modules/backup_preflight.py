@@ -110,6 +110,11 @@ uncovered:
   type: list
   elements: str
   sample: [redis]
+streams:
+  description: Whether topics and positions of Kafka will be in the set.
+  returned: success
+  type: bool
+  sample: false
 problems:
   description: Every problem found.
   returned: always

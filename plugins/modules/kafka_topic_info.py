@@ -44,6 +44,17 @@ options:
         now.
       - The file may be the same as O(dest).
     type: path
+  cut:
+    description:
+      - With O(positions), everything is made ready, and the ends are read as soon as this file says that the database
+        snapshot is taken.
+      - Start the task in the background before the dump, with the path that
+        O(nuxeo.platform.postgresql_dump#module:cut) has.
+    type: path
+  cut_timeout:
+    description: How many seconds to wait for it.
+    type: float
+    default: 600.0
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.attributes.read_only
@@ -67,6 +78,15 @@ EXAMPLES = r"""
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
     positions: /srv/backup/prod/sets/.partial-1f2e/streams.json
     dest: /srv/backup/prod/sets/.partial-1f2e/streams.json
+
+- name: Ends of a hot backup, begun before the dump and read a moment after its snapshot
+  nuxeo.platform.kafka_topic_info:
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    positions: /srv/backup/prod/sets/.partial-1f2e/streams.json
+    dest: /srv/backup/prod/sets/.partial-1f2e/streams.json
+    cut: /srv/backup/prod/sets/.partial-1f2e/progress-cut.json
+  async: 3600
+  poll: 0
 
 - name: Look at another instance on the same brokers
   nuxeo.platform.kafka_topic_info:
@@ -95,6 +115,11 @@ ends_taken:
   type: str
   returned: always
   sample: "2026-11-23T02:00:04.731002Z"
+cut:
+  description: When the database snapshot had been taken, by this host's clock. Empty without O(cut).
+  type: str
+  returned: always
+  sample: "2026-11-23T02:00:04.512345Z"
 topics:
   description: The topics, sorted by name, at most 200.
   type: list
@@ -149,6 +174,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
+from ansible_collections.nuxeo.platform.plugins.module_utils._cut import wait
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams import options, snapshot
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.cluster import Cluster
@@ -197,11 +223,14 @@ def main() -> None:
             "exclude": {"type": "list", "elements": "str", "default": []},
             "dest": {"type": "path"},
             "positions": {"type": "path"},
+            "cut": {"type": "path"},
+            "cut_timeout": {"type": "float", "default": 600.0},
             **options.CONNECTION,
             **options.TIMES,
             **NUXEO_CONF,
         },
         required_one_of=[("prefix", "nuxeo_conf")],
+        required_by={"cut": ("positions",)},
         supports_check_mode=True,
     )
     params, started = module.params, time.monotonic()
@@ -209,10 +238,13 @@ def main() -> None:
         cluster = Cluster(settings(None), params["timeout"])
         prefix = params["prefix"] or options.prefix_of(params)
         earlier = snapshot.load(params["positions"]) if params["positions"] else None
+        if params["cut"]:
+            snapshot.ready(cluster, prefix, params["include"], params["exclude"])
+        cut = wait(params["cut"], params["cut_timeout"]) if params["cut"] else ""
         found = snapshot.take(cluster, prefix, params["include"], params["exclude"], earlier)
         if params["dest"]:
             snapshot.save(params["dest"], found)
-        result = {**summary(found), "remade": snapshot.remade(earlier, found)[:20] if earlier else []}
+        result = {**summary(found), "cut": cut, "remade": snapshot.remade(earlier, found)[:20] if earlier else []}
     for one in result["open_transactions"]:
         where = f"topic '{one['topic']}', partition {one['partition']}"
         module.warn(

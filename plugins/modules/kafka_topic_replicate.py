@@ -120,10 +120,18 @@ options:
   retention:
     description:
       - V(held) copies, and leaves retention and compaction of the new topics off.
-      - V(released) copies nothing. It sets both of a finished copy to what they are on the source.
+      - V(released) copies nothing. It sets both of a finished copy to what they were on the source. It needs the
+        prefixes and O(state) of the copy, and neither its source nor the set.
     type: str
     choices: [held, released]
     default: held
+  count:
+    description:
+      - How check mode tells how many records there are.
+      - V(records) reads them all. V(offsets) reads none and tells how many there are at most, and no bytes.
+    type: str
+    choices: [records, offsets]
+    default: records
   wait_for_groups:
     description: Whether O(retention=released) fails while a group has not caught up with what was copied.
     type: bool
@@ -138,9 +146,10 @@ options:
     choices: [none, gzip, snappy, lz4, zstd]
     default: none
   workers:
-    description: How many processes copy. Each takes whole partitions.
+    description:
+      - How many processes copy. Each takes whole partitions.
+      - Default is one for each processor, at most four.
     type: int
-    default: 2
   stall_timeout:
     description: After how many seconds without any record read or acknowledged the copy fails. It can be run again.
     type: float
@@ -156,7 +165,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Reads all records of the source to tell how many would be copied, and writes nothing.
+    details: Tells every problem and how many records would be copied, see O(count), and writes nothing.
   diff_mode:
     support: full
     details: Shows the topics and the group positions.
@@ -198,7 +207,6 @@ EXAMPLES = r"""
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
     source_prefix: nuxeo-
     target_prefix: nuxeo-20261123-
-    streams: /srv/backup/prod/sets/20261123T020004Z/streams.json
     state: /var/lib/nuxeo/restore-streams.json
     retention: released
 
@@ -261,6 +269,7 @@ settings_changed: {description: Topics whose retention was released., type: list
 duration: {description: "How long it took, in seconds.", type: float, returned: always}
 """
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -284,10 +293,11 @@ SPEC: Spec = {
     "accept_gaps": {"type": "bool", "default": False},
     "replication_factor": {"type": "int", "default": -1},
     "retention": {"type": "str", "choices": ["held", "released"], "default": "held"},
+    "count": {"type": "str", "choices": ["records", "offsets"], "default": "records"},
     "wait_for_groups": {"type": "bool", "default": True},
     "verify": {"type": "bool", "default": True},
     "compression_type": {"type": "str", "choices": ["none", "gzip", "snappy", "lz4", "zstd"], "default": "none"},
-    "workers": {"type": "int", "default": 2},
+    "workers": {"type": "int"},
     "stall_timeout": {"type": "float", "default": 300.0},
     "report": {"type": "path"},
 }
@@ -311,12 +321,13 @@ def main() -> None:
         required_one_of=[
             ("source_prefix", "nuxeo_conf"),
             ("target_prefix", "archive_dest"),
-            ("streams", "until"),
         ],
+        required_if=[("retention", "held", ("streams", "until"), True)],
         required_by={"target_prefix": ("state",), "archive": ("streams",), "archive_dest": ("streams",)},
         supports_check_mode=True,
     )
     params = module.params
+    params["workers"] = params["workers"] or min(4, len(os.sched_getaffinity(0)))
     if not 1 <= params["workers"] <= 64:
         module.fail_json(msg=f"Option workers is {params['workers']}: it must be from 1 to 64.")
     with fail_json_on_error(module), options.client_settings(params, module.run_command) as make:

@@ -107,6 +107,12 @@ options:
     description: How many seconds C(pg_dump) waits for a table that another session has locked exclusively.
     type: int
     default: 300
+  cut:
+    description:
+      - A file that is written directly after the snapshot, before the bulk is read, for what has to be read then. See
+        O(nuxeo.platform.kafka_topic_info#module:cut).
+      - It is written as well when there will be no snapshot.
+    type: path
 requirements:
   - psycopg >= 3.1 or psycopg2, in the Python that runs the module
   - C(pg_dump) and C(pg_restore) of the server's major version or newer
@@ -285,6 +291,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._cut import Cut
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_dump import (
     DumpRequest,
@@ -320,6 +327,7 @@ def main() -> None:
             "bin_dir": {"type": "path"},
             "require_blob_keys": {"type": "bool", "default": True},
             "lock_timeout": {"type": "int", "default": 300},
+            "cut": {"type": "path"},
             **LOGIN,
             **PROGRESS,
         },
@@ -329,8 +337,8 @@ def main() -> None:
         wanted = request(module.params)
         if module.check_mode:
             module.exit_json(changed=True, **predict(wanted, run))
-        with Progress(module.params["progress"], "dump") as progress:
-            result = dump(wanted, run, progress)
+        with Cut(module.params["cut"]) as cut, Progress(module.params["progress"], "dump") as progress:
+            result = dump(wanted, run, progress, cut.taken)
         for message in result["messages"]:
             module.warn(message)
         module.exit_json(changed=True, **result)

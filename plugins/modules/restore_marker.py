@@ -49,6 +49,11 @@ options:
   run:
     description: What tells this run from others. Required with O(state=begun).
     type: str
+  streams:
+    description:
+      - With O(state=begun), where the streams of Kafka go, with C(prefix), C(source) and C(state) as
+        M(nuxeo.platform.restore_streams_plan) told them.
+    type: dict
   keep:
     description: Blob stores below O(data_dir) that stay where they are.
     type: list
@@ -87,6 +92,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
+KEPT = ("set", "instance", "run", "streams")
+
 
 def of_database(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """The fingerprint of the instance's database."""
@@ -104,6 +111,7 @@ def main() -> None:
             "set": {"type": "str"},
             "instance": {"type": "str"},
             "run": {"type": "str"},
+            "streams": {"type": "dict"},
             "keep": {"type": "list", "elements": "path", "default": []},
             **NUXEO_CONF,
         },
@@ -116,7 +124,7 @@ def main() -> None:
         if module.check_mode:
             written = marker.read_marker(p["data_dir"]) or {}
         elif p["state"] == "begun":
-            written = marker.begin(p["data_dir"], {key: p[key] for key in ("set", "instance", "run")}, p["keep"])
+            written = marker.begin(p["data_dir"], {key: p[key] for key in KEPT}, p["keep"])
         else:
             written = marker.note(p["data_dir"], {"status": "finished", "database": of_database(p)})
     module.exit_json(changed=True, marker=written, kept_aside=written.get("kept_aside"))

@@ -30,6 +30,10 @@ DISPOSABLE = (
 """Parts of a data folder that no restored server misses."""
 
 
+STREAMS = "streams:kafka"
+"""The id of streams in Kafka, which are saved unless the operator lists them as saved by other means."""
+
+
 def uncovered(facts: Facts) -> dict[str, str]:
     """The stores of an instance that this collection cannot save yet: id to sentence."""
     found: dict[str, str] = {}
@@ -43,8 +47,6 @@ def uncovered(facts: Facts) -> dict[str, str]:
         kept = (facts.get(name) or {}).get("kept")
         if kept == "elasticsearch" or (kept == "mongodb" and database["kind"] != "mongodb"):
             found[f"{name}:{kept}"] = f"{name} {'is' if name == 'audit' else 'are'} kept in {kept}"
-    if facts["streams"]["kind"] == "kafka":
-        found["streams:kafka"] = f"streams are in Kafka, prefix '{facts['streams'].get('prefix')}'"
     if facts["cluster"].get("redis"):
         found["redis"] = "Redis holds works, locks or key/value stores"
     return found
@@ -60,6 +62,17 @@ def uncovered_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
     ]
 
 
+def left_out(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
+    """The ids of the operator's list that this instance has: they go into the manifest."""
+    has = set(uncovered(facts)) | ({STREAMS} if facts["streams"]["kind"] == "kafka" else set())
+    return sorted(has & set(accepted))
+
+
+def streams_wanted(facts: Facts, accepted: t.Sequence[str]) -> bool:
+    """Whether topics and positions of Kafka belong into the set."""
+    return facts["streams"]["kind"] == "kafka" and STREAMS not in accepted
+
+
 def _identity(facts: Facts) -> dict[str, t.Any]:
     database = facts["database"]
     return {
@@ -67,6 +80,7 @@ def _identity(facts: Facts) -> dict[str, t.Any]:
         "data folder": facts["data_dir"],
         "blob stores": sorted([store["provider"], store.get("path"), store["kind"]] for store in facts["blobs"]),
         "stream prefix": facts["streams"].get("prefix"),
+        "kind of streams": facts["streams"]["kind"],
         "audit": facts.get("audit"),
         "version": facts["version"],
     }
@@ -193,11 +207,12 @@ def plan(
 
     :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
     :param leader: the node on which this runs
-    :returns: ``cold``, ``stores``, ``trees``, ``uncovered`` (ids that were accepted), ``problems``, ``warnings``
+    :returns: ``cold``, ``stores``, ``trees``, ``uncovered`` (ids that were accepted), ``streams``, ``problems``,
+        ``warnings``
     """
     facts = nodes[leader].get("facts")
     if not facts:
-        return {"cold": False, "stores": [], "trees": [], "uncovered": [], "warnings": [],
+        return {"cold": False, "stores": [], "trees": [], "uncovered": [], "streams": False, "warnings": [],
                 "problems": node_problems(nodes, cold=False)}  # fmt: skip
     cold = facts["database"]["kind"] == "h2"
     stores = blob_stores(facts, further_stores)
@@ -207,7 +222,8 @@ def plan(
         "cold": cold,
         "stores": stores,
         "trees": file_trees(facts, stores, cold, exclude),
-        "uncovered": sorted(set(accepted) & set(uncovered(facts))),
+        "uncovered": left_out(facts, accepted),
+        "streams": streams_wanted(facts, accepted),
         "problems": problems,
         "warnings": [
             f"Node '{name}' cannot be reached: its own files and configuration are not in the set."

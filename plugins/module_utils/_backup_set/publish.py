@@ -144,7 +144,15 @@ def _manifest(place: Place, run_id: str, given: dict[str, t.Any], partial: str) 
     if "database" not in manifest:
         manifest["database"] = {key: member for value in databases.values() for key, member in value.items()}
     manifest.setdefault("blobs", _told(os.path.join(partial, "blobs")))
+    if manifest.get("cuts"):
+        manifest["cut_seconds"] = spread(manifest["cuts"].values())
     return manifest
+
+
+def spread(times: t.Iterable[str]) -> float:
+    """The seconds from the first of some moments to the last."""
+    moments = sorted(datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) for moment in times)
+    return (moments[-1] - moments[0]).total_seconds()
 
 
 def _told(folder: str) -> dict[str, dict[str, t.Any]]:

@@ -72,6 +72,22 @@ SCHEMA: dict[str, t.Any] = {
             "description": "Each blob store of the set, by its provider: kind, digest, depth, keys, bytes.",
             "type": "object",
         },
+        "streams": {
+            "description": "Of an instance on Kafka: what streams.json holds, and whether records are archived.",
+            "type": "object",
+            "required": ["cluster_id", "prefix", "positions_taken", "ends_taken", "archived"],
+            "properties": {"cluster_id": _NAME, "prefix": _NAME, "positions_taken": _TIME, "ends_taken": _TIME},
+        },
+        "cuts": {
+            "description": "When each engine's cut was made, by the clock of the leader.",
+            "type": "object",
+            "properties": {"database": _TIME, "streams": _TIME},
+        },
+        "cut_seconds": {
+            "description": "Seconds from the first of the cuts to the last.",
+            "type": "number",
+            "minimum": 0,
+        },
         "files": {"description": "How many files SHA256SUMS names, manifest.json not counted.", **_COUNT},
         "bytes": {"description": "Their size; the blobs in the pool are not counted.", **_COUNT},
     },
@@ -105,5 +121,7 @@ def problems(value: t.Any, schema: dict[str, t.Any] | None = None, where: str = 
 def _is(value: t.Any, kind: str) -> bool:
     if kind == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
     types: dict[str, type] = {"object": dict, "array": list, "string": str}
     return isinstance(value, types[kind])

@@ -58,6 +58,7 @@ def request_of(params: Params, make: Make, check: bool, prefix: str) -> Request:
                     "replication_factor",
                     "verify",
                     "workers",
+                    "count",
                     "timeout",
                 ]
             )
@@ -90,7 +91,7 @@ def run(params: Params, make: Make, check: bool, prefix: str) -> dict[str, t.Any
 def _copy(copy: Copy, params: Params) -> dict[str, t.Any]:
     changes: list[dict[str, t.Any]] = []
     if params["retention"] == "released":
-        copy.journal.load()
+        copy.journal.load(("target", "source_prefix", "target_prefix"))
         changes = retention.release(copy, params["wait_for_groups"])
         copy.changed = bool(changes)
     else:

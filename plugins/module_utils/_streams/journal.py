@@ -32,8 +32,11 @@ class Journal:
         self.data: dict[str, t.Any] = {}
         self.dirty = False
 
-    def load(self) -> bool:
-        """Read an earlier run's state; False when there is none. Another copy's state is an error."""
+    def load(self, inputs: t.Optional[t.Collection[str]] = None) -> bool:
+        """Read an earlier run's state; False when there is none. Another copy's state is an error.
+
+        :param inputs: which options make it this copy; all of them by default
+        """
         if not self.path or not os.path.exists(self.path):
             return False
         try:
@@ -45,7 +48,8 @@ class Journal:
             raise StreamsError(
                 f"Reading of state file '{self.path}'", "it is not a copy's state", "Give another state file"
             )
-        differ = sorted(k for k in {*self.inputs, *data["inputs"]} if self.inputs.get(k) != data["inputs"].get(k))
+        compared = {*self.inputs, *data["inputs"]} if inputs is None else inputs
+        differ = sorted(key for key in compared if self.inputs.get(key) != data["inputs"].get(key))
         if differ:
             raise StreamsError(
                 f"Copy with state file '{self.path}'",

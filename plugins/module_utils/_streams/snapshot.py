@@ -112,6 +112,11 @@ def _choose(cluster: Cluster, prefix: str, include: t.Sequence[str], exclude: t.
     return chosen
 
 
+def ready(cluster: Cluster, prefix: str, include: t.Sequence[str], exclude: t.Sequence[str]) -> None:
+    """Connect to every broker that will be asked, so that the ends are read at once when the moment has come."""
+    read_ends(cluster, read_topics(cluster, _choose(cluster, prefix, include, exclude).taken, configs=False))
+
+
 def take(
     cluster: Cluster,
     prefix: str,

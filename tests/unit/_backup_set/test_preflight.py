@@ -54,7 +54,6 @@ def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
         ({"audit": {"kept": "elasticsearch", "index": "nuxeo-audit"}}, "audit:elasticsearch"),
         ({"audit": {"kept": "mongodb", "collection": "audit"}}, "audit:mongodb"),
         ({"sequences": {"kept": "elasticsearch", "index": "nuxeo-uidgen"}}, "sequences:elasticsearch"),
-        ({"streams": {"kind": "kafka", "prefix": "nuxeo-"}}, "streams:kafka"),
         ({"cluster": {"redis": {"host": "localhost"}}}, "redis"),
     ],
 )
@@ -67,6 +66,15 @@ def test_each_uncovered_store_is_named_unless_accepted(
     accepted = plan({"n1": {"facts": facts}}, [name])
     assert [problem for problem in accepted["problems"] if "not covered" in problem] == []
     assert accepted["uncovered"] == [name]
+
+
+def test_streams_of_kafka_are_saved_unless_they_are_saved_by_other_means(facts: dict[str, t.Any]) -> None:
+    assert plan({"n1": {"facts": facts}})["streams"] is False
+    facts["streams"] = {"kind": "kafka", "prefix": "nuxeo-"}
+    found = plan({"n1": {"facts": facts}})
+    assert (found["problems"], found["streams"], found["uncovered"]) == ([], True, [])
+    found = plan({"n1": {"facts": facts}}, ["streams:kafka"])
+    assert (found["problems"], found["streams"], found["uncovered"]) == ([], False, ["streams:kafka"])
 
 
 def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, t.Any]) -> None:

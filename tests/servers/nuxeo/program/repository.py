@@ -48,12 +48,20 @@ class Ledger:
 class Repository:
     """Documents in a database and a blob store."""
 
-    def __init__(self, database: Database, store: Store, ledger: Ledger, stream: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: Store,
+        ledger: Ledger,
+        stream: Path,
+        append: t.Callable[[str], None] | None = None,
+    ) -> None:
         self.database = database
         self.store = store
         self.ledger = ledger
         self.stream = stream
         self._stream_lock = threading.Lock()
+        self._append_to_kafka = append
         self.random = random.Random()  # noqa: S311
         if database.prepare():
             self._first_documents()
@@ -147,7 +155,10 @@ class Repository:
         return {**numbers, "blobs": len(keys), "bad_blobs": bad}
 
     def _append(self, doc: str) -> None:
-        """The queue files of the stream grow while documents are made."""
+        """The stream grows while documents are made: topics of Kafka, or queue files."""
+        if self._append_to_kafka is not None:
+            self._append_to_kafka(doc)
+            return
         folder = self.stream / "audit" / "audit" / "P-00"
         with self._stream_lock:
             folder.mkdir(parents=True, exist_ok=True)

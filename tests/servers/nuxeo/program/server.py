@@ -25,6 +25,7 @@ from configuration import BadConfiguration, Configuration
 from database import H2, Database, DatabaseError, Postgresql
 from embedded import EmbeddedEngine, is_embedded
 from repository import Ledger, Repository, Writer
+from streams import Streams
 
 
 def open_database(configuration: Configuration) -> Database:
@@ -57,7 +58,10 @@ class Standin:
         in_data = configuration.get("nuxeo.core.binarymanager").endswith("LocalBlobProvider")
         ledger = Ledger(Path(configuration.get("standin.ledger", str(configuration.home / "standin" / "ledger.jsonl"))))
         stream = configuration.folder("nuxeo.data.dir") / "stream"
-        self.repository = Repository(self.database, Store(Path(folder), in_data), ledger, stream)
+        note = Ledger(ledger.path.with_name("streams.jsonl")).note
+        self.streams = Streams(configuration, note) if configuration.get("standin.streams") else None
+        append = self.streams.append if self.streams else None
+        self.repository = Repository(self.database, Store(Path(folder), in_data), ledger, stream, append)
 
     def set_writer(self, rate: float) -> None:
         """Write documents at that rate from now on; 0 ends it."""
@@ -72,6 +76,8 @@ class Standin:
     def stop(self) -> None:
         """End in good order."""
         self.set_writer(0)
+        if self.streams is not None:
+            self.streams.stop()
         self.database.close()
         if self.engine is not None:
             self.engine.stop()

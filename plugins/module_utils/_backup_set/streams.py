@@ -1,0 +1,71 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: under which prefix the streams of a set come back.
+
+Topics that were restored once are consumed at once, so a restore of the same set later needs new ones: a prefix is only
+used again by the restore that has begun with it, or while the database is still as that restore left it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from .marker import Marker
+
+Plan = t.Dict[str, t.Any]
+_RESTORED = re.compile(r"[0-9]{8}T[0-9]{6}Z-(?:[0-9]+-)?\Z")
+_LEGAL = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def state_file(data_dir: str, prefix: str) -> str:
+    """Where a copy to a prefix keeps how far it is; restores and backups leave files of such names alone."""
+    return os.path.join(data_dir, f".nuxeo-platform-streams-{prefix}.json")
+
+
+def derived(data_dir: str, source: str, set_id: str) -> str:
+    """The source's prefix followed by the set's id, and a number where that has been used."""
+    first = f"{_RESTORED.sub('', source)}{set_id}-"
+    prefix, number = first, 1
+    while os.path.exists(state_file(data_dir, prefix)):
+        number += 1
+        prefix = f"{first}{number}-"
+    return prefix
+
+
+def plan(manifest: Plan, target: Plan, marker: Marker, unchanged: bool, wanted: str) -> Plan:
+    """The new prefix, the copy's state file, and what speaks against it.
+
+    :param target: the facts of the target
+    :param marker: that of the target's data folder, empty when there is none
+    :param unchanged: whether the database is as an earlier restore of this set has left it
+    :param wanted: the prefix that the operator gives, or an empty text
+    """
+    source, data_dir = manifest["streams"]["prefix"], target["data_dir"]
+    earlier = (marker.get("streams") or {}) if marker.get("set") == manifest["id"] else {}
+    ours = earlier.get("prefix") if marker.get("status") == "begun" or unchanged else None
+    prefix = wanted or ours or derived(data_dir, source, manifest["id"])
+    state, problems = state_file(data_dir, prefix), []
+    what = f"Restore of streams to prefix '{prefix}'"
+    if target["streams"]["kind"] != "kafka":
+        problems.append(
+            f"{what}: the target has its streams in {target['streams']['kind']}. Set kafka.enabled in its nuxeo.conf, "
+            "or leave them out by restore_streams."
+        )
+    if not _LEGAL.fullmatch(prefix):
+        problems.append(f"{what}: Kafka allows letters, digits, '.', '_' and '-'. Give another restore_streams_prefix.")
+    if prefix == source:
+        problems.append(f"{what}: it is that of the set itself. Give another restore_streams_prefix.")
+    if unchanged and ours and prefix != ours:
+        problems.append(f"{what}: this very set is there already under '{ours}'. Leave restore_streams_prefix out.")
+    elif prefix != ours and os.path.exists(state):
+        problems.append(f"{what}: it was restored to before, and worked on. Give another restore_streams_prefix.")
+    return {
+        "prefix": prefix,
+        "source": source,
+        "state": state,
+        "problems": problems,
+        "lines": [f"streams  {manifest['streams']['topics']} topics from '{source}' to '{prefix}'"],
+    }

@@ -1,0 +1,154 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An instance with its streams in Kafka: it appends and works off while it is backed up; what comes back is consistent.
+
+Read back with kafka-python, which neither the collection nor the stand-in uses.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import sys
+import time
+import typing as t
+import uuid
+
+import pytest
+from servers.deployment import Site
+from servers.kafka.kafka_server import USERS, Kafka
+from servers.kafka.tools import Site as Topics
+from servers.nuxeo import proof
+
+pytestmark = pytest.mark.xdist_group("streams")
+
+PARTS = {"audit-audit": 4, "work-default": 2, "audit": 4, "default": 2}
+GROUPS = {
+    "modern": {"audit-writer": "audit-audit", "work-default": "work-default"},
+    "legacy": {"AuditLogWriter": "audit", "default": "default"},
+}
+LOGIN = {
+    "kafka.sasl.enabled": "true",
+    "kafka.security.protocol": "SASL_PLAINTEXT",
+    "kafka.sasl.mechanism": "SCRAM-SHA-512",
+    "kafka.sasl.jaas.config": 'org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" '
+    f'password="{USERS["admin"]}";',
+}
+
+
+class Streams:
+    """An instance on Kafka, its site, and what its topics hold."""
+
+    def __init__(self, site: Site, kafka: Kafka, make: t.Callable[..., t.Any], database: t.Any, kind: str) -> None:
+        self.site, self.kafka, self.kind, self.database = site, kafka, kind, database
+        self.prefix = f"n{uuid.uuid4().hex[:8]}-"
+        self.topics = Topics(kafka.bootstrap)
+        self.properties = {
+            "kafka.enabled": "true",
+            "kafka.bootstrap.servers": ",".join(kafka.addresses("SASL_PLAINTEXT")),
+            "kafka.topicPrefix": self.prefix,
+            "standin.streams": kind,
+            **LOGIN,
+        }
+        version = "2023.31" if kind == "modern" else "10.10"
+        self.instance = make(database, version, properties=self.properties)
+        self.ledger = self.instance.ledger.with_name("streams.jsonl")
+        site.add("acme", self.instance, nuxeo_client_python=sys.executable)
+
+    def lines(self, what: str, topic: str = "") -> list[dict[str, t.Any]]:
+        """The ledger's lines of a kind, of records in a topic."""
+        with contextlib.suppress(FileNotFoundError):
+            found = [json.loads(line) for line in self.ledger.read_text().splitlines()]
+            return [line for line in found if line["what"] == what and line.get("topic", "") in ("", topic)]
+        return []
+
+    def docs(self, prefix: str, name: str) -> list[str]:
+        """The documents of a topic's records, partition by partition."""
+        rows = [row for number in range(PARTS[name]) for row in self.topics.rows(prefix + name, number)]
+        return [json.loads(row.value or b"")["doc"] for row in rows]
+
+    def streams(self, name: str = "acme") -> dict[str, t.Any]:
+        """streams.json of the newest set."""
+        return dict(json.loads((self.site.sets(name)[-1] / "streams.json").read_text()))
+
+    def settled(self, prefix: str, name: str, count: int) -> list[dict[str, t.Any]]:
+        """The records that the restored server has worked off, as soon as there are so many."""
+        deadline = time.monotonic() + 60
+        while len(self.lines("worked", prefix + name)) < count and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return self.lines("worked", prefix + name)
+
+
+@pytest.fixture
+def make_streams(
+    site: Site,
+    kafka: Kafka,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+) -> t.Callable[..., Streams]:
+    def make(kind: str = "modern") -> Streams:
+        return Streams(site, kafka, make_nuxeo, make_database(postgresql15), kind)
+
+    return make
+
+
+def prove(streams: Streams, server: t.Any, prefix: str) -> None:
+    """I2 and I3 of the consistency model, against the ledgers of the server that wrote meanwhile."""
+    recorded, manifest = streams.streams(), streams.site.manifest("acme")
+    there = proof.documents(server, streams.database.name)
+    ledger = [json.loads(line) for line in streams.instance.ledger.read_text().splitlines()]
+    removed = {line["id"] for line in ledger if line["what"] == "deleted"}
+    ended = proof.seconds(manifest["cuts"]["streams"])
+    late = {line["id"] for line in ledger if line["what"] == "created" and line["ended"] > ended}
+    appended = {line["id"]: line["ended"] for line in streams.lines("appended")}
+    cut = proof.seconds(manifest["backup_date"])
+    for group, name in GROUPS[streams.kind].items():
+        copied = streams.docs(prefix, name)
+        assert collections.Counter(copied).most_common(1)[0][1] == 1, "a record came twice"
+        assert not set(copied) & late, "records from after the cut"
+        window = {line["id"] for line in ledger if line["what"] == "created" and line["ended"] >= cut}
+        assert set(copied) - there - removed <= window, "records of documents that the restored database lacks"
+        assert {doc for doc in there if appended[doc] < cut} <= set(copied), "records are missing"
+        source = [line["id"] for line in streams.lines("worked", streams.prefix + name)]
+        before = {
+            line["id"]
+            for line in streams.lines("worked", streams.prefix + name)
+            if line["ended"] < proof.seconds(recorded["positions_taken"])
+        }
+        entry = next(one for one in recorded["groups"] if one["name"] == streams.prefix + group)
+        done = sum(position["offset"] for position in entry["positions"])
+        worked = [line["id"] for line in streams.settled(prefix, name, len(copied) - done)]
+        assert collections.Counter(worked).most_common(1)[0][1] == 1 if worked else True
+        assert not set(worked) & before, "work from before T0 was repeated"
+        assert set(copied) - set(worked) <= set(source), "work was skipped"
+        assert len(worked) == len(copied) - done
+        assert len(before) > 5
+
+
+@pytest.mark.parametrize("kind", ["modern", "legacy"])
+def test_streams_come_back_up_to_the_cut_with_every_group_where_it_was(
+    make_streams: t.Callable[..., Streams], postgresql15: t.Any, kind: str
+) -> None:
+    streams = make_streams(kind)
+    site, instance = streams.site, streams.instance.start()
+    instance.create_documents(20)
+    instance.write(40)
+    done = site.backup()
+    instance.write(0)
+    manifest = site.manifest("acme")
+    assert manifest["uncovered"] == []
+    assert manifest["streams"]["topics"] == len(streams.streams()["topics"])
+    assert manifest["cut_seconds"] <= 2
+    print("cut_seconds", manifest["cut_seconds"])
+    assert USERS["admin"] not in done.stdout + json.dumps([task.result for task in done.tasks])
+    instance.create_documents(5)
+    site.restore(postgresql15, restore_overwrite=True)
+    prefix = f"{streams.prefix}{manifest['id']}-"
+    assert f"kafka.topicPrefix={prefix}" in instance.conf.read_text()
+    prove(streams, postgresql15, prefix)
+    assert streams.docs(streams.prefix, "audit-audit" if kind == "modern" else "audit")  # the source is untouched
+    again = site.restore(postgresql15)
+    assert again.changed == []
