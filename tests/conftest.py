@@ -28,7 +28,7 @@ _NUMBERS = itertools.count(1)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of one xdist group share a folder or a server: where the runner would take no notice of it, nothing runs."""
+    """Tests of one group share a folder or a server: where the runner would take no notice of it, nothing runs."""
     if not config.getoption("loadgroup", False):
         return
     for item in items:

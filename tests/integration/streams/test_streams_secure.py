@@ -211,7 +211,7 @@ def test_a_wrong_password_and_an_unknown_authority_are_named(secure, copying):
         )
 
 
-READER = [("TOPIC", "source", "READ"), ("TOPIC", "source", "DESCRIBE_CONFIGS"), ("GROUP", "source", "DESCRIBE")]
+READER = [("TOPIC", "source", "DESCRIBE"), ("TOPIC", "source", "DESCRIBE_CONFIGS"), ("GROUP", "source", "DESCRIBE")]
 COPIER = [
     ("TOPIC", "source", "READ"),
     *[("TOPIC", "target", right) for right in ("CREATE", "WRITE", "READ", "ALTER_CONFIGS")],
