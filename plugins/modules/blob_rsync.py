@@ -40,9 +40,17 @@ options:
     type: str
     default: default
   default_provider:
-    description: Whether keys of the database that name no provider belong to this one.
+    description:
+      - Whether keys of the database that name no provider belong to this one.
+      - What stands before the colon of a key names a provider when it is one of O(other_providers), or when this store
+        has no blob of that whole name.
     type: bool
     default: true
+  other_providers:
+    description: The blob providers of the instance beside this one.
+    type: list
+    elements: str
+    default: []
   kind:
     description:
       - V(digest) (or V(file)) for a store in which the key is the digest of the bytes.
@@ -175,6 +183,13 @@ missing_count:
   description: How many those are.
   returned: always
   type: int
+foreign:
+  description:
+    - What stands before the colon of keys that are no blobs of this store and name none of O(other_providers), at most
+      20. With O(default_provider) only.
+  returned: always
+  type: list
+  elements: str
 problems:
   description: Blobs that could not be copied or proven, and why, at most 20.
   returned: always
@@ -221,6 +236,7 @@ def main() -> None:
             "dest_layout": {"type": "str", "choices": ["store", "pool"], "default": "pool"},
             "provider": {"type": "str", "default": "default"},
             "default_provider": {"type": "bool", "default": True},
+            "other_providers": {"type": "list", "elements": "str", "default": []},
             "kind": {"type": "str", "choices": ["digest", "file", "record", "encrypted"], "default": "digest"},
             "digest": {"type": "str", "choices": ["MD5", "SHA-1", "SHA-256", "SHA-512"]},
             "depth": {"type": "int"},

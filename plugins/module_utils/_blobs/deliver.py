@@ -179,7 +179,7 @@ class Delivery:
                 return
             stream.flush()
             text = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if self.report.keys else b""
-            gone = proof.missing(text, self.options)
+            gone, self.report.foreign = proof.told_apart(proof.missing(text, self.options), self.options)
         self.report.missing = [names.shown(key) for key in gone[:SHOWN]]
         self.report.missing_count = len(gone)
         if gone:

@@ -27,6 +27,7 @@ class Options:
     dest_layout: str = "pool"
     provider: str = "default"
     default_provider: bool = True
+    other_providers: t.Sequence[str] = ()
     kind: str = "digest"
     digest: t.Optional[str] = None
     depth: t.Optional[int] = None
@@ -57,6 +58,7 @@ class Report:
     keys: int = 0
     missing: t.List[str] = dataclasses.field(default_factory=list)
     missing_count: int = 0
+    foreign: t.List[str] = dataclasses.field(default_factory=list)
     folders: int = 0
     full_pass: bool = False
 
@@ -73,6 +75,7 @@ class Report:
             "keys": self.keys,
             "missing": self.missing[:SHOWN],
             "missing_count": self.missing_count,
+            "foreign": self.foreign[:SHOWN],
             "problems": sorted(self.problems.names),
             "problem_count": self.problems.count,
             "folders": self.folders,

@@ -197,7 +197,7 @@ class Pass:
         there += self._fetch([key for key in wanted if key not in held], content_named)
         listing.add(sorted(there))
         held = {names.parse(line).key for line in there}
-        gone = [key for key in wanted if key not in held]
+        gone, self.report.foreign = proof.told_apart([key for key in wanted if key not in held], self.options)
         self.report.keys = listing.count
         self.report.missing = [names.shown(key) for key in gone[:20]]
         self.report.missing_count = len(gone)

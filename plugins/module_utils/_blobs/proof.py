@@ -12,7 +12,7 @@ import tempfile
 import typing as t
 
 from . import keylist, names
-from .errors import BlobError, os_reason
+from .errors import SHOWN, BlobError, os_reason
 from .options import Options
 from .state import Buffer, State
 
@@ -105,29 +105,35 @@ class Listing:
             self._file.close()
 
 
-def _wanted(options: Options) -> t.Iterator[bytes]:
-    """The keys of the database that belong to this store."""
+def _wanted(options: Options) -> t.Iterator[t.Tuple[bytes, bool]]:
+    """The keys of the database that may belong to this store, and whether they do for certain.
+
+    A record's key holds a colon where its path does. So what stands before the first colon is another store only when
+    there is one of that name; else the key may be one of the default store.
+    """
     path = t.cast(str, options.required)
     own = options.provider.encode() + b":"
+    others = {name.encode() for name in options.other_providers}
     try:
         with open(path, "rb") as stream:
             for line in stream:
                 key = line.rstrip(b"\n")
+                first, colon, _rest = key.partition(b":")
                 if key.startswith(own):
-                    yield key[len(own) :]
-                elif b":" not in key and options.default_provider and key:
-                    yield key
+                    yield key[len(own) :], True
+                elif key and options.default_provider and first not in (others if colon else ()):
+                    yield key, not colon
     except OSError as error:
         why = os_reason(error)
         raise BlobError(f"Reading of the keys that the database refers to in '{path}'", why, "Dump it again") from error
 
 
 def missing(text: Buffer, options: Options, folder: t.Optional[str] = None) -> t.List[bytes]:
-    """The keys that the database refers to and a list does not hold, sorted."""
+    """The keys that the database refers to and a list does not hold, sorted; also those that may be of this store."""
     with tempfile.TemporaryFile(dir=folder, buffering=1 << 20) as stream:
         last = b""
         late = set()
-        for key in _wanted(options):
+        for key, _certain in _wanted(options):
             if key < last:
                 late.add(key)
             elif key != last:
@@ -139,6 +145,15 @@ def missing(text: Buffer, options: Options, folder: t.Optional[str] = None) -> t
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
                 absent = late | set(keylist.difference(_keys_only(text), wanted)[0])
     return sorted(key for key in absent if not _holds(text, key))
+
+
+def told_apart(gone: t.Sequence[bytes], options: Options) -> t.Tuple[t.List[bytes], t.List[str]]:
+    """Of keys that are nowhere: those of this store, and which other stores the rest must be of, at most some."""
+    doubtful = {key for key in gone if b":" in key}
+    if doubtful:
+        doubtful -= {key for key, certain in _wanted(options) if certain}
+    stores = sorted({names.shown(key.partition(b":")[0]) for key in doubtful})
+    return [key for key in gone if key not in doubtful], stores[:SHOWN]
 
 
 def _keys_only(text: Buffer) -> Buffer:

@@ -234,6 +234,27 @@ def test_a_record_that_went_after_the_head_start_is_still_in_the_set(lab: t.Any,
     assert (tmp_path / "back" / "data" / "doc-2").read_text() == "doc-2"
 
 
+def test_a_colon_in_the_key_of_a_record_is_not_taken_for_another_store(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(0, depth=0)
+    for key in (f"doc-{number}-files:0" for number in range(9)):
+        lab.add(key.encode(), key)
+    required = tmp_path / "keys.txt"
+
+    def backup(name: str, *keys: str) -> t.Any:
+        required.write_text("".join(f"{key}\n" for key in sorted(keys)))
+        return lab.backup(name, kind="record", required=str(required), other_providers=["other"])
+
+    done = backup("a", "doc-1-files:0", "default:doc-2-files:0", "other:0f")
+    assert (done.rc, done.result["foreign"], done.result["keys"]) == (0, [], 9), done.output
+    assert lab.restore("a", tmp_path / "back", required=str(required), other_providers=["other"]).rc == 0
+    lab.path("doc-1-files:0").unlink()  # a record that went after the head start
+    assert backup("b", "doc-1-files:0").result["keys"] == 9
+    done = backup("c", "doc-2-files:0", "third:0f")
+    assert (done.rc, done.result["foreign"]) == (0, ["third"]), done.output
+    done = backup("d", "default:doc-9-files:0")
+    assert (done.rc != 0, done.result["missing"], done.result["foreign"]) == (True, ["doc-9-files:0"], [])
+
+
 def test_encrypted_blobs_are_proven_by_what_was_recorded(lab: t.Any, tmp_path: Path) -> None:
     lab.make(0)
     clear = [hashlib.md5(str(n).encode()).hexdigest() for n in range(30)]

@@ -124,7 +124,8 @@ def test_what_is_missing_is_the_difference(
     required = path / "required"
     required.write_bytes(text(wanted) + text(b"default:" + key for key in wanted) + b"other:zzzz\n")
     listing = proof.Listing(found, 0, str(path))
-    assert proof.missing(listing.text, Options("/s", "/d", required=str(required))) == sorted(wanted - held)
+    options = Options("/s", "/d", required=str(required), other_providers=["other"])
+    assert proof.missing(listing.text, options) == sorted(wanted - held)
 
 
 def test_a_folder_of_the_last_two_seconds_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
