@@ -9,9 +9,11 @@ DOCUMENTATION = r"""
 module: postgresql_restore
 short_description: Restore what postgresql_dump has dumped
 description:
-  - Makes a database under a temporary name, fills it by C(pg_restore) with several workers, compares it with what
+  - Fills a database that was made under a temporary name by C(pg_restore) with several workers, compares it with what
     there was at the dump's snapshot (tables, tables with rows, large objects, extensions, every blob key), gathers the
     planner's statistics, and only then gives it its name.
+  - Check mode tells what M(community.postgresql.postgresql_db) and M(community.postgresql.postgresql_ext) have to make
+    first.
   - What had that name before is kept aside under another, in the same transaction. A database that was empty is
     dropped.
   - Where the login may not create databases, the target must be there and empty, and is filled in one transaction. So
@@ -121,6 +123,12 @@ options:
       - The RV(fingerprint) of an earlier restore of the same set.
       - When the database still has it nothing is done.
     type: dict
+  temporary:
+    description:
+      - The database that was made with the options of RV(create), with its extensions. It gets the name of the target
+        when it is whole.
+      - Required but in check mode, and where the login may not create databases.
+    type: str
   in_use:
     description:
       - What sessions in the target database mean.
@@ -136,18 +144,14 @@ notes:
   - A dump runs code of its maker with the rights of the login that restores it. Restore only what you trust.
 seealso:
   - module: nuxeo.platform.postgresql_dump
+  - module: nuxeo.platform.postgresql_login
+  - module: community.postgresql.postgresql_db
+  - module: community.postgresql.postgresql_ext
 """
 
 EXAMPLES = r"""
-- name: Restore the database of an instance, as its own user
-  nuxeo.platform.postgresql_restore:
-    src: /srv/backup/acme/sets/20261123T020004Z/database
-    nuxeo_conf: /etc/nuxeo/nuxeo.conf
-    nuxeo_home: /opt/nuxeo
-    overwrite: true
-
-- name: Clone it to another server under another name and owner
-  nuxeo.platform.postgresql_restore:
+- name: Ask what stands in the way, and what has to be made
+  nuxeo.platform.postgresql_restore: &restore
     src: /srv/backup/acme/sets/20261123T020004Z/database
     login_host: db-test.example.com
     login_user: nuxeo_test
@@ -156,12 +160,32 @@ EXAMPLES = r"""
     admin_password: "{{ vault_postgres_password }}"
     name: nuxeo_test
     owner: nuxeo_test
+  check_mode: true
+  register: foreseen
 
-- name: Ask what stands in the way
+- name: Make the database that is filled
+  community.postgresql.postgresql_db:
+    login_host: db-test.example.com
+    login_user: postgres
+    login_password: "{{ vault_postgres_password }}"
+    name: "{{ foreseen.create.name }}"
+    owner: "{{ foreseen.create.owner }}"
+    encoding: "{{ foreseen.create.encoding }}"
+    lc_collate: "{{ foreseen.create.lc_collate }}"
+    lc_ctype: "{{ foreseen.create.lc_ctype }}"
+    template: template0
+    comment: "{{ foreseen.create.comment }}"
+
+- name: Clone an instance's database to another server under another name and owner
+  nuxeo.platform.postgresql_restore:
+    <<: *restore
+    temporary: "{{ foreseen.create.name }}"
+
+- name: Restore the database of an instance, as its own user, into one that is there and empty
   nuxeo.platform.postgresql_restore:
     src: /srv/backup/acme/sets/20261123T020004Z/database
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
-  check_mode: true
+    nuxeo_home: /opt/nuxeo
 """
 
 RETURN = r"""
@@ -195,6 +219,31 @@ in_place:
   returned: success
   type: bool
   sample: false
+create:
+  description:
+    - The options of M(community.postgresql.postgresql_db) that make the database to fill. Empty where nothing has to be
+      made.
+    - Its name goes to O(temporary). Extensions go into it, or into the target where this is empty.
+  returned: in check mode
+  type: dict
+  sample: {name: nuxeo_restore_20261123T101500Z, owner: nuxeo, encoding: UTF8, lc_collate: C.UTF-8}
+schemas:
+  description: The schemas that have to be made for extensions.
+  returned: in check mode
+  type: list
+  elements: str
+extensions:
+  description: The extensions that have to be made.
+  returned: in check mode
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: For O(community.postgresql.postgresql_ext#module:name).
+      type: str
+    schema:
+      description: For O(community.postgresql.postgresql_ext#module:schema).
+      type: str
 server:
   description: The server's version and identity.
   returned: success
@@ -278,6 +327,7 @@ def request(params: t.Dict[str, t.Any], check: bool) -> RestoreRequest:
         locale=params["locale"],
         bin_dir=params["bin_dir"],
         unchanged_since=params["unchanged_since"],
+        temporary=params["temporary"],
         in_use=params["in_use"] == "accept" and check,
     )
 
@@ -303,6 +353,7 @@ def main() -> None:
             "locale": {"type": "str"},
             "bin_dir": {"type": "path"},
             "unchanged_since": {"type": "dict"},
+            "temporary": {"type": "str"},
             "in_use": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             **LOGIN,
             **PROGRESS,

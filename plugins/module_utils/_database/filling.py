@@ -68,7 +68,7 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
     """
     login = what.target.login.to(name)
     with Database(login) as database:
-        made = _extensions(database, what)
+        made = _extension_schemas(database, what)
         watch = _Watch(database, progress, int(what.known["database"].get("size", 0)))
         with tempfile.TemporaryDirectory() as folder, passfile(login) as secret:
             wanted = os.path.join(folder, "list")
@@ -90,22 +90,21 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
     return _judge(what, login, done)
 
 
-def _extensions(database: Database, what: Filling) -> set[str]:
-    """Make the extensions that are missing; returns the schemas made for them.
+def _extension_schemas(database: Database, what: Filling) -> set[str]:
+    """The schemas that were made for extensions. An extension that nobody has made is an error before anything else.
 
     They are made before the rest by the login itself, since the owner may not be allowed to.
     """
-    there = {name for (name,) in database.rows("SELECT extname FROM pg_extension")}
-    made = set()
-    for extension in what.known["database"]["extensions"]:
-        if extension["name"] in there:
-            continue
-        schema = extension["schema"]
-        if not database.value("SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
-            database.run("CREATE SCHEMA %I AUTHORIZATION %I", schema, what.owner)
-            made.add(schema)
-        database.run("CREATE EXTENSION %I WITH SCHEMA %I", extension["name"], schema)
-    return made
+    wanted = {extension["name"]: extension["schema"] for extension in what.known["database"]["extensions"]}
+    lacking = sorted(set(wanted) - {row[0] for row in database.rows(catalogue.EXTENSIONS)})
+    if lacking:
+        raise DatabaseError(
+            f"Restore of '{what.src}' to {database.subject}",
+            f"these extensions are not in it: {', '.join(lacking)}",
+            "Make them by community.postgresql.postgresql_ext, as check mode says in extensions",
+        )
+    there = {name for (name,) in database.rows("SELECT nspname FROM pg_namespace")}
+    return (set(wanted.values()) & there) - {"public"}
 
 
 def _write_list(run: Run, what: Filling, schemas: t.Container[str], path: str) -> None:

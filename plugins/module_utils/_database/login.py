@@ -93,9 +93,7 @@ def passfile(login: PostgresLogin) -> t.Iterator[str]:
     if not login.password:
         yield ""
         return
-    if "\n" in login.password or "\r" in login.password:
-        raise DatabaseError(f"Login to {login.subject}", "the password holds a line break", "Set another password")
-    line = "*:*:*:*:" + login.password.replace("\\", "\\\\").replace(":", "\\:") + "\n"
+    line = passfile_line(login)
     descriptor, path = _memory()
     try:
         os.fchmod(descriptor, 0o600)
@@ -105,6 +103,13 @@ def passfile(login: PostgresLogin) -> t.Iterator[str]:
         os.close(descriptor)
         if not path.startswith("/proc/"):
             os.unlink(path)
+
+
+def passfile_line(login: PostgresLogin) -> str:
+    """The password as a password file has it, for whatever host, port, database and user."""
+    if "\n" in login.password or "\r" in login.password:
+        raise DatabaseError(f"Login to {login.subject}", "the password holds a line break", "Set another password")
+    return "*:*:*:*:" + login.password.replace("\\", "\\\\").replace(":", "\\:") + "\n"
 
 
 def _memory() -> tuple[int, str]:

@@ -3,33 +3,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: a dump of postgresql_dump goes back into a PostgreSQL server.
 
-The database is made under a temporary name, filled, compared and analyzed there, and gets the target's name only then,
-in the same transaction in which what had that name gets another. Where the login may not do that, the target must be
-empty, and is filled in one transaction. So the target's name never belongs to a half restored database.
+A database made under a temporary name (see making) is filled, compared and analyzed, and gets the target's name only
+then, in the same transaction in which what had that name gets another. Where the login may not do that, the target must
+be empty, and is filled in one transaction. So the target's name never belongs to a half restored database.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import os
 import time
 import typing as t
 
 from .._progress import Progress
-from . import archive, checks
+from . import archive, checks, making
 from .clients import Client, Run, choose
 from .error import DatabaseError
 from .filling import Filling, analyze, compare, fill
 from .login import PostgresLogin
 from .postgresql import Database, fingerprint
 from .target import Target, administer, content, copy_privileges, drop, look, sessions
-
-UNFINISHED = "nuxeo.platform: unfinished restore, to be removed by the next one"
-"""The comment that marks a database of ours that did not get its name yet."""
-
-LONGEST_NAME = 63
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +43,8 @@ class RestoreRequest:
     locale: t.Optional[str] = None
     bin_dir: t.Optional[str] = None
     unchanged_since: t.Optional[t.Mapping[str, t.Any]] = None
+    temporary: t.Optional[str] = None
+    """The database that was made to be filled and then renamed, by what a prediction said in ``create``."""
     in_use: bool = False
     """Whether sessions in the target are no problem yet: for a prediction, before Nuxeo is stopped."""
 
@@ -67,7 +63,8 @@ def problems(request: RestoreRequest, run: Run) -> list[str]:
 def predict(request: RestoreRequest, run: Run) -> dict[str, t.Any]:
     """What :func:`restore` would do, with the same keys; raises for the problems that it would raise for."""
     with administer(request.worker) as admin:
-        return _begin(admin, request, run)[0]
+        result, what = _begin(admin, request, run)
+        return {**result, **_to_make(admin, request, what)} if what else result
 
 
 def restore(request: RestoreRequest, run: Run, progress: Progress) -> dict[str, t.Any]:
@@ -102,6 +99,9 @@ def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str
         "large_objects": known["large_objects"],
         "in_place": not target.swaps,
         "server": {"version": target.server.version, "system_identifier": target.server.system_identifier},
+        "create": {},
+        "schemas": [],
+        "extensions": [],
         "messages": [],
         "fingerprint": {},
         "duration": 0.0,
@@ -120,6 +120,15 @@ def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str
             {"problems": found},
         )
     return result, what
+
+
+def _to_make(admin: Database, request: RestoreRequest, what: Filling) -> dict[str, t.Any]:
+    """What has to be there before the dump is filled in, for community.postgresql."""
+    if what.target.swaps:
+        create = making.creation(admin, what.known, what.target, what.owner, request.locale)
+        return {"create": create, **making.extensions(what.known, None)}
+    with Database(what.target.login) as database:
+        return making.extensions(what.known, database)
 
 
 def _problems(
@@ -166,30 +175,24 @@ def _text(value: t.Mapping[str, t.Any]) -> dict[str, str]:
     return {key: "" if one in (None, "None") else str(one) for key, one in value.items()}
 
 
-def _named(name: str, suffix: str) -> str:
-    """``name`` + ``suffix``, cut so that the server takes it whole."""
-    raw = name.encode()[: LONGEST_NAME - len(suffix)]
-    return raw.decode(errors="ignore") + suffix
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-
-
 def _aside(name: str) -> str:
-    return _named(name, f"_before_{_now()}")
+    return making.named(name, f"_before_{making.now()}")
 
 
 def _swap(
     admin: Database, request: RestoreRequest, what: Filling, run: Run, progress: Progress
 ) -> tuple[str, list[str]]:
-    """Make the database under a temporary name, and give it its own when it is whole."""
-    name = request.login.name
-    _remove_unfinished(admin, name)
-    temporary = _named(name, f"_restore_{_now()}")
-    _create(admin, request, what, temporary)
+    """Fill the database that was made under a temporary name, and give it its own when it is whole."""
+    name, temporary = request.login.name, request.temporary
+    if not temporary:
+        raise DatabaseError(
+            f"Restore of '{request.src}' to {request.login.subject}",
+            "no database is named that was made to be filled",
+            "Make one with what check mode returns in create, and name it in temporary",
+        )
+    making.remove_unfinished(admin, what.target.login, but=temporary)
+    making.check_made(admin, what.target.login, temporary)
     try:
-        admin.run("COMMENT ON DATABASE %I IS %L", temporary, UNFINISHED)
         messages = fill(what, temporary, run, progress, at_once=False)
         _settings(what, temporary, messages)
         compare(what, temporary)
@@ -201,42 +204,6 @@ def _swap(
         with contextlib.suppress(DatabaseError):
             drop(admin, temporary)
         raise
-
-
-def _remove_unfinished(admin: Database, name: str) -> None:
-    """What a killed restore of the same target left."""
-    start = _named(name, "_restore_00000000T000000Z")[: -len("00000000T000000Z")]
-    for (found,) in admin.rows(
-        "SELECT datname FROM pg_database d WHERE shobj_description(d.oid, 'pg_database') = %s"
-        " AND left(datname, %s) = %s AND pg_has_role(current_user, datdba, 'MEMBER') ORDER BY 1",
-        UNFINISHED,
-        len(start),
-        start,
-    ):
-        drop(admin, found)
-
-
-def _create(admin: Database, request: RestoreRequest, what: Filling, name: str) -> None:
-    """An empty database with the locale of the one it replaces, else with that of the dump."""
-    about, there = what.known["database"], what.target.existing
-    if there:
-        provider = {"c": "libc", "i": "icu", "b": "builtin"}[there.provider]
-        collate, ctype, locale, space = there.collate, there.ctype, there.locale, there.tablespace
-    else:
-        provider, locale, space = about.get("locale_provider", "libc"), about.get("locale"), ""
-        collate, ctype = about["collate"], about["ctype"]
-        if request.locale:
-            provider, collate, ctype = "libc", request.locale, request.locale
-    words = "CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L"
-    values: list[t.Optional[str]] = [name, what.owner, about["encoding"], collate, ctype]
-    if provider != "libc":
-        words += f" LOCALE_PROVIDER {'icu' if provider == 'icu' else 'builtin'}"
-        words += " ICU_LOCALE %L" if provider == "icu" else " BUILTIN_LOCALE %L"
-        values.append(locale)
-    if space not in ("", "pg_default"):
-        words += " TABLESPACE %I"
-        values.append(space)
-    admin.run(words, *values)
 
 
 def _settings(what: Filling, name: str, messages: list[str]) -> None:

@@ -37,7 +37,8 @@ SELECT what FROM (
   WHERE y.typnamespace NOT IN (SELECT oid FROM system) AND y.typrelid = 0 AND y.typelem = 0 AND NOT EXISTS (
     SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_type'::regclass AND p.objid = y.oid AND p.deptype = 'e')
   UNION ALL SELECT 'schema ' || n.nspname FROM pg_namespace n
-  WHERE n.oid NOT IN (SELECT oid FROM system) AND n.nspname <> 'public' AND NOT EXISTS (
+  WHERE n.oid NOT IN (SELECT oid FROM system) AND n.nspname <> 'public'
+  AND n.oid NOT IN (SELECT extnamespace FROM pg_extension) AND NOT EXISTS (
     SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_namespace'::regclass AND p.objid = n.oid AND p.deptype = 'e')
   UNION ALL SELECT 'large object ' || oid FROM pg_largeobject_metadata
 ) AS s LIMIT 3

@@ -65,13 +65,13 @@ class Started:
     """A module that runs."""
 
     def __init__(
-        self, name: str, arguments: dict[str, t.Any], folder: Path, prefix: t.Sequence[str], check: bool
+        self, name: str, arguments: dict[str, t.Any], folder: Path, prefix: t.Sequence[str], check: bool, package: str
     ) -> None:
         self.arguments = folder / f"{name}-{time.monotonic_ns()}.json"
         given = {**arguments, "_ansible_check_mode": check}
         self.arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": given}, default=str))
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", f"{MODULES}.{name}", str(self.arguments)],
+            [*prefix, sys.executable, "-m", f"{package}.{name}", str(self.arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -136,8 +136,16 @@ def start_module(tmp_path: Path) -> t.Iterator[t.Callable[..., Started]]:
     folder.mkdir(mode=0o700)
     begun: list[Started] = []
 
-    def start(name: str, /, *, prefix: t.Sequence[str] = (), check: bool = False, **arguments: t.Any) -> Started:
-        begun.append(Started(name, arguments, folder, prefix, check))
+    def start(
+        name: str,
+        package: str = MODULES,
+        /,
+        *,
+        prefix: t.Sequence[str] = (),
+        check: bool = False,
+        **arguments: t.Any,
+    ) -> Started:
+        begun.append(Started(name, arguments, folder, prefix, check, package))
         return begun[-1]
 
     yield start
@@ -151,8 +159,8 @@ def start_module(tmp_path: Path) -> t.Iterator[t.Callable[..., Started]]:
 def run_module(start_module: t.Callable[..., Started]) -> t.Callable[..., dict[str, t.Any]]:
     """Runs a module to its end; its result."""
 
-    def run(name: str, /, **arguments: t.Any) -> dict[str, t.Any]:
-        return start_module(name, **arguments).wait()
+    def run(name: str, package: str = MODULES, /, **arguments: t.Any) -> dict[str, t.Any]:
+        return start_module(name, package, **arguments).wait()
 
     return run
 

@@ -18,6 +18,8 @@ from .conftest import alive, as_owner, login, sums
 
 Run = t.Callable[..., t.Dict[str, t.Any]]
 
+MODULES = "ansible_collections.community.postgresql.plugins.modules"
+
 WAYS = [("15", "15"), ("15", "18"), ("18", "18")]
 
 
@@ -61,6 +63,45 @@ def target_on(request: pytest.FixtureRequest, make_database: t.Any) -> t.Iterato
             target.server.drop_database(name)
 
 
+@pytest.fixture
+def make_ready(run_module: Run) -> Run:
+    """Asks what a restore needs and lets community.postgresql make it, as the role does. Returns the answer."""
+
+    def make(src: Path, **options: t.Any) -> dict[str, t.Any]:
+        foreseen = run_module("postgresql_restore", check=True, src=src, **options)
+        if foreseen.get("failed") or not foreseen["changed"]:
+            return foreseen
+        admin = "admin" if options.get("admin_user") else "login"
+        given = {key: options[f"login_{key}"] for key in ("host", "port")}
+        given.update({key: options[f"{admin}_{key}"] for key in ("user", "password")})
+        login = {f"login_{key}": value for key, value in given.items()}
+        create, done = foreseen["create"], []
+        inside = {**login, "login_db": create.get("name", options["name"])}
+        if create:
+            done.append(run_module("postgresql_db", MODULES, template="template0", **login, **create))
+        for name in foreseen["schemas"]:
+            done.append(run_module("postgresql_schema", MODULES, name=name, owner=foreseen["owner"], **inside))
+        for extension in foreseen["extensions"]:
+            done.append(run_module("postgresql_ext", MODULES, **extension, **inside))
+        assert all(one.get("changed") for one in done), done
+        return foreseen
+
+    return make
+
+
+@pytest.fixture
+def restore(run_module: Run, make_ready: Run) -> Run:
+    """Restores as the role does; what stood in the way when something did."""
+
+    def run(src: Path, **options: t.Any) -> dict[str, t.Any]:
+        foreseen = make_ready(src, **options)
+        if foreseen.get("failed") or not foreseen["changed"]:
+            return foreseen
+        return run_module("postgresql_restore", src=src, temporary=foreseen["create"].get("name"), **options)
+
+    return run
+
+
 def databases(target: t.Any) -> list[str]:
     """The databases whose names begin like the target's."""
     found = target.server.psql(f"SELECT datname FROM pg_database WHERE datname LIKE '{target.name}\\_%' ORDER BY 1")
@@ -88,10 +129,10 @@ def owners(target: t.Any) -> set[str]:
 
 @pytest.mark.parametrize(("old", "new"), WAYS)
 def test_restored_rows_are_those_that_were_dumped(
-    dump_of: t.Any, target_on: t.Any, run_module: Run, old: str, new: str
+    dump_of: t.Any, target_on: t.Any, restore: Run, old: str, new: str
 ) -> None:
     dumped, target = dump_of(old), target_on(new)
-    result = run_module("postgresql_restore", src=dumped.src, jobs=2, **as_admin(target))
+    result = restore(src=dumped.src, jobs=2, **as_admin(target))
     assert result.get("changed"), result
     assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
     assert owners(target) == {target.user}
@@ -105,11 +146,11 @@ def test_restored_rows_are_those_that_were_dumped(
 
 @pytest.mark.parametrize(("old", "new"), WAYS)
 def test_login_that_may_not_create_databases(
-    dump_of: t.Any, target_on: t.Any, run_module: Run, old: str, new: str
+    dump_of: t.Any, target_on: t.Any, restore: Run, old: str, new: str
 ) -> None:
     dumped, target = dump_of(old), target_on(new)
     oid = target.server.psql(f"SELECT oid FROM pg_database WHERE datname = '{target.name}'")
-    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    result = restore(src=dumped.src, **login(target))
     assert result.get("changed"), result
     assert result["in_place"] is True
     assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
@@ -117,30 +158,30 @@ def test_login_that_may_not_create_databases(
     assert owners(target) == {target.user}
 
 
-def test_owner_who_may_create_databases_makes_a_new_one(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_owner_who_may_create_databases_makes_a_new_one(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
     target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
     target.server.drop_database(target.name)
-    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    result = restore(src=dumped.src, **login(target))
     assert result.get("changed"), result
     assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
 
 
 def test_dump_of_a_newer_client_goes_back_into_the_older_server(
-    dump_of: t.Any, target_on: t.Any, run_module: Run, postgresql18: t.Any
+    dump_of: t.Any, target_on: t.Any, restore: Run, postgresql18: t.Any
 ) -> None:
     """pg_restore 18 tells the server of a setting that it does not know; that alone is no failure."""
     dumped, target = dump_of("15", bin_dir=str(postgresql18.bin_dir)), target_on("15")
-    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    result = restore(src=dumped.src, **login(target))
     assert "in one transaction" in result["msg"]
-    result = run_module("postgresql_restore", src=dumped.src, jobs=2, **as_admin(target))
+    result = restore(src=dumped.src, jobs=2, **as_admin(target))
     assert result.get("changed"), result
     assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
 
 
-def test_second_restore_changes_nothing(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_second_restore_changes_nothing(dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
-    first = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    first = restore(src=dumped.src, **as_admin(target))
     through_json = {key: str(value) for key, value in first["fingerprint"].items()}
     oid = target.server.psql(f"SELECT oid FROM pg_database WHERE datname = '{target.name}'")
     for check in (True, False):
@@ -151,25 +192,25 @@ def test_second_restore_changes_nothing(dump_of: t.Any, target_on: t.Any, run_mo
     assert target.server.psql(f"SELECT oid FROM pg_database WHERE datname = '{target.name}'") == oid
     as_owner(target, "UPDATE dublincore SET title = 'changed' WHERE id = md5('1')")
     time.sleep(1)
-    refused = run_module("postgresql_restore", src=dumped.src, **as_admin(target, unchanged_since=through_json))
+    refused = restore(src=dumped.src, **as_admin(target, unchanged_since=through_json))
     assert "is not empty" in refused["msg"]
     options = as_admin(target, unchanged_since=through_json, overwrite=True)
-    assert run_module("postgresql_restore", src=dumped.src, **options)["changed"] is True
+    assert restore(src=dumped.src, **options)["changed"] is True
 
 
-def test_what_was_there_is_kept_aside(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_what_was_there_is_kept_aside(dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
     as_owner(target, "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('precious')")
     target.server.psql(f'REVOKE CONNECT ON DATABASE "{target.name}" FROM PUBLIC')
     target.server.psql(f'ALTER DATABASE "{target.name}" CONNECTION LIMIT 17')
-    refused = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    refused = restore(src=dumped.src, **as_admin(target))
     assert "it is not empty: relation mine" in refused["msg"] and "overwrite" in refused["msg"]
     assert len(refused["problems"]) == 1
     options = as_admin(target, overwrite=True, _ansible_diff=True)
     foreseen = run_module("postgresql_restore", check=True, src=dumped.src, **options)
     assert foreseen["changed"] and foreseen["kept_aside"].startswith(f"{target.name}_before_")
     assert as_owner(target, "SELECT a FROM mine") == "precious"
-    result = run_module("postgresql_restore", src=dumped.src, **options)
+    result = restore(src=dumped.src, **options)
     assert target.server.psql("SELECT a FROM mine", result["kept_aside"]) == "precious"
     assert databases(target) == [target.name, result["kept_aside"]]
     assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
@@ -178,15 +219,15 @@ def test_what_was_there_is_kept_aside(dump_of: t.Any, target_on: t.Any, run_modu
     assert target.server.psql(f"{rights}'{target.name}'") == "17|f"
 
 
-def test_clone_leaves_the_source_alone(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_clone_leaves_the_source_alone(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
     before = sums(dumped.source.server, dumped.source.name)
-    run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    restore(src=dumped.src, **as_admin(target))
     as_owner(target, "DELETE FROM content")
     assert sums(dumped.source.server, dumped.source.name) == before
 
 
-def test_settings_extensions_and_privileges_come_over(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_settings_extensions_and_privileges_come_over(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     more = """
     CREATE SCHEMA "ext schema"; CREATE EXTENSION pgcrypto SCHEMA "ext schema"; CREATE EXTENSION pageinspect;
     ALTER DATABASE "{name}" SET search_path = "$user", public, "ext schema";
@@ -195,9 +236,9 @@ def test_settings_extensions_and_privileges_come_over(dump_of: t.Any, target_on:
     GRANT SELECT ON content TO reporting;
     """
     dumped, target = dump_of("15", more), target_on("15")
-    unprivileged = run_module("postgresql_restore", src=dumped.src, **login(target))
+    unprivileged = restore(src=dumped.src, **login(target))
     assert "may not create the extension 'pageinspect'" in unprivileged["msg"]
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, privileges=True))
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
     assert result.get("changed"), result
     assert as_owner(target, "SHOW search_path") == '"$user", public, "ext schema"'
     assert as_owner(target, "SHOW work_mem") == "7MB"
@@ -205,7 +246,7 @@ def test_settings_extensions_and_privileges_come_over(dump_of: t.Any, target_on:
     assert as_owner(target, found) == "pageinspect|public\npgcrypto|ext schema\nplpgsql|pg_catalog"
     granted = "SELECT has_table_privilege('reporting', 'content', 'SELECT')"
     assert as_owner(target, granted) == "t"
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    result = restore(src=dumped.src, **as_admin(target, overwrite=True))
     assert as_owner(target, granted) == "f", "another owner gets no privileges of others by default"
 
 
@@ -238,22 +279,22 @@ def test_all_problems_are_told_at_once_and_nothing_changes(dump_of: t.Any, targe
     assert (databases(target), sums(target.server, target.name)) == before
 
 
-def test_older_server_is_refused(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_older_server_is_refused(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("18"), target_on("15")
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    result = restore(src=dumped.src, **as_admin(target))
     assert "older than the 18." in result["msg"]
 
 
 def test_client_that_cannot_read_the_archive(
-    dump_of: t.Any, target_on: t.Any, run_module: Run, postgresql15: t.Any
+    dump_of: t.Any, target_on: t.Any, restore: Run, postgresql15: t.Any
 ) -> None:
     dumped, target = dump_of("18"), target_on("18")
     options = as_admin(target, bin_dir=str(postgresql15.bin_dir))
-    result = run_module("postgresql_restore", src=dumped.src, **options)
+    result = restore(src=dumped.src, **options)
     assert "PostgreSQL 18 or newer" in result["msg"]
 
 
-def test_database_in_use_is_refused_and_the_user_is_named(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_database_in_use_is_refused_and_the_user_is_named(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
     connection = psycopg2.connect(
         host=target.host,
@@ -264,22 +305,22 @@ def test_database_in_use_is_refused_and_the_user_is_named(dump_of: t.Any, target
         application_name="Nuxeo VCS",
     )
     try:
-        result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+        result = restore(src=dumped.src, **as_admin(target))
     finally:
         connection.close()
     assert "it is in use by Nuxeo VCS from 127.0.0.1" in result["msg"] and "Stop Nuxeo" in result["msg"]
 
 
-def test_locale_that_the_server_lacks(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_locale_that_the_server_lacks(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
     target.server.drop_database(target.name)
     path = dumped.src / "dump.json"
     known = json.loads(path.read_text())
     known["database"]["collate"] = "tlh_XX.UTF-8"
     path.write_text(json.dumps(known))
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    result = restore(src=dumped.src, **as_admin(target))
     assert "'tlh_XX.UTF-8'" in result["msg"]
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, locale="C"))
+    result = restore(src=dumped.src, **as_admin(target, locale="C"))
     assert result.get("changed"), result
     assert target.server.psql(f"SELECT datcollate FROM pg_database WHERE datname = '{target.name}'") == "C"
 
@@ -291,38 +332,36 @@ def damaged(src: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["15", "18"])
-def test_damaged_dump_leaves_the_target_as_it_was(
-    dump_of: t.Any, target_on: t.Any, run_module: Run, version: str
-) -> None:
+def test_damaged_dump_leaves_the_target_as_it_was(dump_of: t.Any, target_on: t.Any, restore: Run, version: str) -> None:
     dumped, target = dump_of(version), target_on(version)
     as_owner(target, "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('precious')")
     damaged(dumped.src)
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    result = restore(src=dumped.src, **as_admin(target, overwrite=True))
     assert result["failed"] and "pg_restore" in result["msg"]
     assert databases(target) == [target.name]
     assert as_owner(target, "SELECT a FROM mine") == "precious"
 
 
-def test_damaged_dump_in_place_leaves_it_empty(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_damaged_dump_in_place_leaves_it_empty(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
     damaged(dumped.src)
-    result = run_module("postgresql_restore", src=dumped.src, **login(target))
+    result = restore(src=dumped.src, **login(target))
     assert result["failed"] and "pg_restore" in result["msg"]
     assert sums(target.server, target.name) == {"large objects": ""}
 
 
-def test_dump_that_restores_to_less_is_found(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_dump_that_restores_to_less_is_found(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     """pg_restore is content with it; the comparison is not."""
     dumped, target = dump_of("15"), target_on("15")
     keys = dumped.src / "blob-keys.txt"
     keys.write_text(keys.read_text() + "zz-one-more\n")
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    result = restore(src=dumped.src, **as_admin(target))
     assert "these differ: blob keys" in result["msg"]
     path = dumped.src / "dump.json"
     known = json.loads(path.read_text())
     known["with_rows"].append("public.nothing_in_it")
     path.write_text(json.dumps({**known, "with_rows": sorted(known["with_rows"])}))
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    result = restore(src=dumped.src, **as_admin(target))
     assert "without rows: public.nothing_in_it" in result["msg"]
     assert databases(target) == [target.name]
 
@@ -332,22 +371,24 @@ def test_src_without_a_dump(target_on: t.Any, run_module: Run, tmp_path: Path) -
     assert "dump.json" in result["msg"] and "No such file" in result["msg"]
 
 
-def test_dump_of_another_folder(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+def test_dump_of_another_folder(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("15"), target_on("15")
     shutil.rmtree(dumped.src / "dump")
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    result = restore(src=dumped.src, **as_admin(target))
     assert "Reading of the archive" in result["msg"]
 
 
 def test_killed_restore_leaves_no_hand_work(
-    dump_of: t.Any, target_on: t.Any, start_module: t.Any, run_module: Run
+    dump_of: t.Any, target_on: t.Any, start_module: t.Any, make_ready: Run, restore: Run
 ) -> None:
     dumped, target = (
         dump_of("15", "INSERT INTO dublincore SELECT null, md5(i::text) FROM generate_series(1, 400000) i"),
         target_on("15"),
     )
     as_owner(target, "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('precious')")
-    module = start_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    options = as_admin(target, overwrite=True)
+    temporary = make_ready(dumped.src, **options)["create"]["name"]
+    module = start_module("postgresql_restore", src=dumped.src, temporary=temporary, **options)
     pid = module.child("\0--no-owner")
     time.sleep(0.2)
     module.process.kill()
@@ -357,14 +398,27 @@ def test_killed_restore_leaves_no_hand_work(
         time.sleep(0.05)
     assert len(databases(target)) == 2, "the restore was faster than the kill"
     assert as_owner(target, "SELECT a FROM mine") == "precious"
-    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target, overwrite=True))
+    result = restore(src=dumped.src, **as_admin(target, overwrite=True))
     assert result.get("changed"), result
     assert databases(target) == [target.name, result["kept_aside"]]
 
 
-def test_passwords_are_nowhere_to_be_seen(dump_of: t.Any, target_on: t.Any, start_module: t.Any) -> None:
+def test_database_that_was_not_made_for_it_is_not_filled(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    dumped, target, other = dump_of("15"), target_on("15"), target_on("15")
+    for temporary, why in ((other.name, "it was not made for a restore"), ("absent", "there is no such database")):
+        result = run_module("postgresql_restore", src=dumped.src, temporary=temporary, **as_admin(target))
+        assert why in result["msg"]
+    result = run_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    assert "name it in temporary" in result["msg"]
+    assert databases(other) == [other.name]
+
+
+def test_passwords_are_nowhere_to_be_seen(
+    dump_of: t.Any, target_on: t.Any, start_module: t.Any, make_ready: Run
+) -> None:
     dumped, target = dump_of("15"), target_on("15")
-    module = start_module("postgresql_restore", src=dumped.src, **as_admin(target))
+    temporary = make_ready(dumped.src, **as_admin(target))["create"]["name"]
+    module = start_module("postgresql_restore", src=dumped.src, temporary=temporary, **as_admin(target))
     seen = b""
     while module.process.poll() is None:
         for pid in [module.process.pid, *module.children()]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.blob_keys import provider
-from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_restore import _aside, _named, _text
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.making import named, now, temporary_prefix
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_restore import _aside, _text
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.sorting import SortedLines
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -49,8 +50,15 @@ def test_provider_of_a_key(key: str, wanted: str) -> None:
 
 
 def test_names_fit_into_the_server() -> None:
-    assert _named("nuxeo", "_x") == "nuxeo_x"
+    assert named("nuxeo", "_x") == "nuxeo_x"
     assert len(_aside("ö" * 60).encode()) <= 63 and "_before_2" in _aside("ö" * 60)
+
+
+def test_temporary_names_need_no_quotes_and_tell_targets_apart() -> None:
+    assert temporary_prefix("nuxeo") == "nuxeo_restore_"
+    odd = [temporary_prefix(name) for name in ('nu"xeo', "nu%xeo", "nu_xeo", "x" * 60, "x" * 61)]
+    assert len(set(odd)) == len(odd)
+    assert all(name.replace("_", "").isalnum() and len(name + now()) <= 63 for name in odd)
 
 
 def test_fingerprints_are_compared_as_text() -> None:
