@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the module backup_set, and tells it which process of this host, the controller, runs the playbook.
+"""Runs a module that takes a lease, and tells it which process of this host, the controller, runs the playbook.
 
 Only here can be seen whether the process that holds the lease is still there.
 """
@@ -21,6 +21,7 @@ class ActionModule(ActionBase):
     _requires_connection = True
     _supports_check_mode = True
     _supports_async = False
+    module = "nuxeo.platform.backup_set"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the task."""
@@ -38,5 +39,4 @@ class ActionModule(ActionBase):
         return result
 
     def _module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        name = "nuxeo.platform.backup_set"
-        return dict(self._execute_module(module_name=name, module_args=arguments, task_vars=variables))
+        return dict(self._execute_module(module_name=self.module, module_args=arguments, task_vars=variables))

@@ -69,6 +69,14 @@ options:
     type: list
     elements: str
     default: []
+  ping:
+    description: What M(community.postgresql.postgresql_ping) returned for the database.
+    type: dict
+    default: {}
+  server:
+    description: What M(community.postgresql.postgresql_info) returned for its server.
+    type: dict
+    default: {}
   problems:
     description: Problems that other checks have found, told together with those found here.
     type: list
@@ -99,6 +107,11 @@ stores:
   returned: success
   type: list
   elements: dict
+providers:
+  description: The providers of all blob stores of the instance whose set it is, copied or not.
+  returned: success
+  type: list
+  elements: str
 trees:
   description: The folders to copy, with the parts that are left out.
   returned: success
@@ -144,13 +157,16 @@ def main() -> None:
             "accept_uncovered": {"type": "list", "elements": "str", "default": []},
             "blob_stores": {"type": "list", "elements": "dict", "default": [], "options": STORE},
             "exclude": {"type": "list", "elements": "str", "default": []},
+            "ping": {"type": "dict", "default": {}},
+            "server": {"type": "dict", "default": {}},
             "problems": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     p = module.params
     found = preflight.plan(p["nodes"], p["leader"], p["accept_uncovered"], p["blob_stores"], p["exclude"])
-    problems = found["problems"] + p["problems"]
+    facts = p["nodes"].get(p["leader"], {}).get("facts")
+    problems = found["problems"] + preflight.server_problems(facts, p["ping"], p["server"]) + p["problems"]
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         module.fail_json(

@@ -89,6 +89,11 @@ stores:
   returned: success
   type: list
   elements: dict
+providers:
+  description: The providers of all blob stores of the instance whose set it is, copied or not.
+  returned: success
+  type: list
+  elements: str
 trees:
   description: The folders of files of the set, and where each goes.
   returned: success

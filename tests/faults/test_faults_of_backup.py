@@ -204,6 +204,30 @@ def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(
     assert_clean(site, 2)
 
 
+def test_the_second_of_two_restores_and_a_backup_name_the_holder_and_the_first_goes_on(
+    site: Site, acme: t.Any, postgresql15: t.Any
+) -> None:
+    database = acme.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
+    before = proof.documents(postgresql15, database)
+    first = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
+    _wait((acme.data_dir / ".nuxeo-platform-run" / "lease.json").exists)
+    os.killpg(first.process.pid, signal.SIGSTOP)  # so that it is on for as long as we look
+    try:
+        second = site.run("restore", **site.admin(postgresql15), restore_overwrite=True)
+        backup = site.run("backup")
+    finally:
+        os.killpg(first.process.pid, signal.SIGCONT)
+    for run in (second, backup):
+        assert run.rc != 0
+    message = " ".join(second.failures)
+    assert "is on since" in message and f"process {first.process.pid}" in message
+    assert "restore into" in " ".join(backup.failures)
+    first.wait(300).check()
+    assert acme.running
+    assert proof.documents(postgresql15, database) == before
+    assert_clean(site)
+
+
 @pytest.mark.parametrize(
     ("step", "modules"),
     [("begun", True), ("dump", True), ("dump", False), ("files", True), ("publish", True)],

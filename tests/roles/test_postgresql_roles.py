@@ -114,6 +114,7 @@ def test_a_clone_has_its_own_database_folder_and_owner(
     source_database, other = make_database(postgresql15), make_database(postgresql15)
     source = make_nuxeo(source_database).start()
     source.create_documents(12)
+    postgresql15.psql('create schema "ext s"; create extension pg_trgm schema "ext s"', source_database.name)
     site.add("acme", source)
     site.backup()
     source_rows = proof.documents(postgresql15, source_database.name)
@@ -122,7 +123,7 @@ def test_a_clone_has_its_own_database_folder_and_owner(
     site.hosts.clear()
     site.add("staging", clone, restore_from_instance="acme")
     data_dir = clone.home / "elsewhere" / "data"
-    site.restore(
+    done = site.restore(
         postgresql15,
         restore_database_name="acme_clone",
         restore_database_owner=other.user,
@@ -138,6 +139,13 @@ def test_a_clone_has_its_own_database_folder_and_owner(
         assert "## Of this instance" in conf  # its comments are still there
         owner = "select pg_get_userbyid(datdba) from pg_database where datname = 'acme_clone'"
         assert postgresql15.psql(owner) == other.user
+        where = "select nspname from pg_extension join pg_namespace n on n.oid = extnamespace where extname = 'pg_trgm'"
+        assert postgresql15.psql(where, "acme_clone") == "ext s"
+        assert [len(done.of(f"community.postgresql.postgresql_{what}")) for what in ("db", "schema", "ext")] == [
+            1,
+            1,
+            1,
+        ]
         assert tree_hash(source.data_dir, skip=("stream",)) == before
         assert proof.documents(postgresql15, source_database.name) == source_rows
         assert postgresql15.psql("select count(*) from pg_tables where schemaname = 'public'", other.name) == "0"
@@ -196,6 +204,8 @@ def test_what_a_set_holds_is_owner_only_and_without_secrets(
     for run in (done, restored):
         assert secret not in run.stdout + run.stderr
         assert postgresql15.password not in run.stdout + run.stderr
+    for path in Path("/dev/shm").glob("pgpass-*/*"):  # of others, who run now
+        assert secret not in path.read_text()
     for path in [site.root / "acme", *(site.root / "acme").rglob("*")]:
         assert path.lstat().st_mode & 0o077 == 0, path
         if path.is_file() and "conf" not in path.parts:

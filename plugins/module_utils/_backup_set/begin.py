@@ -16,10 +16,9 @@ import typing as t
 from .._files.at import why
 from .._io import fsync_directory, now, write_json
 from .lease import Lease, is_free, locked, read, set_aside, take
-from .place import ABANDONED, PARTIAL, Place, SetError
+from .place import ABANDONED, PARTIAL, Place, SetError, Target
 
 _MINIMUM = 1 << 20
-_FOLDERS = ("database", "blobs", "files", "conf")
 _ERROR = 2000
 _TEMPORARY = re.compile(r"\.(lease|failed)\.json\.[^/]*\.tmp|\.?lease\.json\.[0-9a-f]{16}(\.[^/]*\.tmp)?")
 
@@ -102,7 +101,7 @@ def begin(
     with locked(place):
         old = read(place, mend=True)
         _refuse(place, old, timeout, gone)
-        for path in (partial, *(os.path.join(partial, name) for name in _FOLDERS)):
+        for path in (partial, *(os.path.join(partial, name) for name in place.folders)):
             _private_folder(path)
         _sweep(place)
         unfinished = take(place, value, old)
@@ -116,7 +115,7 @@ def begin(
 
 def begin_here(place: Place, options: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:
     """Check the place and begin, by the options of the module backup_set."""
-    what = f"Begin of a backup of '{place.instance}' in '{place.root}'"
+    what = f"Begin of a {place.what}"
     try:
         free = check_place(place, options["forbidden"], options["required_bytes"], options["require_mount"])
         who = {"node": options["node"], "controller": options["controller"] or {}}
@@ -140,7 +139,7 @@ def _refuse(place: Place, old: Lease | None, timeout: float, gone: str | None) -
     controller = holder.get("controller") or {}
     who = f"user '{controller.get('user', 'unknown')}' on '{controller.get('host', 'unknown')}'"
     raise SetError(
-        f"Begin of a backup of '{place.instance}' in '{place.root}'",
+        f"Begin of a {place.what}",
         f"run {old.run_id or 'unknown'} of {who} (process {controller.get('pid', '?')}) is on since "
         f"{holder.get('started', 'an unknown time')}; its last sign of life is {old.age:.0f} s old",
         f"Wait for its end. Without a sign of life for {timeout:.0f} s the next run takes its place",
@@ -184,13 +183,8 @@ def note_failure(place: Place, run_id: str, step: str, error: str) -> None:
         write_json(place.failed, {"run_id": run_id, "time": now(), "step": step, "error": error[:_ERROR]})
 
 
-def abandon(place: Place, run_id: str, step: str, error: str, check: bool) -> bool:
-    """End a run without a set. Does nothing when the lease is another's or the set is published; whether it did."""
-    if not os.path.isdir(place.sets):
-        return False
-    if check:
-        lease = read(place)
-        return bool(lease and lease.run_id == run_id) or os.path.isdir(place.partial(run_id))
+def _end(place: Place, run_id: str) -> tuple[bool, bool]:
+    """Give the lease back and remove the partial set; whether it had one, and whether there was the other."""
     with locked(place):
         lease = read(place)
         ours = bool(lease and lease.run_id == run_id)
@@ -201,6 +195,47 @@ def abandon(place: Place, run_id: str, step: str, error: str, check: bool) -> bo
             os.unlink(place.lease)
             fsync_directory(place.folder)
     clean(place)
+    return ours, there
+
+
+def abandon(place: Place, run_id: str, step: str, error: str, check: bool) -> bool:
+    """End a run without a set. Does nothing when the lease is another's or the set is published; whether it did."""
+    if not os.path.isdir(place.sets):
+        return False
+    if check:
+        lease = read(place)
+        return bool(lease and lease.run_id == run_id) or os.path.isdir(place.partial(run_id))
+    ours, there = _end(place, run_id)
     if there:  # now, since the disk may have been full
         note_failure(place, run_id, step, error)
     return ours or there
+
+
+def take_turn(data_dir: str, options: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Begin a restore into a data folder, made when it is absent, by the options of the module restore_lease."""
+    place = Target(data_dir)
+    try:
+        if not check:
+            os.makedirs(data_dir, mode=0o750, exist_ok=True)
+        who = {"node": options["node"], "controller": options["controller"] or {}}
+        return begin(place, who, timeout=options["lease_timeout"], gone=options["gone"], check=check)
+    except OSError as error:
+        raise SetError(f"Begin of a {place.what}", *why(error, data_dir)) from error
+
+
+def end_turn(data_dir: str, run_id: str, check: bool) -> bool:
+    """Give the lease of a data folder back; whether this run had it."""
+    place = Target(data_dir)
+    if check or not os.path.isdir(place.sets):
+        return False
+    return _end(place, run_id)[0]
+
+
+def turn_problems(data_dir: str, timeout: float) -> list[str]:
+    """A restore that is on in a data folder now; nothing is touched."""
+    lease = read(Target(data_dir)) if os.path.isdir(Target(data_dir).folder) else None
+    try:
+        _refuse(Target(data_dir), lease, timeout, None)
+    except SetError as error:
+        return [str(error)]
+    return []

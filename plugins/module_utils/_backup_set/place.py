@@ -39,6 +39,16 @@ class Place:
             )
 
     @property
+    def what(self) -> str:
+        """What a run does here, for messages."""
+        return f"backup of '{self.instance}' in '{self.root}'"
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of a partial set."""
+        return ("database", "blobs", "files", "conf")
+
+    @property
     def folder(self) -> str:
         return os.path.join(self.root, self.instance)
 
@@ -63,3 +73,21 @@ class Place:
 
     def partial(self, run_id: str) -> str:
         return os.path.join(self.sets, PARTIAL + run_id)
+
+
+class Target(Place):
+    """The data folder that restores go to. They take turns by the same rules as backups, and leave no set."""
+
+    def __init__(self, data_dir: str) -> None:
+        super().__init__(data_dir, ".nuxeo-platform-run")
+
+    def __post_init__(self) -> None:
+        """The name is our own."""
+
+    @property
+    def what(self) -> str:
+        return f"restore into '{self.root}'"
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return ()

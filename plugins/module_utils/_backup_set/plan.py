@@ -157,18 +157,12 @@ def plan(
     :param target: the facts that nuxeo.conf will give once the wanted properties are set
     :param marker: that of the target's data folder, empty when there is none
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
-    :returns: ``already`` (this very set is there and untouched), ``stores``, ``trees``, ``data_dir``, ``lines`` and
-        ``problems``
+    :returns: ``already`` (this very set is there and untouched), ``stores``, ``providers`` (of all stores of the
+        source), ``trees``, ``data_dir``, ``lines`` and ``problems``
     """
     if not target:  # it could not be read on the leader itself
-        return {
-            "already": False,
-            "data_dir": None,
-            "stores": [],
-            "trees": [],
-            "problems": node_problems(nodes, True),
-            "lines": [],
-        }
+        nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
+        return {**nothing, "problems": node_problems(nodes, True), "lines": []}
     same = bool(marker) and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
     already = same and marker["status"] == "finished" and database.get("changed") is False
     ours = already or (bool(marker) and marker["status"] == "begun")
@@ -184,6 +178,7 @@ def plan(
         "already": already,
         "data_dir": target["data_dir"],
         "stores": stores,
+        "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
         "problems": problems,
         "lines": _lines(instance, manifest, target, stores, already, overwrite),

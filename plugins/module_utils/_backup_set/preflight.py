@@ -11,6 +11,9 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .._database.error import DatabaseError, hint, told
+from .begin import turn_problems
+
 Facts = t.Dict[str, t.Any]
 Node = t.Dict[str, t.Any]
 
@@ -28,6 +31,9 @@ DISPOSABLE = (
     ".nuxeo-platform-*",
 )
 """Parts of a data folder that no restored server misses."""
+
+RESTORE_SILENCE = 900.0
+"""Seconds without a sign of life after which a restore is taken to be gone; if it had begun, nuxeo.conf says so."""
 
 
 STREAMS = "streams:kafka"
@@ -196,6 +202,26 @@ def h2_problems(facts: Facts) -> list[str]:
     return []
 
 
+def server_problems(facts: Facts | None, ping: dict[str, t.Any], server: dict[str, t.Any]) -> list[str]:
+    """A database that does not let this login in, or a server that is not the one to dump from.
+
+    :param ping: what postgresql_ping said, empty when it did not run
+    :param server: what postgresql_info said, likewise
+    """
+    if not facts or not ping or ping.get("skipped"):
+        return []
+    database = facts["database"]
+    where = f"{database.get('host') or 'the local socket'}:{database.get('port') or 5432}"
+    if not ping.get("is_available"):
+        why = told(str(ping.get("conn_err_msg") or ping.get("msg") or "it did not answer"))
+        what = f"Login to database '{database.get('name')}' on {where} as '{database.get('user')}'"
+        return [str(DatabaseError(what, why, hint(why)))]
+    if server.get("in_recovery"):
+        why = "it is a standby, whose snapshot is older than its clock says by what it has not replayed yet"
+        return [str(DatabaseError(f"Backup from the server {where}", why, "Name the primary server in nuxeo.conf"))]
+    return []
+
+
 def plan(
     nodes: dict[str, Node],
     leader: str,
@@ -207,20 +233,22 @@ def plan(
 
     :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
     :param leader: the node on which this runs
-    :returns: ``cold``, ``stores``, ``trees``, ``uncovered`` (ids that were accepted), ``streams``, ``problems``,
-        ``warnings``
+    :returns: ``cold``, ``stores``, ``providers`` (of all stores, copied or not), ``trees``,
+        ``uncovered`` (ids that were accepted), ``streams``, ``problems``, ``warnings``
     """
     facts = nodes[leader].get("facts")
     if not facts:
-        return {"cold": False, "stores": [], "trees": [], "uncovered": [], "streams": False, "warnings": [],
-                "problems": node_problems(nodes, cold=False)}  # fmt: skip
+        nothing = {"cold": False, "stores": [], "providers": [], "trees": [], "uncovered": [], "streams": False}
+        return {**nothing, "warnings": [], "problems": node_problems(nodes, cold=False)}
     cold = facts["database"]["kind"] == "h2"
     stores = blob_stores(facts, further_stores)
     problems = node_problems(nodes, cold) + disagreements(nodes, leader)
+    problems += turn_problems(facts["data_dir"], RESTORE_SILENCE)
     problems += uncovered_problems(facts, accepted) + folder_problems(facts, stores) + h2_problems(facts)
     return {
         "cold": cold,
         "stores": stores,
+        "providers": sorted(store["provider"] for store in [*facts["blobs"], *further_stores]),
         "trees": file_trees(facts, stores, cold, exclude),
         "uncovered": left_out(facts, accepted),
         "streams": streams_wanted(facts, accepted),

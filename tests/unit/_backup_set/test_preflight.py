@@ -138,3 +138,26 @@ def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, 
     facts["blobs"][0]["path"] = str(store)
     trees = plan({"n1": {"facts": facts}})["trees"]
     assert {"name": "store-default", "src": str(store), "exclude": ["data", "tmp"]} in trees
+
+
+@pytest.mark.parametrize(
+    ("ping", "server", "words"),
+    [
+        ({}, {}, None),
+        ({"is_available": True}, {"in_recovery": False}, None),
+        (
+            {"is_available": False, "conn_err_msg": "FATAL:  password authentication failed for user 'nuxeo'\n"},
+            {"skipped": True},
+            ("Login to database 'nuxeo' on db:5432 as 'nuxeo'", "authentication failed", "nuxeo.db.password"),
+        ),
+        ({"failed": True, "msg": "psycopg2 is not there"}, {}, ("psycopg2 is not there",)),
+        ({"is_available": True}, {"in_recovery": True}, ("it is a standby", "primary server")),
+    ],
+)
+def test_what_the_server_says(
+    facts: dict[str, t.Any], ping: dict[str, t.Any], server: dict[str, t.Any], words: tuple[str, ...] | None
+) -> None:
+    found = preflight.server_problems(facts, ping, server)
+    assert len(found) == (words is not None)
+    assert all(word in found[0] for word in words or ())
+    assert preflight.server_problems(None, ping, server) == []

@@ -18,7 +18,13 @@ import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import controller, lease
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import (
+    abandon,
+    begin,
+    end_turn,
+    take_turn,
+    turn_problems,
+)
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
 
 FORK = multiprocessing.get_context("fork")
@@ -73,6 +79,28 @@ def test_the_second_run_is_told_who_holds_the_place(place: Place) -> None:
     assert f"on '{who['host']}' (process {os.getpid()}) is on since {first['lease']['started']}" in text
     assert caught.value.result["holder"]["run_id"] == first["run_id"]
     assert partials(place) == [f".partial-{first['run_id']}"]
+
+
+def test_restores_take_turns_in_the_data_folder(tmp_path: pathlib.Path) -> None:
+    data_dir = tmp_path / "absent" / "data"
+    options = {"node": "n1", "controller": controller.identity(os.getpid()), "lease_timeout": 900, "gone": None}
+    assert take_turn(str(data_dir), options, check=True)["took_over"] is None
+    assert not data_dir.exists()
+    assert turn_problems(str(data_dir), 900) == []
+    first = take_turn(str(data_dir), options, check=False)
+    pathlib.Path(first["progress"]).write_text("{}")
+    for check in (True, False):
+        with pytest.raises(SetError, match=f"Begin of a restore into '{data_dir}': run {first['run_id']} of user"):
+            take_turn(str(data_dir), options, check)
+    assert len(turn_problems(str(data_dir), 900)) == 1
+    second = take_turn(str(data_dir), {**options, "gone": first["run_id"]}, check=False)
+    assert second["took_over"]["run_id"] == first["run_id"]
+    assert not pathlib.Path(first["progress"]).parent.exists(), "what still writes for the killed one notices"
+    assert end_turn(str(data_dir), first["run_id"], check=False) is False
+    assert end_turn(str(data_dir), second["run_id"], check=True) is False
+    assert end_turn(str(data_dir), second["run_id"], check=False) is True
+    assert turn_problems(str(data_dir), 900) == []
+    assert {path.name for path in data_dir.iterdir()} == {".nuxeo-platform-run"}
 
 
 def test_check_mode_says_the_same_and_changes_nothing(place: Place) -> None:

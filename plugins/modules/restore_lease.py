@@ -1,0 +1,124 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_lease
+short_description: Let one restore at a time change a target
+description:
+  - Takes the lease of a data folder, or gives it back. While a run has it, another one is refused and told who has it.
+  - A run that was killed needs no hand. The next one takes its place at once when both are started on the same host, or
+    when there was no sign of life for O(lease_timeout), and what still writes for the killed one stops.
+  - Used by the role P(nuxeo.platform.restore#role).
+version_added: 1.0.0
+author: Nuxeo Platform collection contributors (@nuxeo)
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Fails where another run has the lease.
+  diff_mode:
+    support: none
+    details: There is nothing to show.
+  idempotent:
+    support: partial
+    details: O(state=present) always begins a new run.
+options:
+  state:
+    description: V(present) takes the lease, V(absent) gives it back.
+    type: str
+    choices: [present, absent]
+    default: present
+  data_dir:
+    description: The data folder of the target. It is made when it is absent.
+    type: path
+    required: true
+  run_id:
+    description: The run, as RV(run_id) told it. Required for O(state=absent).
+    type: str
+  lease_timeout:
+    description: After how many seconds without a sign of life a run on another host is taken to be gone.
+    type: int
+    default: 900
+  controller:
+    description: The process that runs the playbook. Set by the action plugin, which also sets O(node) and O(gone).
+    type: dict
+  node:
+    description: The inventory name of the node.
+    type: str
+  gone:
+    description: The run id whose controller process is known to have ended.
+    type: str
+seealso:
+  - module: nuxeo.platform.backup_set
+  - module: nuxeo.platform.restore_marker
+"""
+
+EXAMPLES = r"""
+- name: Nobody else may restore into this folder now
+  nuxeo.platform.restore_lease:
+    data_dir: /var/lib/nuxeo/data
+  register: turn
+
+- name: It is over
+  nuxeo.platform.restore_lease:
+    data_dir: /var/lib/nuxeo/data
+    state: absent
+    run_id: "{{ turn.run_id }}"
+"""
+
+RETURN = r"""
+run_id:
+  description: The run. In check mode one that is not begun.
+  returned: O(state=present)
+  type: str
+  sample: 5f0c6a1de3b94e07
+progress:
+  description: A file for the option C(progress) of every long step, which shows that the run lives.
+  returned: O(state=present)
+  type: str
+  sample: /var/lib/nuxeo/data/.nuxeo-platform-run/sets/.partial-5f0c6a1de3b94e07/progress.json
+took_over:
+  description: The lease of the run whose place was taken, V(null) when the place was free.
+  returned: O(state=present)
+  type: dict
+holder:
+  description: The lease of the run that holds the place.
+  returned: when the place is taken
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import end_turn, take_turn
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+
+def main() -> None:
+    """Ansible calls this."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "data_dir": {"type": "path", "required": True},
+            "run_id": {"type": "str"},
+            "lease_timeout": {"type": "int", "default": 900},
+            "controller": {"type": "dict"},
+            "node": {"type": "str"},
+            "gone": {"type": "str"},
+        },
+        required_if=[("state", "absent", ("run_id",))],
+        supports_check_mode=True,
+    )
+    p = module.params
+    with fail_json_on_error(module):
+        if p["state"] == "absent":
+            module.exit_json(changed=end_turn(p["data_dir"], p["run_id"], module.check_mode))
+        taken = take_turn(p["data_dir"], p, module.check_mode)
+    module.exit_json(changed=True, **{key: taken[key] for key in ("run_id", "progress", "took_over")})
+
+
+if __name__ == "__main__":
+    main()
