@@ -12,8 +12,8 @@ version_added: 1.0.0
 description:
   - Saves C(nuxeo.conf), the templates that are taken, C(templates/nuxeo.defaults), and the key files, keystores and
     truststores that properties name, into a folder that only its owner can read.
-  - The other way, puts such files back to their places. A template folder or key file that differs is kept aside under
-    its name with C(.before-) and the time behind it.
+  - The other way, puts such files back to their places. What differs there is kept aside under its name with
+    C(.before-) and the time behind it.
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 options:

@@ -191,6 +191,39 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
     assert "no such set" in " ".join(unknown.failures)
 
 
+def test_a_lost_server_gets_its_configuration_and_its_data_back(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    database = make_database(postgresql15)
+    instance = make_nuxeo(database).start()
+    made = set(instance.create_documents(8))
+    site.add("acme", instance)
+    site.backup()
+    conf = instance.conf.read_text()
+    refused = site.run("restore", restore_overwrite=True)
+    assert "may not rename it to keep it aside" in " ".join(refused.failures)
+    assert "restore_database_admin_user" in " ".join(refused.failures)
+    instance.stop()
+    shutil.rmtree(instance.data_dir)
+    postgresql15.drop_database(database.name)
+    postgresql15.psql(f'create database "{database.name}" owner "{database.user}"')
+    instance.conf.write_text("nuxeo.templates=default\n")
+    told = site.run("restore_configuration", "--check").check()
+    assert f"WOULD PUT BACK acme configuration of 'acme' from set {site.sets('acme')[0].name}" in told.stdout
+    assert instance.conf.read_text() == "nuxeo.templates=default\n"
+    site.run("restore_configuration").check()
+    assert instance.conf.read_text() == conf
+    aside = list(instance.conf.parent.glob("nuxeo.conf.before-*"))
+    assert [path.read_text() for path in aside] == ["nuxeo.templates=default\n"]
+    assert site.run("restore_configuration").check().changed == []
+    unknown = site.run("restore_configuration", restore_configuration_node="b1")
+    assert "none of a node 'b1'" in " ".join(unknown.failures)
+    site.restore(None)  # as the database's owner, who may not make one
+    assert instance.running
+    assert made <= proof.documents(postgresql15, database.name)
+    assert proof.check_blobs(postgresql15, database.name, instance.store).good
+
+
 def test_what_a_set_holds_is_owner_only_and_without_secrets(
     site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
 ) -> None:

@@ -19,6 +19,7 @@ from .._files.tree import copy_file, copy_tree
 from .._io import fsync_directory, write_json
 from .configuration import Configuration
 from .errors import ConfError
+from .guard import is_armed
 from .load import read_bytes
 from .locate import Place
 from .parts import CONF, TEMPLATES, Part, parts
@@ -146,9 +147,15 @@ class Restorer:
             self._folder_differs(part, entries, place) if part.folder else self._file(part, entries[0], place, True)
         ):
             return
+        if part.kind == CONF and os.path.isfile(place) and is_armed(place):
+            raise ConfError(
+                f"Restore of '{place}'",
+                "a restore onto this instance has begun and has not ended",
+                "Run that restore again; it needs the file as it is",
+            )
         self.result.changed.append(place)
-        if os.path.lexists(place) and part.kind != CONF:
-            self._keep_aside(place)
+        if os.path.lexists(place):
+            self._keep_aside(place, stays=part.kind == CONF)
         if self.check:
             return
         os.makedirs(os.path.dirname(place), exist_ok=True)
@@ -178,12 +185,13 @@ class Restorer:
         new_file(place, content, entry.mode, self.owner or entry.owner, self.group or entry.group)
         return True
 
-    def _keep_aside(self, place: str) -> None:
+    def _keep_aside(self, place: str, stays: bool) -> None:
+        """Give what is there another name; one that ``stays`` is there by its own name too until it is replaced."""
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         aside = f"{place}.before-{stamp}"
         self.result.kept_aside.append(aside)
         if not self.check:
-            os.rename(place, aside)
+            (os.link if stays else os.rename)(place, aside)
             fsync_directory(os.path.dirname(place))
 
 

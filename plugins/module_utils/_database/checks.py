@@ -30,6 +30,9 @@ SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
 """
 """The folder is only shown to whoever may read all settings."""
 
+ADMIN = "Give restore_database_admin_user and restore_database_admin_password (admin_user and admin_password)"
+"""What to do where the login may not: the variables of the role, and the module's options."""
+
 Recorded = t.Dict[str, t.Any]
 
 
@@ -99,7 +102,7 @@ def of_extensions(admin: Database, known: Recorded, target: Target) -> t.Iterato
             yield _problem(
                 f"Restore to the server {target.login.where}",
                 f"'{target.user}' may not create the extension '{name}'",
-                "Give admin_user and admin_password of a superuser",
+                f"{ADMIN} of a superuser",
             )
 
 
@@ -116,7 +119,7 @@ def of_roles(admin: Database, known: Recorded, target: Target, owner: str, privi
         yield _problem(
             f"Restore to {target.login.subject}",
             f"'{target.user}' may not act for its owner '{owner}'",
-            "Log in as the owner, or give admin_user and admin_password",
+            f"Log in as the owner. {ADMIN}",
         )
     lacking = sorted(set(known["database"].get("grantees", [])) - there) if privileges else []
     if lacking:
@@ -134,17 +137,17 @@ def of_target(target: Target, overwrite: bool, in_use: bool = False) -> t.Iterat
         yield _problem(
             what,
             f"there is no such database, and '{target.user}' may not create one",
-            "Give admin_user and admin_password, or create an empty one",
+            f"{ADMIN}, or create an empty one",
         )
     if target.existing and target.existing.content:
         some = ", ".join(target.existing.content)
         if not overwrite:
-            yield _problem(what, f"it is not empty: {some}", "Say overwrite=true to keep it aside under another name")
+            yield _problem(what, f"it is not empty: {some}", "Set restore_overwrite to true: it is then kept aside")
         elif not target.swaps:
             yield _problem(
                 what,
                 f"it is not empty, and '{target.user}' may not rename it to keep it aside",
-                "Give admin_user and admin_password",
+                ADMIN,
             )
     if target.sessions and not in_use:
         yield _problem(what, f"it is in use by {'; '.join(target.sessions[:5])}", "Stop Nuxeo on all its nodes first")
@@ -156,7 +159,7 @@ def of_client(client: Client, target: Target) -> t.Iterator[str]:
         yield _problem(
             f"Restore to {target.login.subject}",
             f"pg_restore {client.version} can't restore into PostgreSQL {target.server.version} in one transaction",
-            "Give admin_user and admin_password, so that the database can be made under another name first",
+            f"{ADMIN}, so that the database can be made under another name first",
         )
 
 

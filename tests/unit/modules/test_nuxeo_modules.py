@@ -182,9 +182,14 @@ def test_copy_goes_to_the_home_of_the_target(call: Call, home: Path, tmp_path: P
     (other / "nuxeo.conf").write_text("x=1\n", encoding="utf-8")
     options = {"nuxeo_conf": str(other / "nuxeo.conf"), "nuxeo_home": str(other), "src": str(dest)}
     done = call("nuxeo_conf_copy", **options, parts=["conf", "keys", "templates"])
-    assert done["changed"] and done["kept_aside"] == []
+    assert done["changed"] and len(done["kept_aside"]) == 1
+    assert Path(done["kept_aside"][0]).read_text(encoding="utf-8") == "x=1\n"
     assert (other / "templates/own/config/own.xml").read_text(encoding="utf-8") == "<own/>\n"
     assert (other / "nuxeo.conf").read_bytes() == (home / "bin/nuxeo.conf").read_bytes()
+    call("nuxeo_conf", path=options["nuxeo_conf"], restore_guard="armed", restore_set="20261123T020004Z")
+    armed = (other / "nuxeo.conf").read_bytes()
+    assert "has begun and has not ended" in call("nuxeo_conf_copy", **options, parts=["conf"])["msg"]
+    assert (other / "nuxeo.conf").read_bytes() == armed
     distribution.write_text("org.nuxeo.distribution.version=2025.1\n", encoding="utf-8")
     assert "they are of Nuxeo 2023.31, and Nuxeo 2025.1 is" in call("nuxeo_conf_copy", **options)["msg"]
 
