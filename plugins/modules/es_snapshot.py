@@ -67,6 +67,9 @@ options:
     description: What is stored with the snapshot. Elasticsearch keeps it from 7.3 on, OpenSearch always.
     type: dict
     default: {}
+  record_path:
+    description: A file on the node that RV(record) is written to as JSON. It is written when the snapshot is whole.
+    type: path
   wait:
     description:
       - Whether to wait for the snapshot's end. Without, only that it was started is certain. Run again with the same
@@ -188,6 +191,7 @@ def main() -> None:
             "indices": {"type": "list", "elements": "str"},
             "sequences": {"type": "str"},
             "metadata": {"type": "dict", "default": {}},
+            "record_path": {"type": "path"},
             "wait": {"type": "bool", "default": True},
             "wait_timeout": {"type": "float", "default": 3600.0},
             **PROGRESS,

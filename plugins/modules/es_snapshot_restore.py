@@ -47,7 +47,7 @@ options:
     description:
       - What to restore. Indices as the snapshot names them, or, with O(record), the names that the backup asked for,
         such as an alias.
-      - Without it, everything that O(record) names as requested.
+      - Without it, everything that the record names as requested.
     type: list
     elements: str
   rename:
@@ -62,8 +62,14 @@ options:
     description:
       - What M(nuxeo.platform.es_snapshot) returned as RV(nuxeo.platform.es_snapshot#module:record). The restored
         indices are held against it.
-      - Without it, nothing proves that the indices came back whole beyond the engine's own word.
+      - Without it and without O(record_path), nothing proves that the indices came back whole beyond the engine's own
+        word.
+      - An alias of a recorded index that begins with the name asked for and a dash, such as C(acme-audit-write), comes
+        along under the new name.
     type: dict
+  record_path:
+    description: A file on the node that holds O(record) as JSON, written by M(nuxeo.platform.es_snapshot).
+    type: path
   trim:
     description: Removes entries that are newer than the backup date, before anybody sees the index.
     type: dict
@@ -188,6 +194,7 @@ def main() -> None:
             "rename": {"type": "dict", "default": {}},
             "aliases": {"type": "dict", "default": {}},
             "record": {"type": "dict"},
+            "record_path": {"type": "path"},
             "trim": {"type": "dict", "options": TRIM},
             "overwrite": {"type": "bool", "default": False},
             "index_settings": {"type": "dict", "default": {}},
@@ -197,9 +204,9 @@ def main() -> None:
             **SEARCH,
         },
         supports_check_mode=True,
-        mutually_exclusive=RULES["mutually_exclusive"],
+        mutually_exclusive=[*RULES["mutually_exclusive"], ("record", "record_path")],
         required_by=RULES["required_by"],
-        required_one_of=[*RULES["required_one_of"], ("indices", "record")],
+        required_one_of=[*RULES["required_one_of"], ("indices", "record", "record_path")],
     )
     with fail_json_on_error(module):
         module.exit_json(**operations.restore(client_for(module.params), module.params, module.check_mode))

@@ -46,6 +46,12 @@ options:
     description: What the check of the target database returned.
     type: dict
     default: {}
+  audit:
+    description:
+      - What goes into the search engine of the target. C(names) has the new name of each name of the set; the rest is
+        what the check of M(nuxeo.platform.es_snapshot_restore) returned.
+    type: dict
+    default: {}
   blob_stores:
     description:
       - Blob stores of the target that C(nuxeo.conf) does not name, as for
@@ -126,6 +132,7 @@ def main() -> None:
             "target": {"type": "dict", "required": True},
             "marker": {"type": "dict", "default": {}},
             "database": {"type": "dict", "default": {}},
+            "audit": {"type": "dict", "default": {}},
             "blob_stores": {"type": "list", "elements": "dict", "default": []},
             "overwrite": {"type": "bool", "default": False},
             "problems": {"type": "list", "elements": "str", "default": []},
@@ -141,6 +148,7 @@ def main() -> None:
         p["target"],
         p["marker"],
         p["database"],
+        p["audit"],
         p["blob_stores"],
         p["overwrite"],
     )

@@ -96,8 +96,8 @@ def begin(
         old = read(place)
         _refuse(place, old, timeout, gone)
         return {**answer, "took_over": old.describe() if old else None, "leftovers": len(_leftovers(place, ""))}
-    for path in (place.folder, place.sets):
-        _private_folder(path)
+    _private_folder(place.folder, passable=True)
+    _private_folder(place.sets)
     with locked(place):
         old = read(place, mend=True)
         _refuse(place, old, timeout, gone)
@@ -147,14 +147,19 @@ def _refuse(place: Place, old: Lease | None, timeout: float, gone: str | None) -
     )
 
 
-def _private_folder(path: str) -> None:
+def _private_folder(path: str, passable: bool = False) -> None:
+    """A folder for its owner only.
+
+    :param passable: one that was opened for passing through, to a search engine's repository in it, stays so
+    """
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         if not os.path.isdir(path):
             raise SetError(f"Use of '{path}'", "it is not a folder") from None
-        if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
-            os.chmod(path, 0o700)
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if mode & (0o066 if passable else 0o077):
+            os.chmod(path, mode & (0o711 if passable else 0o700) | 0o700)
         return
     os.chmod(path, 0o700)  # whatever the umask
     fsync_directory(os.path.dirname(path))

@@ -9,6 +9,7 @@ import os
 import shutil
 import typing as t
 
+from .._search.audit import is_embedded
 from .marker import Marker
 from .preflight import POOLED_BLOBS, disagreements, node_problems
 
@@ -36,7 +37,35 @@ def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
             f"Restore of a {kinds[0]} database: nuxeo.conf of the target says {kinds[1]}. "
             "Name the template in nuxeo.templates, or by restore_properties."
         )
+    return problems + audit_problems(manifest, target)
+
+
+def audit_problems(manifest: Manifest, target: Facts) -> list[str]:
+    """Audit and sequences go back into a search engine when they came from one; from an embedded one with the files."""
+    saved = (manifest.get("audit") or {}).get("names", {})
+    source = manifest["nuxeo"]
+    in_files = [
+        name
+        for name in ("audit", "sequences")
+        if (source.get(name) or {}).get("kept") == "elasticsearch"
+        and is_embedded(source)
+        and f"{name}:elasticsearch" not in manifest.get("uncovered", ())
+    ]
+    problems = []
+    for name in [*saved, *in_files]:
+        kept = (target.get(name) or {}).get("kept")
+        there = f"{_kind(target)} search engine" if kept == "elasticsearch" else str(kept)
+        here = f"{_kind(source)} search engine"
+        if here != there:
+            problems.append(
+                f"Restore of {name}: the set has it from {here}, and nuxeo.conf of the target keeps it in {there}. "
+                "Configure the target as the source was, or by restore_properties."
+            )
     return problems
+
+
+def _kind(facts: Facts) -> str:
+    return "an embedded" if is_embedded(facts) else "an external"
 
 
 def store_plan(
@@ -148,6 +177,7 @@ def plan(
     target: Facts,
     marker: Marker,
     database: dict[str, t.Any],
+    audit: dict[str, t.Any],
     further_stores: t.Sequence[dict[str, t.Any]],
     overwrite: bool,
 ) -> dict[str, t.Any]:
@@ -157,6 +187,8 @@ def plan(
     :param target: the facts that nuxeo.conf will give once the wanted properties are set
     :param marker: that of the target's data folder, empty when there is none
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
+    :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
+        said: ``changed``, ``removed``, ``kept_aside``
     :returns: ``already`` (this very set is there and untouched), ``stores``, ``providers`` (of all stores of the
         source), ``trees``, ``data_dir``, ``lines`` and ``problems``
     """
@@ -164,7 +196,8 @@ def plan(
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
         return {**nothing, "problems": node_problems(nodes, True), "lines": []}
     same = bool(marker) and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
-    already = same and marker["status"] == "finished" and database.get("changed") is False
+    unchanged = database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
+    already = same and marker["status"] == "finished" and unchanged
     ours = already or (bool(marker) and marker["status"] == "begun")
     stores, problems = store_plan(manifest, target, further_stores)
     trees, homeless = tree_plan(manifest, target["data_dir"], stores)
@@ -181,8 +214,14 @@ def plan(
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
         "problems": problems,
-        "lines": _lines(instance, manifest, target, stores, already, overwrite),
+        "lines": _lines(instance, manifest, target, stores, already, overwrite) + _audit_lines(audit),
     }
+
+
+def _audit_lines(audit: dict[str, t.Any]) -> list[str]:
+    lines = [f"audit    {name} as {new}" for name, new in (audit.get("names") or {}).items()]
+    lines += [f"audit    index {name} will be deleted" for name in audit.get("removed", ())]
+    return lines + [f"audit    index {name} is kept aside" for name in audit.get("kept_aside", ())]
 
 
 def _lines(

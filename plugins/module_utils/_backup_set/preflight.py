@@ -12,6 +12,7 @@ import os
 import typing as t
 
 from .._database.error import DatabaseError, hint, told
+from .._search.audit import is_embedded
 from .begin import turn_problems
 
 Facts = t.Dict[str, t.Any]
@@ -40,6 +41,17 @@ STREAMS = "streams:kafka"
 """The id of streams in Kafka, which are saved unless the operator lists them as saved by other means."""
 
 
+def _not_saved(facts: Facts, name: str, kept: str) -> str:
+    """Where audit or sequences are kept when nothing saves them there; empty where something does."""
+    if kept in ("sql", "memory") or (kept == "mongodb" and facts["database"]["kind"] == "mongodb"):
+        return ""  # with the database, or nowhere for longer than the server runs
+    if kept != "elasticsearch":
+        return kept
+    if not is_embedded(facts) or facts["database"]["kind"] == "h2":
+        return ""  # by snapshot; with the data folder while the server is stopped
+    return "the Elasticsearch embedded in Nuxeo, which cannot be saved while it runs"
+
+
 def uncovered(facts: Facts) -> dict[str, str]:
     """The stores of an instance that this collection cannot save yet: id to sentence."""
     found: dict[str, str] = {}
@@ -50,9 +62,10 @@ def uncovered(facts: Facts) -> dict[str, str]:
         if store["kind"] not in POOLED_BLOBS:
             found[f"blobs:{store['provider']}"] = f"blob store '{store['provider']}' is of kind {store['kind']}"
     for name in ("audit", "sequences"):
-        kept = (facts.get(name) or {}).get("kept")
-        if kept == "elasticsearch" or (kept == "mongodb" and database["kind"] != "mongodb"):
-            found[f"{name}:{kept}"] = f"{name} {'is' if name == 'audit' else 'are'} kept in {kept}"
+        kept = (facts.get(name) or {}).get("kept", "sql")
+        why = _not_saved(facts, name, kept)
+        if why:
+            found[f"{name}:{kept}"] = f"{name} {'is' if name == 'audit' else 'are'} kept in {why}"
     if facts["cluster"].get("redis"):
         found["redis"] = "Redis holds works, locks or key/value stores"
     return found
@@ -71,7 +84,8 @@ def uncovered_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
 def left_out(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
     """The ids of the operator's list that this instance has: they go into the manifest."""
     has = set(uncovered(facts)) | ({STREAMS} if facts["streams"]["kind"] == "kafka" else set())
-    return sorted(has & set(accepted))
+    searched = [name for name in ("audit", "sequences") if (facts.get(name) or {}).get("kept") == "elasticsearch"]
+    return sorted((has | {f"{name}:elasticsearch" for name in searched}) & set(accepted))
 
 
 def streams_wanted(facts: Facts, accepted: t.Sequence[str]) -> bool:
@@ -88,6 +102,7 @@ def _identity(facts: Facts) -> dict[str, t.Any]:
         "stream prefix": facts["streams"].get("prefix"),
         "kind of streams": facts["streams"]["kind"],
         "audit": facts.get("audit"),
+        "sequences": facts.get("sequences"),
         "version": facts["version"],
     }
 
@@ -222,6 +237,19 @@ def server_problems(facts: Facts | None, ping: dict[str, t.Any], server: dict[st
     return []
 
 
+def embedded_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
+    """The embedded engine is saved with the data folder while the server is stopped, so its files have to be there."""
+    kept = [name for name in ("audit", "sequences") if (facts.get(name) or {}).get("kept") == "elasticsearch"]
+    kept = [name for name in kept if f"{name}:elasticsearch" not in accepted]
+    folder = os.path.join(facts["data_dir"], "elasticsearch")
+    if not kept or not is_embedded(facts) or facts["database"]["kind"] != "h2" or os.path.isdir(folder):
+        return []
+    return [
+        f"Backup of {' and '.join(kept)} in the Elasticsearch embedded in Nuxeo: there is no folder '{folder}'. "
+        "Has the server ever been started? It has its files elsewhere when nuxeo.data.dir is not nxserver/data."
+    ]
+
+
 def plan(
     nodes: dict[str, Node],
     leader: str,
@@ -245,6 +273,7 @@ def plan(
     problems = node_problems(nodes, cold) + disagreements(nodes, leader)
     problems += turn_problems(facts["data_dir"], RESTORE_SILENCE)
     problems += uncovered_problems(facts, accepted) + folder_problems(facts, stores) + h2_problems(facts)
+    problems += embedded_problems(facts, accepted)
     return {
         "cold": cold,
         "stores": stores,

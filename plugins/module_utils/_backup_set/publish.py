@@ -17,6 +17,7 @@ from .._files.at import why
 from .._files.entry import LINK, Entry, write_tree_list
 from .._io import fsync_directory, now, write_json
 from .._progress import Progress
+from .._search.audit import is_embedded, store
 from .lease import Lease, locked, read, release
 from .place import BEAT, Place, SetError
 from .schema import FORMAT, problems
@@ -24,6 +25,7 @@ from .sums import SUMS, default_jobs, hash_all, walk, write_sums
 
 MANIFEST = "manifest.json"
 LINKS = "links.jsonl"
+AUDIT = "audit.json"
 _LARGE = 4096
 _MANY = 200
 _FRACTION = re.compile(r"\.[0-9]{1,6}Z\Z")
@@ -113,6 +115,8 @@ def _complete(place: Place, run_id: str, given: dict[str, t.Any], progress: Prog
     wrong = problems(manifest)
     if not wrong and manifest["nuxeo"]["database"]["kind"] == "postgresql" and not manifest["database"]:
         wrong = ["the database is PostgreSQL and no dump has told anything in 'database/dump.json'"]
+    if not wrong and _audit_is_missing(manifest, sums):
+        wrong = ["a search engine holds audit or sequences and no snapshot has told anything in 'audit.json'"]
     if wrong:
         raise SetError(f"Publish of '{partial}'", "; ".join(wrong), "This is an error of the role that called")
     write_json(os.path.join(partial, MANIFEST), manifest)
@@ -123,6 +127,12 @@ def _complete(place: Place, run_id: str, given: dict[str, t.Any], progress: Prog
     write_sums(partial, sums)
     _sync_folders(partial)
     return manifest
+
+
+def _audit_is_missing(manifest: dict[str, t.Any], sums: t.Mapping[str, str]) -> bool:
+    facts = manifest["nuxeo"]
+    needed = not is_embedded(facts) and store(facts, manifest["uncovered"]).indices
+    return bool(needed or "audit" in manifest) and not ("audit" in manifest and AUDIT in sums)
 
 
 def _read_back(partial: str, paths: list[str], progress: Progress) -> tuple[dict[str, str], int]:

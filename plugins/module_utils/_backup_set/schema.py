@@ -78,6 +78,19 @@ SCHEMA: dict[str, t.Any] = {
             "required": ["cluster_id", "prefix", "positions_taken", "ends_taken", "archived"],
             "properties": {"cluster_id": _NAME, "prefix": _NAME, "positions_taken": _TIME, "ends_taken": _TIME},
         },
+        "audit": {
+            "description": "Where the search engine's snapshot of audit and sequences is. Absent where there is none.",
+            "type": "object",
+            "required": ["repository", "own", "location", "snapshot", "uuid", "names", "documents"],
+            "properties": {
+                "repository": _NAME,
+                "location": _NAME,
+                "snapshot": _NAME,
+                "uuid": _NAME,
+                "names": {"type": "object"},
+                "documents": {"type": "object"},
+            },
+        },
         "cuts": {
             "description": "When each engine's cut was made, by the clock of the leader.",
             "type": "object",

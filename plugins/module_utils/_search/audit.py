@@ -1,15 +1,16 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: which indices of an instance are primary data, from the facts of its nodes."""
+"""PRIVATE to the collection: which indices of an instance are primary data, from the facts of its leader."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .errors import SearchError
-
 KEPT_HERE = "elasticsearch"
+AUDIT, SEQUENCES = "audit", "sequences"
+
+Facts = t.Mapping[str, t.Any]
 
 
 class Store(t.NamedTuple):
@@ -19,26 +20,30 @@ class Store(t.NamedTuple):
     sequences: str
 
     @property
+    def names(self) -> dict[str, str]:
+        return {kind: name for kind, name in self._asdict().items() if name}
+
+    @property
     def indices(self) -> list[str]:
-        return [name for name in self if name]
+        return list(self.names.values())
 
 
-def store(facts: t.Mapping[str, t.Any], sequences: bool = True) -> Store:
-    """The audit and the sequences of one node's facts (``ansible_facts.nuxeo``)."""
-    audit = facts.get("audit") or {}
-    numbers = facts.get("sequences") or {}
-    return Store(
-        audit.get("index", "") if audit.get("kept") == KEPT_HERE else "",
-        numbers.get("index", "") if sequences and numbers.get("kept") == KEPT_HERE else "",
-    )
+def store(facts: Facts, left_out: t.Sequence[str] = ()) -> Store:
+    """The audit and the sequences of one node's facts (``ansible_facts.nuxeo``).
+
+    :param left_out: ids such as ``sequences:elasticsearch`` of what the operator saves by other means
+    """
+
+    def index(name: str) -> str:
+        found = facts.get(name) or {}
+        here = found.get("kept") == KEPT_HERE and f"{name}:{KEPT_HERE}" not in left_out
+        return str(found.get("index") or "") if here else ""
+
+    return Store(index(AUDIT), index(SEQUENCES))
 
 
-def agreed(nodes: t.Mapping[str, t.Mapping[str, t.Any]], sequences: bool = True) -> Store:
-    """The store of an instance. Nodes that name different indices are not one instance, or one is set up wrongly."""
-    found = {name: store(facts, sequences) for name, facts in sorted(nodes.items())}
-    if len(set(found.values())) > 1:
-        told = "; ".join(f"{name}: {', '.join(each.indices) or 'none'}" for name, each in found.items())
-        raise SearchError(
-            "Audit store of the instance", f"its nodes name different indices ({told})", "Make them agree"
-        )
-    return next(iter(found.values()), Store("", ""))
+def is_embedded(facts: Facts) -> bool:
+    """Whether the engine that holds the audit runs inside of Nuxeo, with its files in the data folder."""
+    own = facts.get(AUDIT) or {}
+    search = facts.get("search") or {}
+    return bool(own.get("embedded", search.get("embedded", False)))

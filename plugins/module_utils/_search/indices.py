@@ -190,3 +190,10 @@ def closed(client: Client, names: t.Sequence[str]) -> set[str]:
     )
     found = answer.body.get("metadata", {}).get("indices", {}) if answer.ok else {}
     return {name for name, state in found.items() if state.get("state") == "close"}
+
+
+def remove(client: Client, index: str) -> None:
+    """Remove one index; one that is gone already is as well."""
+    answer = client.call("DELETE", path(index), repeat=True)
+    if not answer.ok and answer.status != 404:
+        raise refused(f"Removal of index '{index}' on {client.where}", answer.status, answer.body)

@@ -9,11 +9,11 @@ import time
 import typing as t
 
 from .._progress import Progress
-from . import indices, preflight, repository, snapshot
+from . import indices, preflight, repository, sequences, snapshot
 from .client import Client
 from .engine import Engine, read_engine
 from .errors import SearchError
-from .record import record, sequences
+from .record import read_record, record, write_record
 from .restore import Item, Request, Restore
 from .trim import milliseconds
 from .wait import Deadline
@@ -60,6 +60,8 @@ def make_snapshot(client: Client, params: Params, check_mode: bool) -> dict[str,
             **record(client, engine, where, snapshot=found, requested=plan.requested, documents=documents),
             "sequences": {"name": params["sequences"] or "", "values": values},
         }
+        if params["record_path"]:
+            write_record(params["record_path"], result["record"])
     return {**result, "duration": time.monotonic() - began}
 
 
@@ -72,7 +74,7 @@ def _make(
         return (maker.wait() if waits else existing), {}, {}
     repository.verify(maker.client, maker.repository)  # a store that nodes do not share gives SUCCESS, and no restore
     counter = indices.Counter(maker.client, maker.indices)
-    values = sequences(maker.client, params["sequences"]) if params["sequences"] else {}
+    values = sequences.read(maker.client, params["sequences"]) if params["sequences"] else {}
     if not params["wait"]:
         maker.start(params["metadata"])
         return maker.found() or {"state": snapshot.RUNNING[0], "name": maker.name, "indices": []}, {}, values
@@ -144,30 +146,16 @@ def restore(client: Client, params: Params, check_mode: bool) -> dict[str, t.Any
 
 def restore_request(params: Params) -> Request:
     """What to restore, from the options and the record of the set."""
-    kept = params["record"] or {}
+    kept = params["record"] or (read_record(params["record_path"]) if params["record_path"] else {})
     requested = kept.get("requested", {})
     names = params["indices"] or sorted(requested)
-    trim = params["trim"] or {"indices": [], "newer_than": None, "field": ""}
+    trim = params["trim"] or {"indices": [], "newer_than": None}
     strange = sorted({*params["rename"], *params["aliases"], *trim["indices"]} - set(names))
     if strange or not names:
         what = f"Restore of snapshot '{params['name']}'"
         why = f"{', '.join(strange)} is not among the indices to restore" if strange else "no index is named"
         raise SearchError(what, why, f"Those are {', '.join(names)}" if names else "Name some as indices")
-    items = []
-    for name in names:
-        for source in requested.get(name, [name]):
-            known: dict[str, t.Any] = next((each for each in kept.get("indices", []) if each["name"] == source), {})
-            items.append(
-                Item(
-                    source,
-                    str(params["rename"].get(name, name)),
-                    sorted(params["aliases"].get(name, [])),
-                    documents=_documents(known),
-                    created=known.get("created"),
-                    trim_field=trim["field"] if name in trim["indices"] else "",
-                    sequences=_numbers(kept, name),
-                )
-            )
+    items = [_item(params, kept, name, source) for name in names for source in requested.get(name, [name])]
     for item in items:
         for name in item.names:
             indices.check_name(name)
@@ -182,6 +170,28 @@ def restore_request(params: Params) -> Request:
         index_settings=params["index_settings"],
         ignore_index_settings=params["ignore_index_settings"],
     )
+
+
+def _item(params: Params, kept: dict[str, t.Any], name: str, source: str) -> Item:
+    """One index on its way, with what the record knows of it."""
+    known: dict[str, t.Any] = next((each for each in kept.get("indices", []) if each["name"] == source), {})
+    target = str(params["rename"].get(name, name))
+    trim = params["trim"] or {"indices": [], "field": ""}
+    return Item(
+        source,
+        target,
+        sorted({*params["aliases"].get(name, []), *_siblings(known, name, target)}),
+        documents=_documents(known),
+        created=known.get("created"),
+        trim_field=trim["field"] if name in trim["indices"] else "",
+        sequences=_numbers(kept, name),
+        audit=(kept.get("sequences") or {}).get("name", "") not in ("", name),
+    )
+
+
+def _siblings(known: dict[str, t.Any], name: str, target: str) -> list[str]:
+    """The aliases that go with a name, as ``acme-audit-write`` does with ``acme-audit``, under the new name."""
+    return [target + alias[len(name) :] for alias in known.get("aliases", {}) if alias.startswith(f"{name}-")]
 
 
 def _documents(known: dict[str, t.Any]) -> indices.Documents | None:

@@ -29,8 +29,11 @@ def resolve(client: Client, names: t.Sequence[str]) -> tuple[dict[str, list[str]
     return requested, problems
 
 
-def for_snapshot(client: Client, engine: Engine, where: str, names: t.Sequence[str]) -> Plan:
-    """Look at everything that can be looked at without a change."""
+def for_snapshot(client: Client, engine: Engine, where: str, names: t.Sequence[str], ours: str = "") -> Plan:
+    """Look at everything that can be looked at without a change.
+
+    :param ours: what the names of snapshots begin with that a killed run of ours may have left running: no problem
+    """
     requested, problems = resolve(client, names)
     every = sorted({index for found in requested.values() for index in found})
     shut = indices.closed(client, every) if every else set()
@@ -40,11 +43,11 @@ def for_snapshot(client: Client, engine: Engine, where: str, names: t.Sequence[s
         if state["active_primary_shards"] != state["number_of_shards"]:
             lacking = state["number_of_shards"] - state["active_primary_shards"]
             problems.append(f"index '{name}' is {state['status']}: {lacking} of its primary shards are on no node")
-    more, warnings = _repository(client, engine, where)
+    more, warnings = _repository(client, engine, where, ours)
     return Plan(requested, every, problems + more, warnings)
 
 
-def _repository(client: Client, engine: Engine, where: str) -> tuple[list[str], list[str]]:
+def _repository(client: Client, engine: Engine, where: str, ours: str) -> tuple[list[str], list[str]]:
     found = repository.definition(client, where)
     if found is None:
         return [], [f"snapshot repository '{where}' is not registered yet"]
@@ -52,6 +55,8 @@ def _repository(client: Client, engine: Engine, where: str) -> tuple[list[str], 
     if repository.is_readonly(found):
         problems.append(f"snapshot repository '{where}' is readonly")
     for other, name in snapshot.running(client):
+        if other == where and ours and name.startswith(ours):
+            continue
         if other == where:
             problems.append(f"snapshot '{name}' is running in repository '{where}', started by someone else")
         elif not engine.concurrent_snapshots:

@@ -5,25 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
+from .._io import write_json
 from . import indices, repository
-from .client import Client, path
+from .client import Client
 from .engine import Engine
-from .errors import refused
+from .errors import SearchError
 
 FORMAT = 1
 _NOT_COUNTED = {"documents": None, "documents_at_least": None, "documents_at_most": None}
-_MOST_SEQUENCES = 10000
-
-
-def sequences(client: Client, index: str) -> dict[str, int]:
-    """The value of each sequence in a uidgen index: the version of the document that bears its name."""
-    body = {"size": _MOST_SEQUENCES, "version": True, "_source": False, "query": {"match_all": {}}}
-    answer = client.call("POST", path(index, "_search"), body, repeat=True)
-    if not answer.ok:
-        raise refused(f"Sequences in index '{index}' on {client.where}", answer.status, answer.body)
-    return {hit["_id"]: int(hit["_version"]) for hit in answer.body["hits"]["hits"]}
 
 
 def record(
@@ -49,3 +41,23 @@ def record(
         "requested": requested,
         "indices": described,
     }
+
+
+def write_record(file: str, value: dict[str, t.Any]) -> None:
+    """Keep it in a file, which is whole or absent."""
+    try:
+        write_json(file, value)
+    except OSError as error:
+        raise SearchError(f"Writing of '{file}'", str(error.strerror), "Make room, or mend the folder") from error
+
+
+def read_record(file: str) -> dict[str, t.Any]:
+    """What a set has kept; a format that is not known is not guessed at."""
+    try:
+        with open(file, encoding="utf-8") as stream:
+            value: dict[str, t.Any] = json.load(stream)
+        if value["format"] != FORMAT:
+            raise SearchError(f"Reading of '{file}'", f"its format is {value['format']}, not {FORMAT}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SearchError(f"Reading of '{file}'", f"it is not what es_snapshot wrote: {error!r}") from error
+    return value

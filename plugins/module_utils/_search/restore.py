@@ -17,12 +17,11 @@ import hashlib
 import re
 import typing as t
 
-from . import indices, repository, snapshot
+from . import indices, repository, sequences, snapshot
 from .client import Client, path
 from .engine import Engine, why_not_restorable
 from .errors import Lost, SearchError, refused
 from .preflight import raise_all
-from .record import sequences
 from .trim import count_newer, trim
 from .wait import Deadline
 
@@ -38,6 +37,7 @@ class Item:
     :param aliases: further names
     :param documents: what the set recorded
     :param sequences: numbers given before the snapshot, where the index holds sequences
+    :param audit: whether the index holds audit entries that are numbered by one of these sequences
     """
 
     source: str
@@ -47,6 +47,7 @@ class Item:
     created: int | None = None
     trim_field: str = ""
     sequences: dict[str, int] = dataclasses.field(default_factory=dict)
+    audit: bool = False
     index: str = ""
     count: int = 0
     trimmed: int = 0
@@ -179,23 +180,21 @@ class Restore:
     def run(self, beat: snapshot.Beat) -> None:
         """Restore beside the names, wait, compare, trim. On failure what was made is removed again."""
         for name in self.leftovers:
-            self._delete(name)
+            indices.remove(self.client, name)
         try:
             for item in self.request.items:
                 self._start(item)
             self._wait(beat)
             for item in self.request.items:
                 self._check(item)
+            self._raise_sequence()
+            for item in self.request.items:
+                self._trim(item)
         except BaseException:
             for item in self.request.items:
                 with contextlib.suppress(SearchError):  # the first failure is the one to tell
-                    self._delete(item.index)
+                    indices.remove(self.client, item.index)
             raise
-
-    def _delete(self, name: str) -> None:
-        answer = self.client.call("DELETE", path(name), repeat=True)
-        if not answer.ok and answer.status != 404:
-            raise refused(f"Removal of index '{name}' on {self.client.where}", answer.status, answer.body)
 
     def _start(self, item: Item) -> None:
         body: dict[str, t.Any] = {
@@ -278,11 +277,21 @@ class Restore:
                 "The names asked for were not touched. Verify the set, and use another one",
             )
         if item.sequences:
-            check_sequences(self.client, item.index, sequences(self.client, item.index), item.sequences)
+            sequences.check(self.client, item.index, item.sequences)
+
+    def _trim(self, item: Item) -> None:
         if self.request.newer_than is not None and item.trim_field:
             mappings = indices.describe(self.client, item.index)["mappings"]
             item.trimmed = trim(self.client, item.index, mappings, field=item.trim_field, limit=self.request.newer_than)
             item.count -= item.trimmed
+
+    def _raise_sequence(self) -> None:
+        """Entries are numbered on above the largest: their snapshot may be newer than that of the numbers."""
+        numbers = [item for item in self.request.items if item.sequences]
+        entries = [item for item in self.request.items if item.audit]
+        if numbers and entries:
+            largest = max(sequences.largest_entry(self.client, item.index) for item in entries)
+            sequences.raise_to(self.client, numbers[0].index, sequences.OF_AUDIT, largest)
 
     # -- under the names
 
@@ -322,15 +331,3 @@ class Restore:
         return all(
             item.index in indices.behind(self.client, name) for item in self.request.items for name in item.names
         )
-
-
-def check_sequences(client: Client, index: str, found: dict[str, int], wanted: t.Mapping[str, int]) -> None:
-    """Raise when a restored sequence stands below a number that was given before the snapshot."""
-    low = [
-        f"'{name}' is {found.get(name, 0)}, was {value}"
-        for name, value in sorted(wanted.items())
-        if found.get(name, 0) < value
-    ]
-    if low:
-        what = f"Sequences in index '{index}' on {client.where}"
-        raise SearchError(what, "; ".join(low), "Numbers would be given twice: use another set")

@@ -14,6 +14,7 @@ import base64
 import contextlib
 import ctypes
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -175,13 +176,20 @@ def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def fetch(name: str) -> pathlib.Path:
-    """The folder of the unpacked server; downloads it at first use."""
+    """The folder of the unpacked server; downloads it at first use. One at a time, whoever asks."""
     engine = ENGINES[name]
     home = servers_folder()
-    server = home / name / f"{engine.artifact}-{engine.version}"
-    if (home / name / ".complete").exists():
-        return server
     home.mkdir(parents=True, exist_ok=True)
+    server = home / name / f"{engine.artifact}-{engine.version}"
+    with (home / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / name / ".complete").exists():
+            _fetch(name, home, server)
+    return server
+
+
+def _fetch(name: str, home: pathlib.Path, server: pathlib.Path) -> None:
+    engine = ENGINES[name]
     with tempfile.TemporaryDirectory(dir=home, prefix=f".{name}-") as scratch:
         folder = pathlib.Path(scratch) / name
         _unpack(_download(engine.coordinates, engine.sha256), folder)
@@ -191,7 +199,6 @@ def fetch(name: str) -> pathlib.Path:
         (folder / ".complete").touch()
         shutil.rmtree(home / name, ignore_errors=True)
         folder.rename(home / name)
-    return server
 
 
 def free_ports(count: int) -> list[int]:

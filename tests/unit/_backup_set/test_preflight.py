@@ -51,9 +51,10 @@ def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
         ({"database": {"kind": "mongodb"}}, "database:mongodb"),
         ({"database": {"kind": "mariadb"}}, "database:mariadb"),
         ({"blobs": [{"provider": "default", "path": None, "kind": "s3"}]}, "blobs:default"),
-        ({"audit": {"kept": "elasticsearch", "index": "nuxeo-audit"}}, "audit:elasticsearch"),
+        ({"audit": {"kept": "elasticsearch"}, "search": {"embedded": True}}, "audit:elasticsearch"),
         ({"audit": {"kept": "mongodb", "collection": "audit"}}, "audit:mongodb"),
-        ({"sequences": {"kept": "elasticsearch", "index": "nuxeo-uidgen"}}, "sequences:elasticsearch"),
+        ({"audit": {"kept": "other", "factory": "org.example.Audit"}}, "audit:other"),
+        ({"sequences": {"kept": "elasticsearch"}, "search": {"embedded": True}}, "sequences:elasticsearch"),
         ({"cluster": {"redis": {"host": "localhost"}}}, "redis"),
     ],
 )
@@ -77,6 +78,27 @@ def test_streams_of_kafka_are_saved_unless_they_are_saved_by_other_means(facts: 
     assert (found["problems"], found["streams"], found["uncovered"]) == ([], False, ["streams:kafka"])
 
 
+def test_a_search_engine_of_its_own_is_covered_unless_left_out(facts: dict[str, t.Any]) -> None:
+    facts["search"] = {"embedded": False}
+    facts["audit"] = {"kept": "elasticsearch", "index": "nuxeo-audit"}
+    assert plan({"n1": {"facts": facts}})["problems"] == []
+    assert plan({"n1": {"facts": facts}})["uncovered"] == []
+    assert plan({"n1": {"facts": facts}}, ["audit:elasticsearch"])["uncovered"] == ["audit:elasticsearch"]
+
+
+def test_an_embedded_engine_is_saved_with_the_data_folder_of_a_stopped_server(facts: dict[str, t.Any]) -> None:
+    data = Path(facts["data_dir"])
+    (data / "h2").mkdir()
+    (data / "h2" / "nuxeo.mv.db").touch()
+    facts["database"] = {"kind": "h2", "path": str(data / "h2" / "nuxeo")}
+    facts["search"] = {"embedded": True}
+    facts["audit"] = {"kept": "elasticsearch", "index": "nuxeo-audit"}
+    (problem,) = plan({"n1": {"facts": facts}})["problems"]
+    assert "there is no folder" in problem and "elasticsearch" in problem
+    (data / "elasticsearch").mkdir()
+    assert plan({"n1": {"facts": facts}})["problems"] == []
+
+
 def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, t.Any]) -> None:
     assert plan({"n1": {"facts": facts}}, ["redis"])["uncovered"] == []
 
@@ -88,6 +110,8 @@ def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, 
         ("data_dir", "/elsewhere", "data folder"),
         ("streams", {"kind": "kafka", "prefix": "other-"}, "stream prefix"),
         ("version", "2021.48", "version"),
+        ("audit", {"kept": "elasticsearch", "index": "other-audit"}, "audit"),
+        ("sequences", {"kept": "elasticsearch", "index": "other-uidgen"}, "sequences"),
     ],
 )
 def test_nodes_that_disagree_are_an_error_naming_both(

@@ -221,6 +221,28 @@ def test_a_set_without_its_dump_is_not_published(place: Place) -> None:
     assert publish(place, begun["run_id"], wanted, None, False)["manifest"]["database"]["tables"] == 3
 
 
+def test_a_set_without_its_audit_is_not_published(place: Place) -> None:
+    begun = begin(place, {}, timeout=900)
+    wanted = given()
+    wanted["nuxeo"]["audit"] = {"kept": "elasticsearch", "index": "nuxeo-audit"}
+    names: dict[str, t.Any] = {"names": {"audit": "nuxeo-audit"}, "documents": {"nuxeo-audit": 3}, "own": True}
+    told = {**names, "repository": "r", "location": "audit", "snapshot": "s", "uuid": "u"}
+    for audit in ({}, {"audit": told}):
+        with pytest.raises(SetError, match="no snapshot has told anything"):
+            publish(place, begun["run_id"], {**wanted, **audit}, None, False)
+    with open(os.path.join(begun["partial"], "audit.json"), "w", encoding="utf-8") as stream:
+        stream.write("{}")
+    assert publish(place, begun["run_id"], {**wanted, "audit": told}, None, False)["changed"]
+
+
+def test_the_way_to_a_repository_stays_open_and_nothing_else(place: Place) -> None:
+    begun = begin(place, {}, timeout=900)
+    for mode, left in ((0o711, 0o711), (0o755, 0o711), (0o700, 0o700), (0o777, 0o711)):
+        os.chmod(place.folder, mode)
+        begun = begin(place, {}, timeout=900, gone=begun["run_id"])
+        assert os.stat(place.folder).st_mode & 0o777 == left
+
+
 def test_a_fifo_in_a_set_is_refused(place: Place) -> None:
     begun = begin(place, {}, timeout=900)
     os.mkfifo(os.path.join(begun["partial"], "files/fifo"))

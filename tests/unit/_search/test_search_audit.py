@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._search.audit import Store, agreed, store
-from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import SearchError
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.audit import Store, is_embedded, store
 
 HERE = {
     "audit": {"kept": "elasticsearch", "index": "acme-audit"},
@@ -17,7 +16,8 @@ HERE = {
 
 def test_audit_and_sequences() -> None:
     assert store(HERE) == Store("acme-audit", "acme-uidgen")
-    assert store(HERE, sequences=False).indices == ["acme-audit"]
+    assert store(HERE).names == {"audit": "acme-audit", "sequences": "acme-uidgen"}
+    assert store(HERE, ["sequences:elasticsearch"]).indices == ["acme-audit"]
 
 
 @pytest.mark.parametrize("kept", ["sql", "mongodb", "memory", "other"])
@@ -26,10 +26,7 @@ def test_elsewhere(kept: str) -> None:
     assert store({}).indices == []
 
 
-def test_nodes_must_agree() -> None:
-    assert agreed({"n1": HERE, "n2": HERE}) == store(HERE)
-    other = {**HERE, "audit": {"kept": "elasticsearch", "index": "nuxeo-audit"}}
-    with pytest.raises(SearchError, match="n1: acme-audit, acme-uidgen; n2: nuxeo-audit, acme-uidgen"):
-        agreed({"n1": HERE, "n2": other})
-    with pytest.raises(SearchError, match="n2: none"):
-        agreed({"n1": HERE, "n2": {"audit": {"kept": "sql"}}})
+def test_an_engine_of_the_audit_alone_is_not_that_of_the_documents() -> None:
+    assert is_embedded({"search": {"embedded": True}, "audit": {"kept": "elasticsearch"}})
+    assert not is_embedded({"search": {"embedded": True}, "audit": {"kept": "elasticsearch", "embedded": False}})
+    assert not is_embedded({})

@@ -153,6 +153,7 @@ OPTIONS: dict[str, t.Any] = {
     "rename": {},
     "aliases": {},
     "record": None,
+    "record_path": None,
     "trim": None,
     "overwrite": False,
     "index_settings": {},

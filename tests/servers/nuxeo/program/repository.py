@@ -22,6 +22,7 @@ from pathlib import Path
 
 from blobs import Store
 from database import Database, Statement
+from search import Search
 
 WORDS = ("invoice", "contract", "minutes", "report", "photo", "plan", "offer", "letter", "draft", "summary", "note")
 
@@ -55,8 +56,10 @@ class Repository:
         ledger: Ledger,
         stream: Path,
         append: t.Callable[[str], None] | None = None,
+        search: Search | None = None,
     ) -> None:
         self.database = database
+        self.search = search
         self.store = store
         self.ledger = ledger
         self.stream = stream
@@ -107,6 +110,8 @@ class Repository:
                     length=length,
                 ),
             ]
+        if self.search and self.search.audit:
+            return statements
         names = ("log_event_category", "log_doc_uuid", "log_event_id", "log_event_date", "log_repo_id")
         columns = ", ".join(self.database.quote(name) for name in ("log_id", *names))
         marks = f"{self.database.next_log_id}, ?, ?, ?, ?, ?"
@@ -124,6 +129,8 @@ class Repository:
         self.database.run(statements)
         self.ledger.note(what="created", id=doc, digest=blob[0] if blob else None, began=began, ended=time.time())
         self._append(doc)
+        if self.search:
+            self.search.created(doc)
         return doc
 
     def content(self, size: int) -> bytes:
@@ -137,6 +144,12 @@ class Repository:
             began = time.time()
             self.database.run([(f"delete from {hierarchy} where {number} = ?", (doc,))])
             self.ledger.note(what="deleted", id=doc, digest=None, began=began, ended=time.time())
+
+    def reindex(self) -> int:
+        """Rebuild the index of documents from the database."""
+        hierarchy, number, kind = (self.database.quote(name) for name in ("hierarchy", "id", "primarytype"))
+        rows = self.database.run([(f"select {number} from {hierarchy} where {kind} = 'File'", ())])[0]
+        return self.search.reindex([str(row[0]) for row in rows]) if self.search else 0
 
     def keys(self) -> set[str]:
         """Every blob key that a document refers to."""

@@ -25,7 +25,15 @@ from configuration import BadConfiguration, Configuration
 from database import H2, Database, DatabaseError, Postgresql
 from embedded import EmbeddedEngine, is_embedded
 from repository import Ledger, Repository, Writer
+from search import Search
 from streams import Streams
+
+ADMINISTRATOR = "Basic QWRtaW5pc3RyYXRvcjpBZG1pbmlzdHJhdG9y"
+REINDEX = (
+    "/nuxeo/api/v1/management/elasticsearch/reindex",
+    "/nuxeo/api/v1/management/search/reindex",
+    "/nuxeo/site/automation/Elasticsearch.BulkIndex",
+)
 
 
 def open_database(configuration: Configuration) -> Database:
@@ -61,7 +69,11 @@ class Standin:
         note = Ledger(ledger.path.with_name("streams.jsonl")).note
         self.streams = Streams(configuration, note) if configuration.get("standin.streams") else None
         append = self.streams.append if self.streams else None
-        self.repository = Repository(self.database, Store(Path(folder), in_data), ledger, stream, append)
+        address = self.engine.url if self.engine else configuration.get("elasticsearch.addressList").split(",")[0]
+        search = None
+        if configuration.get("elasticsearch.enabled") == "true" and address:
+            search = Search(configuration, address, Ledger(ledger.path.with_name("ledger-audit.jsonl")).note)
+        self.repository = Repository(self.database, Store(Path(folder), in_data), ledger, stream, append, search)
 
     def set_writer(self, rate: float) -> None:
         """Write documents at that rate from now on; 0 ends it."""
@@ -145,6 +157,8 @@ class Handler(BaseHTTPRequestHandler):
             self._guarded(lambda: standin.set_writer(float(body["rate"])))
         elif self.path == "/nuxeo/standin/gc":
             self._guarded(lambda: repository.store.collect(repository.keys()))
+        elif self.path in REINDEX and self.headers.get("Authorization") == ADMINISTRATOR:
+            self._guarded(repository.reindex)
         else:
             self._json({"error": "not found"}, 404)
 

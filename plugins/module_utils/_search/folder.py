@@ -1,0 +1,81 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: whether the engine's user gets to the folder of a repository in the backup root.
+
+The backup root belongs to whoever runs the backup, the repository in it to the engine's user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import typing as t
+
+from .engine import Engine
+
+User = t.Tuple[int, t.Set[int]]
+
+
+def owner_of(engine: Engine, wanted: str) -> str:
+    """The user who has to own the folder: the one named, else that of the engine's packages where there is such."""
+    if wanted:
+        return wanted
+    try:
+        return pwd.getpwnam(engine.distribution).pw_name
+    except KeyError:
+        return ""
+
+
+def _user(name: str) -> User | None:
+    """User id and group ids; a number need not be known here, since the engine may run on another host."""
+    try:
+        found = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+    except KeyError:
+        return (int(name), set()) if name.isdigit() else None
+    return found.pw_uid, set(os.getgrouplist(found.pw_name, found.pw_gid))
+
+
+def _may(user: User, path: str, bits: int) -> bool:
+    status = os.stat(path)
+    shift = 6 if status.st_uid == user[0] else 3 if status.st_gid in user[1] else 0
+    return user[0] == 0 or (status.st_mode >> shift) & bits == bits
+
+
+def problems(location: str, owner: str, opened: str | None) -> list[str]:
+    """Why the engine's user will not be able to use the folder.
+
+    :param opened: a folder above it that the role opens for passing through
+    """
+    there = os.path.isdir(location)
+    if not owner and not there:
+        todo = f"make '{location}' yourself, writable for the engine's user"
+        return [f"nobody knows as which user the engine runs: name it as backup_audit_owner, or {todo}"]
+    if not owner:
+        return []
+    user = _user(owner)
+    if user is None:
+        return [f"there is no user '{owner}' on this node: name the engine's user as backup_audit_owner"]
+    found = []
+    above = os.path.dirname(os.path.abspath(location))
+    while above != "/":
+        with contextlib.suppress(FileNotFoundError):
+            if above != opened and not _may(user, above, 0o1):
+                found.append(f"user '{owner}' may not pass through '{above}': chmod o+x it, or name another location")
+        above = os.path.dirname(above)
+    if there and os.geteuid() != 0 and not _may(user, location, 0o7):
+        found.append(f"user '{owner}' may not write to '{location}': {_described(location)}")
+    if not there and os.geteuid() not in (0, user[0]):
+        found.append(f"only root can give '{location}' to '{owner}': make it, or run the backup as root (become)")
+    return found
+
+
+def _described(path: str) -> str:
+    status = os.stat(path)
+    try:
+        names = f"{pwd.getpwuid(status.st_uid).pw_name}:{grp.getgrgid(status.st_gid).gr_name}"
+    except KeyError:
+        names = f"{status.st_uid}:{status.st_gid}"
+    return f"it belongs to {names}, mode {status.st_mode & 0o7777:04o}"

@@ -1,0 +1,69 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what of an instance is to be saved by snapshot, where, and all that stands in the way."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._errors import PlatformError
+from . import audit, folder, preflight, repository
+from .client import Client
+from .engine import read_engine
+
+Params = t.Mapping[str, t.Any]
+OURS = "set-"
+"""What the names of the role's own snapshots begin with."""
+
+
+def look(params: Params, connect: t.Callable[[], Client]) -> dict[str, t.Any]:
+    """es_audit_info. What cannot be looked at is a problem, told with the others.
+
+    :param connect: makes the client; not called where nothing is to be saved
+    """
+    found = audit.store(params["facts"], params["left_out"])
+    embedded = audit.is_embedded(params["facts"])
+    result: dict[str, t.Any] = {
+        "names": {} if embedded else found.names,
+        "indices": [] if embedded else found.indices,
+        "sequences": "" if embedded else found.sequences,
+        "repository": params["repository"] or params["name"],
+        "own": not params["repository"],
+        "location": params["location"],
+        "owner": "",
+        "problems": [],
+        "warnings": [],
+    }
+    if not result["indices"]:
+        return result
+    try:
+        client = connect()
+        problems = _problems(client, params, result)
+        where = f"Snapshot of {', '.join(found.indices)} on {client.where}"
+        result["problems"] = [f"{where}: {problem}." for problem in problems]
+    except PlatformError as error:
+        result["problems"] = [str(error)]
+    return result
+
+
+def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[str]:
+    engine = read_engine(client)
+    name, own = result["repository"], result["own"]
+    result["owner"] = folder.owner_of(engine, params["owner"])
+    plan = preflight.for_snapshot(client, engine, name, result["indices"], ours=OURS if own else "")
+    registered = repository.definition(client, name)
+    result["warnings"] = [text for text in plan.warnings if not own or "not registered" not in text]
+    if not own:
+        missing = [f"the repository '{name}' of backup_audit_repository is not registered"]
+        return plan.problems + (missing if registered is None else [])
+    wanted = repository.as_engine({"location": params["location"], "compress": True})
+    if registered is None:
+        todo = f"set it in the node's {engine.distribution}.yml so that '{params['location']}' is in it, and restart it"
+        inside = [f"{problem}: {todo}" for problem in repository.path_problems(client, wanted)]
+        return plan.problems + inside + folder.problems(params["location"], result["owner"], params["opened"])
+    if registered != {"type": "fs", "settings": wanted}:
+        told = registered["settings"].get("location", registered["type"])
+        todo = "give this instance another name, or name the repository as backup_audit_repository"
+        return [*plan.problems, f"its repository '{name}' is registered already, with other settings ({told}): {todo}"]
+    return plan.problems
