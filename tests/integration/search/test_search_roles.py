@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import typing as t
 import uuid
 from pathlib import Path
@@ -145,3 +146,20 @@ def test_in_place_with_a_cut_at_the_backup_date(trip: Trip, postgresql15: t.Any)
     plain: Path = site.root / "acme"
     assert plain.stat().st_mode & 0o777 == 0o711
     assert {path.name for path in plain.iterdir() if path.stat().st_mode & 0o077} == {"audit"}
+
+
+def test_a_killed_run_leaves_no_snapshot_for_long(trip: Trip) -> None:
+    if trip.engine.name != "es7":
+        pytest.skip("one engine shows it")
+    site, curl = trip.site, trip.curl
+    trip.add("acme", trip.instance("acme").start())
+    run = site.start("backup")
+    deadline = time.monotonic() + 300
+    while curl("GET", "/_snapshot/nuxeo-acme/_all")[1].get("snapshots", []) == []:
+        assert time.monotonic() < deadline and run.process.poll() is None
+        time.sleep(0.1)
+    run.kill()
+    (left,) = curl.snapshots("nuxeo-acme")
+    site.backup()
+    assert curl.snapshots("nuxeo-acme") == {site.manifest("acme")["audit"]["snapshot"]: "SUCCESS"}
+    assert left not in curl.snapshots("nuxeo-acme")
