@@ -128,6 +128,11 @@ streams:
   returned: success
   type: bool
   sample: false
+embedded:
+  description: Whether the search engine inside of Nuxeo has to be opened for a snapshot, by a restart.
+  returned: success
+  type: bool
+  sample: false
 problems:
   description: Every problem found.
   returned: always

@@ -51,6 +51,10 @@ options:
     description: The user as which the engine runs, a name or a number.
     type: str
     default: ""
+  embedded_open:
+    description: Whether an engine inside of Nuxeo answers over HTTP now. Otherwise nothing of it can be saved.
+    type: bool
+    default: false
   repository:
     description: Name of a repository that somebody else has registered and that is to be used instead.
     type: str
@@ -80,7 +84,7 @@ names:
     sequences: nuxeo-uidgen
 indices:
   description: Names of what is to be saved, indices or aliases. Empty where audit and sequences are kept elsewhere, and
-    where the engine is embedded in Nuxeo.
+    where the engine is embedded in Nuxeo and not open.
   returned: success
   type: list
   elements: str
@@ -130,6 +134,7 @@ def main() -> None:
             "location": {"type": "path", "required": True},
             "opened": {"type": "path"},
             "owner": {"type": "str", "default": ""},
+            "embedded_open": {"type": "bool", "default": False},
             "repository": {"type": "str", "default": ""},
             **SEARCH,
         },

@@ -139,7 +139,10 @@ ansible_facts:
           returned: always
           sample: [{provider: default, path: /var/lib/nuxeo/data/binaries, kind: file, digest: MD5, depth: 2}]
         search:
-          description: The search engine. C(kind) is V(none), V(elasticsearch) or V(opensearch).
+          description:
+            - The search engine. C(kind) is V(none), V(elasticsearch) or V(opensearch).
+            - Of one that is C(embedded) in Nuxeo, C(path) has its data, C(home) its own files, and C(http) says whether
+              it answers over HTTP.
           type: dict
           returned: always
           sample: {kind: none}

@@ -41,7 +41,9 @@ def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
 
 
 def audit_problems(manifest: Manifest, target: Facts) -> list[str]:
-    """Audit and sequences go back into a search engine when they came from one; from an embedded one with the files."""
+    """Audit and sequences go back into a search engine when they came from one; from an embedded one with the files, when
+    the set is cold.
+    """
     saved = (manifest.get("audit") or {}).get("names", {})
     source = manifest["nuxeo"]
     in_files = [
@@ -49,6 +51,7 @@ def audit_problems(manifest: Manifest, target: Facts) -> list[str]:
         for name in ("audit", "sequences")
         if (source.get(name) or {}).get("kept") == "elasticsearch"
         and is_embedded(source)
+        and name not in saved
         and f"{name}:elasticsearch" not in manifest.get("uncovered", ())
     ]
     problems = []

@@ -12,7 +12,7 @@ import os
 import typing as t
 
 from .._database.error import DatabaseError, hint, told
-from .._search.audit import is_embedded
+from .._search.audit import is_embedded, store
 from .begin import turn_problems
 
 Facts = t.Dict[str, t.Any]
@@ -47,9 +47,9 @@ def _not_saved(facts: Facts, name: str, kept: str) -> str:
         return ""  # with the database, or nowhere for longer than the server runs
     if kept != "elasticsearch":
         return kept
-    if not is_embedded(facts) or facts["database"]["kind"] == "h2":
+    if not is_embedded(facts) or facts["database"]["kind"] == "h2" or facts["search"].get("home"):
         return ""  # by snapshot; with the data folder while the server is stopped
-    return "the Elasticsearch embedded in Nuxeo, which cannot be saved while it runs"
+    return "an engine embedded in Nuxeo that cannot be saved while it runs"
 
 
 def uncovered(facts: Facts) -> dict[str, str]:
@@ -262,12 +262,13 @@ def plan(
     :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
     :param leader: the node on which this runs
     :returns: ``cold``, ``stores``, ``providers`` (of all stores, copied or not), ``trees``,
-        ``uncovered`` (ids that were accepted), ``streams``, ``problems``, ``warnings``
+        ``uncovered`` (ids that were accepted), ``streams``, ``embedded`` (whether an engine inside of Nuxeo has to be
+        opened), ``problems``, ``warnings``
     """
     facts = nodes[leader].get("facts")
     if not facts:
         nothing = {"cold": False, "stores": [], "providers": [], "trees": [], "uncovered": [], "streams": False}
-        return {**nothing, "warnings": [], "problems": node_problems(nodes, cold=False)}
+        return {**nothing, "embedded": False, "warnings": [], "problems": node_problems(nodes, cold=False)}
     cold = facts["database"]["kind"] == "h2"
     stores = blob_stores(facts, further_stores)
     problems = node_problems(nodes, cold) + disagreements(nodes, leader)
@@ -281,6 +282,7 @@ def plan(
         "trees": file_trees(facts, stores, cold, exclude),
         "uncovered": left_out(facts, accepted),
         "streams": streams_wanted(facts, accepted),
+        "embedded": not cold and is_embedded(facts) and bool(store(facts, accepted).indices),
         "problems": problems,
         "warnings": [
             f"Node '{name}' cannot be reached: its own files and configuration are not in the set."

@@ -131,7 +131,8 @@ def _complete(place: Place, run_id: str, given: dict[str, t.Any], progress: Prog
 
 def _audit_is_missing(manifest: dict[str, t.Any], sums: t.Mapping[str, str]) -> bool:
     facts = manifest["nuxeo"]
-    needed = not is_embedded(facts) and store(facts, manifest["uncovered"]).indices
+    in_files = is_embedded(facts) and manifest["kind"] == "cold"
+    needed = not in_files and store(facts, manifest["uncovered"]).indices
     return bool(needed or "audit" in manifest) and not ("audit" in manifest and AUDIT in sums)
 
 

@@ -56,6 +56,8 @@ def search(configuration: Configuration) -> Facts:
         "manage_alias": _enabled(configuration, "elasticsearch.manageAlias.enabled"),
         "user": configuration.used("elasticsearch.restClient.username") or None if client == "rest" else None,
         "path": None if servers else configuration.folder("nuxeo.data.dir") + "/elasticsearch",
+        "home": None if servers else configuration.folder("nuxeo.tmp.dir") + "/elasticsearch",
+        "http": not servers and _enabled(configuration, "elasticsearch.httpEnabled"),
     }
 
 
@@ -69,6 +71,8 @@ def _no_search() -> Facts:
         "manage_alias": False,
         "user": None,
         "path": None,
+        "home": None,
+        "http": False,
     }
 
 

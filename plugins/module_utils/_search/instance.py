@@ -23,7 +23,7 @@ def look(params: Params, connect: t.Callable[[], Client]) -> dict[str, t.Any]:
     :param connect: makes the client; not called where nothing is to be saved
     """
     found = audit.store(params["facts"], params["left_out"])
-    embedded = audit.is_embedded(params["facts"])
+    embedded = audit.is_embedded(params["facts"]) and not params["embedded_open"]
     result: dict[str, t.Any] = {
         "names": {} if embedded else found.names,
         "indices": [] if embedded else found.indices,
