@@ -41,8 +41,8 @@ def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
 
 
 def audit_problems(manifest: Manifest, target: Facts) -> list[str]:
-    """Audit and sequences go back into a search engine when they came from one; from an embedded one with the files, when
-    the set is cold.
+    """Audit and sequences go back into a search engine when they came from one; of a cold set from an embedded one with
+    the files.
     """
     saved = (manifest.get("audit") or {}).get("names", {})
     source = manifest["nuxeo"]

@@ -12,7 +12,7 @@ import os
 import typing as t
 
 from .._database.error import DatabaseError, hint, told
-from .._search.audit import is_embedded, store
+from .._search import audit
 from .begin import turn_problems
 
 Facts = t.Dict[str, t.Any]
@@ -47,7 +47,7 @@ def _not_saved(facts: Facts, name: str, kept: str) -> str:
         return ""  # with the database, or nowhere for longer than the server runs
     if kept != "elasticsearch":
         return kept
-    if not is_embedded(facts) or facts["database"]["kind"] == "h2" or facts["search"].get("home"):
+    if not audit.is_embedded(facts) or facts["database"]["kind"] == "h2" or facts["search"].get("home"):
         return ""  # by snapshot; with the data folder while the server is stopped
     return "an engine embedded in Nuxeo that cannot be saved while it runs"
 
@@ -242,7 +242,7 @@ def embedded_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
     kept = [name for name in ("audit", "sequences") if (facts.get(name) or {}).get("kept") == "elasticsearch"]
     kept = [name for name in kept if f"{name}:elasticsearch" not in accepted]
     folder = os.path.join(facts["data_dir"], "elasticsearch")
-    if not kept or not is_embedded(facts) or facts["database"]["kind"] != "h2" or os.path.isdir(folder):
+    if not kept or not audit.is_embedded(facts) or facts["database"]["kind"] != "h2" or os.path.isdir(folder):
         return []
     return [
         f"Backup of {' and '.join(kept)} in the Elasticsearch embedded in Nuxeo: there is no folder '{folder}'. "
@@ -282,7 +282,7 @@ def plan(
         "trees": file_trees(facts, stores, cold, exclude),
         "uncovered": left_out(facts, accepted),
         "streams": streams_wanted(facts, accepted),
-        "embedded": not cold and is_embedded(facts) and bool(store(facts, accepted).indices),
+        "embedded": not cold and audit.is_embedded(facts) and bool(audit.store(facts, accepted).indices),
         "problems": problems,
         "warnings": [
             f"Node '{name}' cannot be reached: its own files and configuration are not in the set."
