@@ -14,15 +14,14 @@ import fcntl
 import hashlib
 import os
 import stat
+import time
 import typing as t
 
-from . import disk
+from .disk import HAS_SYNCFS, Volume
 from .errors import BlobError, os_reason
 from .names import shown
 
 CHUNK = 1 << 20
-GROUP_FILES = 8192
-GROUP_BYTES = 256 << 20
 
 _FICLONE = 0x40049409
 
@@ -94,6 +93,32 @@ def hash_file(path: bytes, algorithm: str) -> t.Tuple[str, int]:
         os.close(descriptor)
 
 
+class Group:
+    """Blobs that wait for their names. Each sync costs the same, so they are many; a kill loses no more than these."""
+
+    FILES = 65536
+    BYTES = 1 << 30
+    SECONDS = 30.0
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.files = self.bytes = 0
+        self.since = 0.0
+
+    def add(self, size: int) -> None:
+        self.since = self.since or time.monotonic()
+        self.files += 1
+        self.bytes += size
+
+    @property
+    def full(self) -> bool:
+        if self.files >= self.FILES or self.bytes >= self.BYTES:
+            return True
+        return bool(self.files) and time.monotonic() - self.since >= self.SECONDS
+
+
 def _write_all(descriptor: int, block: bytes) -> None:
     done = os.write(descriptor, block) if block else 0
     while done < len(block):
@@ -109,10 +134,11 @@ class Copier:
         self.adopt = adopt
         self.folder_made: t.Callable[[bytes], None] = lambda path: None
         self.pending: t.List[t.Tuple[bytes, bytes]] = []
-        self.bytes = 0
+        self.group = Group()
         self.number = 0
         self.clones = True
         os.mkdir(temporary, 0o700)
+        self.volume = Volume(tree)
 
     def copy(self, source: bytes, algorithm: str) -> t.Tuple[str, int]:
         """Copy to a new temporary file, for :meth:`place` or :meth:`drop`. Returns its digest and size."""
@@ -195,17 +221,13 @@ class Copier:
     def place(self, path: bytes, size: int) -> None:
         """Let the file that was copied last go to a path below the tree, at the next commit."""
         self.pending.append((self._name(), path))
-        self.bytes += size
-
-    @property
-    def full(self) -> bool:
-        return len(self.pending) >= GROUP_FILES or self.bytes >= GROUP_BYTES
+        self.group.add(size)
 
     def commit(self) -> None:
-        """Data first, then names. The names are durable after :func:`disk.sync_names`."""
+        """Data first, then names. The names are durable after :meth:`disk.Volume.sync_names`."""
         if not self.pending:
             return
-        disk.sync_files(self.tree, [name for name, _path in self.pending])
+        self.volume.sync_files(name for name, _path in self.pending)
         for name, path in self.pending:
             target = self.tree + b"/" + path
             try:
@@ -213,10 +235,10 @@ class Copier:
             except FileNotFoundError:
                 self._make_folders(os.path.dirname(path))
                 os.rename(name, target)
-        if not disk.HAS_SYNCFS:
-            disk.sync_names(self.tree, [self.tree + b"/" + path for _name, path in self.pending])
+        if not HAS_SYNCFS:
+            self.volume.sync_names(self.tree + b"/" + path for _name, path in self.pending)
         self.pending.clear()
-        self.bytes = 0
+        self.group.clear()
 
     def _make_folders(self, path: bytes) -> None:
         made = self.tree

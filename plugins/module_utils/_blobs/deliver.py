@@ -14,8 +14,9 @@ import typing as t
 
 from .._io import write_atomic
 from .._progress import Progress
-from . import disk, keylist, names, proof
+from . import keylist, names, proof
 from .copier import Copier, SourceError, Vanished, hash_file, writing_failed
+from .disk import Volume
 from .errors import SHOWN, BlobError, Problems, os_reason
 from .lock import Lock
 from .options import Options, Report
@@ -122,7 +123,7 @@ class Deliverer:
 
     def take(self, flush: bool) -> t.List[t.Any]:
         if self.copier and self.copier.pending:
-            if not flush and not self.copier.full:
+            if not flush and not self.copier.group.full:
                 return []
             try:
                 self.copier.commit()
@@ -234,6 +235,7 @@ class Delivery:
         progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="blobs")
         lines = keylist.read_lines(t.cast(str, self.options.keys))
         source = source_maker(self.options.src, self.options.rsh)
+        volume = None if self.options.check else Volume(store.data)
         workers = Workers(self.options.workers, lambda number: Deliverer(target, source(), number))
         with workers, progress:
             workers.source = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
@@ -244,11 +246,9 @@ class Delivery:
                 done += count
                 progress.update(done, self.report.keys)
                 progress.check()
-            if not self.options.check:
-                if disk.HAS_SYNCFS:
-                    disk.syncfs(store.data)
-                else:
-                    os.sync()
+            if volume:
+                volume.sync_names(())  # where that cannot be done for all at once, each commit has done it
+                volume.close()
 
     def _proven(self) -> Report:
         problems = self.report.problems

@@ -19,18 +19,6 @@ HAS_SYNCFS = _kernel() >= (5, 8)
 """From Linux 5.8 on syncfs tells of errors while writing back; before that it is of no use as a proof."""
 
 
-def syncfs(folder: bytes) -> None:
-    """Write back all of the file system that holds a folder."""
-    library = ctypes.CDLL(None, use_errno=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if library.syncfs(descriptor):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-    finally:
-        os.close(descriptor)
-
-
 def fsync(path: bytes) -> None:
     """Write back one file or folder."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -40,25 +28,45 @@ def fsync(path: bytes) -> None:
         os.close(descriptor)
 
 
-def sync_files(folder: bytes, paths: t.Sequence[bytes]) -> None:
-    """Make files durable, all below a folder, at the cost of one."""
-    if HAS_SYNCFS:
-        syncfs(folder)
-    else:
+class Volume:
+    """The file system that holds a folder. Open it before the first write.
+
+    The kernel tells an error of writing back once to each descriptor that was open when it happened: one opened later
+    may learn nothing of it, when another process has asked meanwhile.
+    """
+
+    def __init__(self, folder: bytes) -> None:
+        self._folder = folder
+        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _syncfs(self) -> None:
+        library = ctypes.CDLL(None, use_errno=True)
+        if library.syncfs(self._descriptor):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+
+    def sync_files(self, paths: t.Iterable[bytes]) -> None:
+        """Make files durable, all below the folder, at the cost of one."""
+        if HAS_SYNCFS:
+            self._syncfs()
+            return
         for path in paths:
             fsync(path)
 
+    def sync_names(self, paths: t.Iterable[bytes]) -> None:
+        """Make the names of files durable, and those of the folders above them, up to the folder."""
+        if HAS_SYNCFS:
+            self._syncfs()
+            return
+        folders: t.Set[bytes] = set()
+        for path in paths:
+            above = os.path.dirname(path)
+            while len(above) >= len(self._folder) and above not in folders:
+                folders.add(above)
+                above = os.path.dirname(above)
+        for above in sorted(folders, reverse=True):
+            fsync(above)
 
-def sync_names(folder: bytes, paths: t.Sequence[bytes]) -> None:
-    """Make the names of files durable, and those of the folders above them, up to a folder."""
-    if HAS_SYNCFS:
-        syncfs(folder)
-        return
-    folders: t.Set[bytes] = set()
-    for path in paths:
-        above = os.path.dirname(path)
-        while len(above) >= len(folder) and above not in folders:
-            folders.add(above)
-            above = os.path.dirname(above)
-    for above in sorted(folders, reverse=True):
-        fsync(above)
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)

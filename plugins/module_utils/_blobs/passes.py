@@ -22,7 +22,11 @@ from .store import Store, open_store
 from .visit import Plan, Visitor
 from .workers import Workers
 
-CHUNK = 512
+CHUNK = 1024
+"""Folders of a task: so many that their times are read while another process wakes up."""
+
+FRESH = 128
+"""Folders of a task when nobody knows what is in them."""
 
 
 def _boot_id() -> str:
@@ -124,8 +128,8 @@ class Pass:
             self.report.add(counts)
             self.report.problems.merge(shown, problems)
             fresh = self._take(found)
-            for first in range(0, len(fresh), CHUNK // 4):
-                workers.queue.append(fresh[first : first + CHUNK // 4])
+            for first in range(0, len(fresh), FRESH):
+                workers.queue.append(fresh[first : first + FRESH])
             done += count
             total += len(fresh)
             progress.update(done, total)

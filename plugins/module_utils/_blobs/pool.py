@@ -165,6 +165,7 @@ class LocalHome:
     def __init__(self, pool: bytes) -> None:
         self.pool = pool
         self.lock: t.Optional[Lock] = None
+        self.volume: t.Optional[disk.Volume] = None
 
     def look(self) -> t.Dict[str, t.Any]:
         generation = _read_small(self.pool + b"/" + os.fsencode(GENERATION))
@@ -176,6 +177,7 @@ class LocalHome:
         lock = Lock(os.fsdecode(self.pool))
         lock.take()
         self.lock = lock
+        self.volume = disk.Volume(self.pool)
         self._clear()
         os.mkdir(self.temporary, 0o700)
         new_generation(self.pool, replace=False)
@@ -189,8 +191,8 @@ class LocalHome:
             shutil.rmtree(self.temporary)
 
     def sync(self) -> None:
-        if disk.HAS_SYNCFS:
-            disk.syncfs(self.pool)
+        if self.volume is not None:
+            self.volume.sync_names(())  # where that cannot be done for all at once, each commit has done it
 
     def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
         return {name for name in wanted if not is_held(self.pool, name)}
@@ -216,6 +218,9 @@ class LocalHome:
                 self._clear()
             self.lock.give()
             self.lock = None
+        if self.volume is not None:
+            self.volume.close()
+            self.volume = None
 
 
 class LocalShelf:
@@ -253,7 +258,7 @@ class LocalShelf:
 
     @property
     def full(self) -> bool:
-        return self.copier.full
+        return self.copier.group.full
 
     def commit(self) -> Rejected:
         self.copier.commit()

@@ -14,7 +14,7 @@ import tempfile
 import time
 import typing as t
 
-from .copier import GROUP_BYTES, GROUP_FILES, Copier, SourceError, hash_file, open_blob
+from .copier import Copier, Group, SourceError, hash_file, open_blob
 from .errors import BlobError
 from .pool import Digest, Rejected, Took, as_error
 from .wire import CALL, ERROR, REPLY, Channel, Message, pack_names, unpack_names
@@ -212,7 +212,7 @@ class RemoteShelf:
         self._number = number
         self._connection: t.Optional[Connection] = None
         self._placed: t.Set[bytes] = set()
-        self._bytes = 0
+        self._group = Group()
 
     @property
     def connection(self) -> Connection:
@@ -232,7 +232,7 @@ class RemoteShelf:
         finally:
             os.close(descriptor)
         self._placed.add(name)
-        self._bytes += size
+        self._group.add(size)
         return size
 
     def store(self, source: bytes) -> t.Tuple[bytes, int]:
@@ -245,12 +245,12 @@ class RemoteShelf:
 
     @property
     def full(self) -> bool:
-        return len(self._placed) >= GROUP_FILES or self._bytes >= GROUP_BYTES
+        return self._group.full
 
     def commit(self) -> Rejected:
         rejected = self.connection.call("commit")[0]
         self._placed.clear()
-        self._bytes = 0
+        self._group.clear()
         return [(name.encode(), why) for name, why in rejected]
 
 

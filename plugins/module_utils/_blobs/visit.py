@@ -105,17 +105,23 @@ class Visitor:
 
     def _changed(self, first: int, end: int) -> t.List[int]:
         """The folders of a range whose times are not those of the state. The hot loop of a pass: all else is rare."""
-        state, root, stat_of = self.state, self.plan.data + b"/", os.stat
+        state, stat_of, found = self.state, os.stat, []
         modified, changed = state.modified[first:end], state.changed[first:end]
-        found = []
-        for index, (path, wrote, became) in enumerate(zip(state.paths[first:end], modified, changed), first):
-            try:
-                info = stat_of(root + path)
-                if info.st_mtime_ns == wrote and info.st_ctime_ns == became:
-                    continue
-            except OSError:
-                pass  # looked at again, and told
-            found.append(index)
+        try:
+            root = os.open(self.plan.data, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return list(range(first, end))  # looked at again, and told
+        try:
+            for index, (path, wrote, became) in enumerate(zip(state.paths[first:end], modified, changed), first):
+                try:
+                    info = stat_of(path, dir_fd=root)
+                    if info.st_mtime_ns == wrote and info.st_ctime_ns == became:
+                        continue
+                except OSError:
+                    pass  # looked at again, and told; so is data itself, whose path is empty
+                found.append(index)
+        finally:
+            os.close(root)
         return found
 
     @staticmethod
