@@ -92,6 +92,7 @@ bench-streams: prepare
 	@$(VENV)/bin/python tests/bench/bench_streams.py
 
 bench-blobs: prepare
+	@$(PREPARE) bench
 	@$(VENV)/bin/python tests/bench/bench_blobs.py
 
 clean:

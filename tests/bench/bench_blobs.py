@@ -9,10 +9,14 @@ of their own, start of the interpreter and all checks included. What a ratio mea
     BENCH_BLOBS_COUNT    blobs of about 8 KiB, default 300,000
     BENCH_BLOBS_TINY     blobs for the measurement of memory, default 2,000,000; 0 leaves it out
     BENCH_BLOBS_ROUNDS   rounds, default 5; the ratios are of the medians
-    BENCH_BLOBS_FOLDER   where everything is made, default build/bench/blobs
+    BENCH_BLOBS_FOLDER   where everything is made, default build/bench/blobs. For root a file system of its own (ext4,
+                         40 GiB, in a file beside it) is made and mounted there: nothing that was removed before, and
+                         no other process's sync, is paid for
     BENCH_BLOBS_RSH      how another host is reached, e.g. "ssh -p 2222"; default: a test host (root only)
     BENCH_BLOBS_FAR      that host and a folder on it, host:/path
-    BENCH_BLOBS_SSH      0 leaves the part over ssh out
+
+Without an argument all parts are run, in the order of PARTS below. With some names of parts, these are run, and what
+they measure is added to what earlier ones have measured.
 """
 
 from __future__ import annotations
@@ -24,7 +28,6 @@ import os
 import random
 import re
 import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -40,8 +43,11 @@ TINY = int(os.environ.get("BENCH_BLOBS_TINY", "2000000"))
 ROUNDS = int(os.environ.get("BENCH_BLOBS_ROUNDS", "5"))
 ROOT = Path(os.environ.get("BENCH_BLOBS_FOLDER", REPO / "build" / "bench" / "blobs"))
 SIZE = 8192
-TOOLS = {"rsync": "rsync", "restic": "restic", "borg": "borgbackup", "rclone": "rclone", "openssl": "openssl"}
-TOOLS["strace"] = "strace"
+IMAGE = ROOT.with_suffix(".img")
+KEPT = ROOT.with_suffix(".times.json")
+GRACE = 61
+"""ext4 passes over inodes that were given back within a minute, one by one: whoever creates files then is slow."""
+
 CACHES = Path("/proc/sys/vm/drop_caches")
 
 RUN = """
@@ -53,6 +59,9 @@ basic._ANSIBLE_PROFILE = "legacy"
 sys.argv = [name]
 runpy.run_module("ansible_collections.nuxeo.platform.plugins.modules." + name, run_name="__main__")
 """
+
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Ran(t.NamedTuple):
@@ -73,7 +82,7 @@ def run(argv: t.Sequence[t.Any], fail: bool = True, env: t.Mapping[str, str] | N
     with open(ROOT / "output", "w+b") as out:
         began = time.monotonic()
         child = subprocess.Popen(
-            [str(word) for word in argv], stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
+            [str(word) for word in argv], stdout=out, stderr=subprocess.STDOUT, env={**ENVIRONMENT, **(env or {})}
         )
         _pid, status, usage = os.wait4(child.pid, 0)
         seconds = time.monotonic() - began
@@ -96,15 +105,26 @@ def module(
     return done, json.loads(said[-1])
 
 
-def install() -> None:
-    """The peers, from the distribution."""
-    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
-    if missing:
-        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing], check=True)
-    link = REPO / "build" / "collections" / "ansible_collections" / "nuxeo" / "platform"
-    if not link.exists():
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(REPO)
+def mounted() -> None:
+    """ROOT, on a file system of its own where that can be."""
+    ROOT.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() or os.path.ismount(ROOT):
+        return
+    if not IMAGE.exists():
+        subprocess.run(["fallocate", "-l", "40G", str(IMAGE)], check=True)
+        lazy = "lazy_itable_init=0,lazy_journal_init=0"
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-N", "9000000", "-E", lazy, str(IMAGE)], check=True)
+    argv = ["losetup", "--direct-io=on", "--show", "-f", str(IMAGE)]
+    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    subprocess.run(["mount", device, str(ROOT)], check=True)
+    subprocess.run(["losetup", "-d", device], check=True)  # when it is unmounted
+
+
+def clean() -> None:
+    """All that was made, but for the report."""
+    if os.path.ismount(ROOT):
+        subprocess.run(["umount", str(ROOT)], check=True)
+    remove(ROOT, IMAGE, KEPT)
 
 
 def remove(*paths: Path) -> None:
@@ -134,6 +154,13 @@ def add(root: Path, count: int, size: int, chance: random.Random) -> None:
         os.close(target)
 
 
+def discard(*paths: Path) -> None:
+    """Remove what is large, and let the file system forget it."""
+    remove(*paths)
+    os.sync()
+    time.sleep(GRACE)
+
+
 def settle() -> None:
     """Nothing of what was before is paid for by what comes."""
     os.sync()
@@ -155,7 +182,9 @@ class Bench:
         self.data = self.store / "data"
         self.times: t.Dict[str, t.List[float]] = {}
         self.other: t.Dict[str, t.Any] = {}
-        self.chance = random.Random(99)
+        self.chance = random.Random()
+        if KEPT.exists():
+            self.times, self.other = json.loads(KEPT.read_text(encoding="utf-8"))
         self.restic = {"RESTIC_PASSWORD": "bench", "RESTIC_REPOSITORY": str(ROOT / "restic")}
         self.borg = {"BORG_BASE_DIR": str(ROOT / "borg-base"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
 
@@ -177,32 +206,38 @@ class Bench:
 
     # --- nothing new
 
-    def prepare_noop(self) -> t.Dict[str, t.Callable[[], Ran]]:
+    def prepare(self) -> None:
+        """The store, and a first copy by each."""
+        say(f"{COUNT} blobs of about {SIZE} bytes in 65,536 folders")
+        make_store(self.store, COUNT, SIZE, 1)
         copies = ROOT / "noop"
         self.ours(copies / "ours")
-        run(["rsync", "-a", f"{self.data}/", f"{copies / 'rsync'}/"])
         run(["restic", "init", "-q"], env=self.restic)
-        run(["restic", "backup", "-q", self.data], env=self.restic)
         run(["borg", "init", "-e", "none", ROOT / "borg"], env=self.borg)
-        run(["borg", "create", f"{ROOT / 'borg'}::first", self.data], env=self.borg)
-        run(["rclone", "copy", self.data, copies / "rclone"])
-        numbers = iter(range(1000))
+        for job in self.peers().values():
+            job()
+
+    def peers(self) -> t.Dict[str, t.Callable[[], Ran]]:
+        """A further backup by each."""
+        copies = ROOT / "noop"
+        name = f"{ROOT / 'borg'}::{{now:%Y-%m-%dT%H:%M:%S.%f}}"
         return {
-            "noop": lambda: self.ours(copies / "ours")[0],
-            "noop_find": lambda: run(["find", self.data, "-type", "d", "-printf", "%T@"]),
             "noop_rsync": lambda: run(["rsync", "-a", f"{self.data}/", f"{copies / 'rsync'}/"]),
             "noop_restic": lambda: run(["restic", "backup", "-q", self.data], env=self.restic),
-            "noop_borg": lambda: run(
-                ["borg", "create", f"{ROOT / 'borg'}::n{next(numbers)}", self.data], env=self.borg
-            ),
+            "noop_borg": lambda: run(["borg", "create", name, self.data], env=self.borg),
             "noop_rclone": lambda: run(["rclone", "copy", self.data, copies / "rclone"]),
         }
 
     def noop(self) -> None:
         say("nothing new")
-        jobs = self.prepare_noop()
+        jobs: t.Dict[str, t.Callable[[], Ran]] = {
+            "noop": lambda: self.ours(ROOT / "noop" / "ours")[0],
+            "noop_find": lambda: run(["find", self.data, "-type", "d", "-printf", "%T@"]),
+            **self.peers(),
+        }
         time.sleep(2.5)
-        self.ours(ROOT / "noop" / "ours")
+        for job in jobs.values():
+            job()
         settle()
         for _round in range(ROUNDS):
             for name, job in jobs.items():
@@ -213,6 +248,7 @@ class Bench:
                 self.take(f"cold_{name}", jobs[name]().seconds)
 
     def touched(self) -> None:
+        self.ours(ROOT / "noop" / "ours")
         say("every blob touched, as by Nuxeo's garbage collection")
         for folder, _folders, files in os.walk(self.data):
             for name in files:
@@ -243,9 +279,6 @@ class Bench:
             self.take("new1000", done.seconds)
             time.sleep(2.5)
             self.ours(ROOT / "noop" / "ours")
-        for name in ("restic", "borg"):
-            remove(ROOT / name)
-        remove(ROOT / "noop", ROOT / "borg-base")
 
     # --- everything
 
@@ -257,21 +290,21 @@ class Bench:
             "full_cp": lambda path: run(["cp", "-a", self.store, path]),
             "full_tar": lambda path: run(["tar", "-cf", path, "-C", self.store, "data"]),
         }
+        order = list(jobs)
         for number in range(ROUNDS):
-            for name, job in jobs.items():
-                target = ROOT / f"{name}-{number}"
+            targets = {name: ROOT / f"{name}-{number}" for name in order}
+            for name in order:
                 settle()
-                self.take(name, job(target).seconds)
+                self.take(name, jobs[name](targets[name]).seconds)
                 began = time.monotonic()
                 os.sync()
-                self.times.setdefault(f"{name}_sync_after", []).append(time.monotonic() - began)
-                if name != "full" or number < ROUNDS - 1:
-                    remove(target)
-        self.last = ROOT / f"full-{ROUNDS - 1}"
+                self.take(f"{name}_sync_after", time.monotonic() - began)
+            order.append(order.pop(0))
+            discard(*targets.values())
 
     def verify(self) -> None:
         say("verify")
-        pool = self.last / "blobs" / "default"
+        pool = ROOT / "noop" / "ours" / "blobs" / "default"
         told = run(["openssl", "speed", "-seconds", "3", "-bytes", str(SIZE), "md5"]).output.decode()
         speed = re.findall(r"^md5\s+([0-9.]+)k", told, re.MULTILINE | re.IGNORECASE)[-1]
         self.other["hash_floor_bytes_per_s"] = float(speed) * 1000
@@ -287,10 +320,15 @@ class Bench:
         self.other["disk_floor_bytes_per_s"] = disk
         self.other["verify_bytes_per_s"] = size / self.median("verify")
         self.other["verify_floor"] = min(disk, self.other["hash_floor_bytes_per_s"])
+        discard(ROOT / "noop", ROOT / "borg-base", ROOT / "restic", ROOT / "borg")
 
     # --- another host
 
-    def ssh(self, rsh: t.List[str], host: str, folder: str) -> None:
+    def ssh(self) -> None:
+        with another_host() as (rsh, host, folder):
+            self._ssh(rsh, host, folder)
+
+    def _ssh(self, rsh: t.List[str], host: str, folder: str) -> None:
         say(f"over ssh to {host}")
         near = ROOT / "near"
         shell = shlex.join(rsh)
@@ -325,6 +363,8 @@ class Bench:
     # --- memory and size of the answer
 
     def tiny(self) -> None:
+        if not TINY:
+            return
         say(f"{TINY} tiny blobs")
         remove(self.store)
         make_store(self.store, TINY, 12, 7)
@@ -352,21 +392,48 @@ class Bench:
         remove(store, ROOT / "rotten-pool")
 
     def ratios(self) -> t.Dict[str, float]:
-        found: t.Dict[str, float] = {"noop_vs_find": self.median("noop") / self.median("noop_find")}
-        for peer in ("rsync", "restic", "borg", "rclone"):
-            found[f"noop_vs_{peer}"] = self.median(f"noop_{peer}") / self.median("noop")
-        found["touched_bytes"] = self.other["touched_bytes"]
-        found["new1000_extra_s"] = self.median("new1000") - self.median("new_noop")
-        found["full_vs_rsync"] = self.median("full_rsync") / self.median("full")
-        found["full_vs_cp"] = self.median("full_cp") / self.median("full")
-        if "ssh_full" in self.times:
-            found["ssh_full_vs_rsync"] = self.median("ssh_full_rsync") / self.median("ssh_full")
-            found["ssh_noop_vs_rsync"] = self.median("ssh_noop_rsync") / self.median("ssh_noop")
-        found["verify_vs_floor"] = self.other["verify_bytes_per_s"] / self.other["verify_floor"]
-        if "rss_mb" in self.other:
-            found["rss_mb"] = self.other["rss_mb"]
-        found["result_kb"] = self.other["result_kb"]
+        """Of the medians; of the parts that were run."""
+        found: t.Dict[str, float] = {}
+        for name, above, below in RATIOS:
+            if above in self.times and below in self.times:
+                found[name] = self.median(above) / self.median(below)
+        if "new1000" in self.times:
+            found["new1000_extra_s"] = self.median("new1000") - self.median("new_noop")
+        if "verify" in self.times:
+            found["verify_vs_floor"] = self.other["verify_bytes_per_s"] / self.other["verify_floor"]
+        found.update(
+            {name: self.other[name] for name in ("touched_bytes", "rss_mb", "result_kb") if name in self.other}
+        )
         return {name: round(value, 3) for name, value in found.items()}
+
+    def report(self) -> None:
+        """Keep all, and write it."""
+        KEPT.write_text(json.dumps([self.times, self.other]), encoding="utf-8")
+        said = {
+            "ratios": self.ratios(),
+            "medians": {name: round(self.median(name), 4) for name in self.times},
+            "times": self.times,
+            "other": self.other,
+            "blobs": COUNT,
+            "processors": len(os.sched_getaffinity(0)),
+            "kernel": os.uname().release,
+        }
+        (ROOT.parent / "blobs.json").write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        print(table(self))
+        print(json.dumps({"ratios": said["ratios"], **self.other}, indent=2))
+
+
+RATIOS = [
+    ("noop_vs_find", "noop", "noop_find"),
+    ("noop_vs_rsync", "noop_rsync", "noop"),
+    ("noop_vs_restic", "noop_restic", "noop"),
+    ("noop_vs_borg", "noop_borg", "noop"),
+    ("noop_vs_rclone", "noop_rclone", "noop"),
+    ("full_vs_rsync", "full_rsync", "full"),
+    ("full_vs_cp", "full_cp", "full"),
+    ("ssh_full_vs_rsync", "ssh_full_rsync", "ssh_full"),
+    ("ssh_noop_vs_rsync", "ssh_noop_rsync", "ssh_noop"),
+]
 
 
 @contextlib.contextmanager
@@ -414,40 +481,30 @@ def table(bench: Bench) -> str:
     return "\n".join(lines)
 
 
+PARTS: t.Dict[str, t.Callable[[Bench], None]] = {
+    "prepare": Bench.prepare,
+    "noop": Bench.noop,
+    "touched": Bench.touched,
+    "new": Bench.new,
+    "verify": Bench.verify,
+    "full": Bench.full,
+    "ssh": Bench.ssh,
+    "answer": Bench.answer,
+    "tiny": Bench.tiny,
+}
+
+
 def main() -> None:
-    remove(ROOT)
-    ROOT.mkdir(parents=True)
-    install()
-    bench = Bench()
-    say(f"{COUNT} blobs of about {SIZE} bytes in 65,536 folders")
-    make_store(bench.store, COUNT, SIZE, 1)
-    settle()
-    bench.noop()
-    bench.touched()
-    bench.new()
-    bench.full()
-    bench.verify()
-    remove(bench.last)
-    if os.environ.get("BENCH_BLOBS_SSH", "1") != "0":
-        with another_host() as (rsh, host, folder):
-            bench.ssh(rsh, host, folder)
-    bench.answer()
-    if TINY:
-        bench.tiny()
-    report = {
-        "ratios": bench.ratios(),
-        "medians": {name: round(bench.median(name), 4) for name in bench.times},
-        "times": bench.times,
-        "other": bench.other,
-        "blobs": COUNT,
-        "rounds": ROUNDS,
-        "processors": len(os.sched_getaffinity(0)),
-        "kernel": os.uname().release,
-    }
-    (ROOT.parent / "blobs.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    print(table(bench))
-    print(json.dumps({"ratios": report["ratios"], **bench.other}, indent=2))
-    remove(ROOT)
+    chosen = sys.argv[1:] or list(PARTS)
+    if "prepare" in chosen:
+        clean()
+    mounted()
+    for name in chosen:
+        bench = Bench()
+        PARTS[name](bench)
+        bench.report()
+    if not sys.argv[1:]:
+        clean()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #
 # Gets what the demo and the tests need, all below .cache but for Debian's packages. Each step does nothing when done before.
 #   prepare.sh system               Debian's packages that the tests need (root; another user is told what is missing)
+#   prepare.sh bench                Debian's packages that the benchmarks need beside those
 #   prepare.sh venv DIR REQUIREMENTS
 #   prepare.sh link                 the tree in which Ansible finds this work tree as nuxeo.platform
 set -euo pipefail
@@ -16,7 +17,9 @@ needed=(
   postgresql-15:/usr/lib/postgresql/15/bin/initdb openjdk-17-jdk-headless:javac maven:mvn git:git rsync:rsync
   podman:podman runc:runc netavark:/usr/lib/podman/netavark iproute2:ip netcat-openbsd:nc openssh-client:ssh
   mmdebstrap:mmdebstrap strace:strace shellcheck:shellcheck curl:curl openssl:openssl util-linux:setpriv procps:ps
+  xfsprogs:mkfs.xfs
 )
+peers=(restic:restic borgbackup:borg rclone:rclone)
 
 apt_install() {
   mkdir -p "$repo/.cache/apt"
@@ -32,9 +35,9 @@ apt_install() {
 
 has() { case $1 in /*) [ -e "$1" ] ;; *) PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null ;; esac; }
 
-system() {
+require() {
   local missing=() pair
-  for pair in "${needed[@]}"; do
+  for pair in "$@"; do
     has "${pair#*:}" || missing+=("${pair%%:*}")
   done
   [ ${#missing[@]} -eq 0 ] && return
@@ -44,6 +47,10 @@ system() {
   fi
   apt_install "${missing[@]}"
 }
+
+system() { require "${needed[@]}"; }
+
+bench() { require "${peers[@]}"; }
 
 python() {
   local candidate
