@@ -38,6 +38,7 @@ prepare:
 	@$(PREPARE) venv $(VENV) tests/requirements.txt
 	@$(PREPARE) link
 	@$(VENV)/bin/python tests/servers/h2.py > /dev/null
+	@$(VENV)/bin/python tests/servers/kafka/kafka_server.py > /dev/null
 
 prepare-demo:
 	@[ -e $(VENV)/.made-of ] || $(PREPARE) venv .cache/venv-demo tests/requirements-demo.txt
@@ -47,21 +48,19 @@ prepare-demo:
 prepare-engines: prepare
 	@$(VENV)/bin/python tests/servers/search/engines.py fetch es7 es8 os1 > /dev/null
 
-# With every engine that there is: make test-engines. The tests of the modules for Kafka run there only.
-ENGINES := tests/integration/search tests/integration/streams
-
+# Left to test-engines: further search engines, and of Kafka another version, three brokers and more kills.
 test: prepare-engines
-	$(pytest) --ignore=tests/integration/streams tests/meta tests
+	$(pytest) tests/meta tests
 
 test-engines: export NUXEO_TEST_ENGINES = all
 test-engines: prepare
-	$(pytest) $(ENGINES)
+	$(pytest) tests/integration/search tests/integration/streams
 
 test-unit: prepare
 	$(pytest) tests/unit
 
 test-integration: prepare-engines
-	$(pytest) --ignore=tests/integration/streams tests/integration
+	$(pytest) tests/integration
 
 test-faults: prepare
 	$(pytest) tests/faults

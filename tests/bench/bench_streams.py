@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Copy of one topic inside one broker: ours, MirrorMaker 2, kcat pairs, Kafka's own performance tools; interleaved.
 
-Writes build/bench/streams.json. ``--records 20000 --rounds 1 --beyond 20000`` is a smoke run.
+Writes build/bench/streams.json. ``--records 20000 --rounds 1 --beyond 20000`` is a smoke run. A part of its own keeps
+what the other part has written: ``--beyond 0`` for the copies alone, ``--rounds 0`` for what is read beyond the cut.
 """
 
 from __future__ import annotations
@@ -283,6 +284,36 @@ def beyond(kafka: Kafka, folder: Path, wanted: int) -> dict[str, t.Any]:
     return {"read": result["beyond_cut_records"], "one_fetch": fetch, "partitions": PARTITIONS}
 
 
+def copies(kafka: Kafka, folder: Path, records: int, rounds: int) -> dict[str, t.Any]:
+    """All ways to copy, interleaved; the medians, and the ratios of ours."""
+    bench = Bench(kafka, folder, records)
+    times: dict[str, list[float]] = {}
+    for turn in range(rounds):
+        for name in ("mirror", "ours", "kcat", "perf_consumer", "verified", "perf_producer"):
+            seconds = getattr(bench, name)()
+            times.setdefault(name, []).append(seconds)
+            rate, load = records / seconds, os.getloadavg()[0]
+            print(f"round {turn} {name:14s}{seconds:8.1f} s {rate:10.0f}/s load {load:.1f}", flush=True)
+    median = {name: statistics.median(values) for name, values in times.items()}
+    ratios = {
+        "copy_vs_mm2": round(median["mirror"] / median["ours"], 2),
+        "copy_vs_kcat": round(median["kcat"] / median["ours"], 2),
+        "copy_vs_perf": round(max(median["perf_consumer"], median["perf_producer"]) / median["ours"], 2),
+        "verified_copy_vs_mm2": round(median["mirror"] / median["verified"], 2),
+        "rss_mb": round(bench.rss),
+    }
+    rates = {name: round(records / seconds) for name, seconds in median.items()}
+    return {"ratios": ratios, "records_per_second": rates, "seconds": times, "records": records}
+
+
+def read_beyond(kafka: Kafka, folder: Path, wanted: int) -> dict[str, t.Any]:
+    """The ratios of what is read beyond the cut."""
+    far = beyond(kafka, folder, wanted)
+    fetches = round(far["read"] / far["one_fetch"] / far["partitions"], 2)
+    ratios = {"beyond_cut_records": far["read"], "beyond_cut_fetches_per_partition": fetches}
+    return {"ratios": ratios, "beyond": far}
+
+
 def main() -> None:
     """Run all, print a table, write the ratios."""
     parser = argparse.ArgumentParser()
@@ -292,42 +323,24 @@ def main() -> None:
     parser.add_argument("--version", default=DEFAULT_VERSION)
     parser.add_argument("--output", default=str(ROOT / "build" / "bench" / "streams.json"))
     given = parser.parse_args()
+    output = Path(given.output)
+    content = json.loads(output.read_text()) if output.exists() and not (given.rounds and given.beyond) else {}
     folder = Path(tempfile.mkdtemp(prefix="bench-streams-"))
-    times: dict[str, list[float]] = {}
+    parts = []
     try:
         settings = {"log.segment.bytes": 256 << 20, "num.network.threads": 3, "num.io.threads": 4}
         with Kafka(given.version, str(folder / "kafka"), heap="1g", settings=settings, quick=False) as kafka:
-            bench = Bench(kafka, folder, given.records)
-            for turn in range(given.rounds):
-                for name in ("ours", "mirror", "kcat", "perf_consumer", "verified", "perf_producer"):
-                    seconds = getattr(bench, name)()
-                    times.setdefault(name, []).append(seconds)
-                    rate, load = given.records / seconds, os.getloadavg()[0]
-                    print(f"round {turn} {name:14s}{seconds:8.1f} s {rate:10.0f}/s load {load:.1f}", flush=True)
-            far = beyond(kafka, folder, given.beyond)
+            if given.rounds:
+                parts.append(copies(kafka, folder, given.records, given.rounds))
+            if given.beyond:
+                parts.append(read_beyond(kafka, folder, given.beyond))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    median = {name: statistics.median(values) for name, values in times.items()}
-    ratios = {
-        "copy_vs_mm2": round(median["mirror"] / median["ours"], 2),
-        "copy_vs_kcat": round(median["kcat"] / median["ours"], 2),
-        "copy_vs_perf": round(max(median["perf_consumer"], median["perf_producer"]) / median["ours"], 2),
-        "verified_copy_vs_mm2": round(median["mirror"] / median["verified"], 2),
-        "rss_mb": round(bench.rss),
-        "beyond_cut_records": far["read"],
-        "beyond_cut_fetches_per_partition": round(far["read"] / far["one_fetch"] / far["partitions"], 2),
-    }
-    rates = {name: round(given.records / seconds) for name, seconds in median.items()}
-    output = Path(given.output)
+    ratios = content.get("ratios", {})
+    for part in parts:
+        ratios = {**ratios, **part["ratios"]}
+        content = {**content, **part, "ratios": ratios, "kafka": given.version}
     output.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "ratios": ratios,
-        "records_per_second": rates,
-        "seconds": times,
-        "records": given.records,
-        "kafka": given.version,
-        "beyond": far,
-    }
     output.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     print(json.dumps(ratios, indent=2))
 

@@ -15,6 +15,7 @@ import sys
 import time
 import typing as t
 import uuid
+from pathlib import Path
 
 import pytest
 from servers.deployment import Site
@@ -132,8 +133,11 @@ def prove(streams: Streams, server: t.Any, prefix: str) -> None:
 def test_streams_come_back_up_to_the_cut_with_every_group_where_it_was(
     make_streams: t.Callable[..., Streams], postgresql15: t.Any, kind: str
 ) -> None:
+    """The whole trip while the server writes, then once more, then again after work; and retention released."""
     streams = make_streams(kind)
     site, instance = streams.site, streams.instance.start()
+    audit = GROUPS[kind]["audit-writer" if kind == "modern" else "AuditLogWriter"]
+    streams.topics.alter(streams.prefix + audit, retention_ms=604_800_000)
     instance.create_documents(20)
     instance.write(40)
     done = site.backup()
@@ -142,13 +146,123 @@ def test_streams_come_back_up_to_the_cut_with_every_group_where_it_was(
     assert manifest["uncovered"] == []
     assert manifest["streams"]["topics"] == len(streams.streams()["topics"])
     assert manifest["cut_seconds"] <= 2
-    print("cut_seconds", manifest["cut_seconds"])
     assert USERS["admin"] not in done.stdout + json.dumps([task.result for task in done.tasks])
     instance.create_documents(5)
     site.restore(postgresql15, restore_overwrite=True)
     prefix = f"{streams.prefix}{manifest['id']}-"
     assert f"kafka.topicPrefix={prefix}" in instance.conf.read_text()
     prove(streams, postgresql15, prefix)
-    assert streams.docs(streams.prefix, "audit-audit" if kind == "modern" else "audit")  # the source is untouched
-    again = site.restore(postgresql15)
-    assert again.changed == []
+    assert len(streams.docs(streams.prefix, audit)) > len(streams.docs(prefix, audit))  # the source is untouched
+    assert site.restore(postgresql15).changed == []
+    if kind == "legacy":
+        return
+    assert streams.topics.configs(prefix + audit)["retention.ms"] == "-1"
+    released = site.run("streams_release").check()
+    assert streams.topics.configs(prefix + audit)["retention.ms"] == "604800000"
+    assert USERS["admin"] not in released.stdout
+    assert site.run("streams_release").check().changed == []
+    instance.create_documents(3)
+    site.restore(postgresql15, restore_overwrite=True)
+    assert f"kafka.topicPrefix={prefix}2-" in instance.conf.read_text()
+    assert streams.docs(f"{prefix}2-", audit) == streams.docs(prefix, audit)[:-3]
+
+
+def test_a_lost_kafka_does_not_end_the_restore(
+    make_streams: t.Callable[..., Streams], postgresql15: t.Any, tmp_path: Path
+) -> None:
+    """Without the topics it is refused before anything is changed; from the archive it goes into another Kafka."""
+    streams = make_streams()
+    site, instance = streams.site, streams.instance.start()
+    instance.create_documents(20)
+    instance.write(40)
+    site.backup(backup_streams_archive=True)
+    instance.write(0)
+    site.assert_all_verify("acme")
+    instance.stop()
+    copied = streams.docs(streams.prefix, "work-default")
+    recorded = streams.streams()
+    for topic in recorded["topics"]:
+        streams.topics.delete(topic["name"])
+    database = postgresql15.psql("select max(xmin::text::bigint) from hierarchy", streams.database.name)
+    refused = site.run("restore", **site.admin(postgresql15), restore_overwrite=True)
+    assert refused.rc != 0
+    assert "the topic was deleted" in " ".join(refused.failures)
+    assert all(task.task.endswith("compare, rename") for task in refused.tasks if task.status == "changed")  # foretold
+    assert postgresql15.psql("select max(xmin::text::bigint) from hierarchy", streams.database.name) == database
+    with Kafka(streams.kafka.version, str(tmp_path / "other"), secure=True) as other:
+        more = {"kafka.bootstrap.servers": other.addresses("SASL_PLAINTEXT")[0]}
+        site.restore(postgresql15, restore_overwrite=True, restore_streams_from="archive", restore_properties=more)
+        prefix = f"{streams.prefix}{site.manifest('acme')['id']}-"
+        ends = {
+            (topic["name"], part["partition"]): part["stable"]
+            for topic in recorded["topics"]
+            for part in topic["partitions"]
+        }
+        group = next(one for one in recorded["groups"] if one["name"] == streams.prefix + "work-default")
+        left = {(one["topic"], one["partition"]): one["offset"] for one in group["positions"]}
+        streams.topics = Topics(other.bootstrap)
+        for number in range(PARTS["work-default"]):
+            key = (streams.prefix + "work-default", number)
+            rows = streams.topics.rows(prefix + "work-default", number)
+            assert len(rows) == ends[key] - left[key]
+            assert {json.loads(row.value or b"")["doc"] for row in rows} <= set(copied)
+        instance.stop()
+
+
+def test_problems_of_streams_are_told_before_anything_is_done(make_streams: t.Callable[..., Streams]) -> None:
+    """Another instance's topics that may be this one's, and a login that Kafka refuses, without the secret."""
+    streams = make_streams()
+    site, instance = streams.site, streams.instance.start()
+    instance.create_documents(3)
+    streams.topics.create(streams.prefix + "test-bulk-command", 1)
+    refused = site.run("backup")
+    assert refused.rc != 0
+    assert "'test-bulk-command'" in " ".join(refused.failures).replace(streams.prefix, "")
+    assert "include or in exclude" in " ".join(refused.failures)
+    assert site.sets("acme") == [] == site.partial("acme")
+    told = site.backup("--check", backup_streams_exclude=["test-*"])
+    assert "WOULD BACK UP" in told.stdout
+    conf = instance.conf.read_text()
+    instance.conf.write_text(conf.replace(USERS["admin"], "not-it-at-all"))
+    refused = site.run("backup", backup_streams_exclude=["test-*"])
+    assert refused.rc != 0
+    assert "uthentication" in " ".join(refused.failures)
+    assert "not-it-at-all" not in refused.stdout + json.dumps([task.result for task in refused.tasks])
+    instance.conf.write_text(conf)
+
+
+def test_a_restore_that_was_killed_while_it_copied_is_finished_by_the_next(
+    make_streams: t.Callable[..., Streams], postgresql15: t.Any
+) -> None:
+    streams = make_streams()
+    site, instance = streams.site, streams.instance.start()
+    instance.create_documents(40)
+    site.backup()
+    prefix = f"{streams.prefix}{site.manifest('acme')['id']}-"
+    run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
+    state = instance.data_dir / f".nuxeo-platform-streams-{prefix}.json"
+    while not state.exists() and run.process.poll() is None:
+        time.sleep(0.05)
+    run.kill()
+    assert instance.nuxeoctl("start").returncode != 0, "it was started half restored"
+    site.restore(postgresql15, restore_overwrite=True)
+    assert f"kafka.topicPrefix={prefix}" in instance.conf.read_text()
+    assert streams.docs(prefix, "audit-audit") == streams.docs(streams.prefix, "audit-audit")
+
+
+def test_a_cold_backup_reads_the_ends_when_the_server_is_stopped(
+    site: Site, kafka: Kafka, make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    streams = Streams(site, kafka, make_nuxeo, None, "legacy")
+    streams.instance.start()
+    streams.instance.create_documents(20)
+    streams.instance.write(20)
+    site.backup()
+    streams.instance.write(0)
+    manifest = site.manifest("acme")
+    assert manifest["kind"] == "cold"
+    site.restore(None, restore_overwrite=True)
+    copied = streams.docs(f"{streams.prefix}{manifest['id']}-", "audit")
+    created = [json.loads(line) for line in streams.instance.ledger.read_text().splitlines()]
+    cut = proof.seconds(manifest["backup_date"])
+    assert sorted(copied) == sorted(one["id"] for one in created if one["what"] == "created" and one["ended"] < cut)

@@ -17,7 +17,7 @@ needed=(
   postgresql-15:/usr/lib/postgresql/15/bin/initdb openjdk-17-jdk-headless:javac maven:mvn git:git rsync:rsync
   podman:podman runc:runc netavark:/usr/lib/podman/netavark iproute2:ip netcat-openbsd:nc openssh-client:ssh
   mmdebstrap:mmdebstrap strace:strace shellcheck:shellcheck curl:curl openssl:openssl util-linux:setpriv procps:ps
-  xfsprogs:mkfs.xfs
+  xfsprogs:mkfs.xfs kcat:kcat
 )
 peers=(restic:restic borgbackup:borg rclone:rclone)
 

@@ -294,9 +294,8 @@ class Copier:
     def _copy(self, lane: Lane, records: t.Sequence[Record]) -> None:
         task, put, content = lane.task, self.sink.put, lane.content
         until = NEVER if task.until is None else task.until
-        awaited, index, there, size = lane.awaited, lane.index, task.there, 0
-        raws: list[bytes] = []
-        record = None
+        awaited, index, there, first = lane.awaited, lane.index, task.there, lane.index
+        pieces: list[bytes] = []
         for record in records:
             kind, timestamp = record.timestamp()
             if timestamp <= 0 or kind == 0:
@@ -307,20 +306,19 @@ class Copier:
             if offset >= awaited:
                 awaited = lane.translate(offset, index)
             fields = (record.key(), record.value(), record.headers())
-            raw = encode(timestamp, *fields)
             if index < there:
-                self._compare(lane, index, raw)
-                index += 1
+                self._compare(lane, index, b"".join(encode(timestamp, *fields)))
                 content.seen(offset, timestamp)
-                continue
-            raws.append(raw)
-            size += len(raw) - 20
-            put(task, record, timestamp, fields)
-            if not raws[1:]:
-                content.seen(offset, timestamp)
+                first += 1
+            else:
+                pieces += encode(timestamp, *fields)
+                put(task, record, timestamp, fields)
+                if index == first:
+                    content.seen(offset, timestamp)
             index += 1
-        if raws and record is not None:
-            content.add(b"".join(raws), len(raws), size)
+        if index > first:
+            raw = b"".join(pieces)
+            content.add(raw, index - first, len(raw) - 20 * (index - first))
             self._last_seen(lane, records, until)
         lane.index = index
 

@@ -33,16 +33,16 @@ class Record(t.Protocol):
     def headers(self) -> Headers: ...
 
 
-def encode(timestamp: int, key: t.Optional[bytes], value: t.Optional[bytes], headers: Headers) -> bytes:
-    """One record as it goes into the digest."""
-    head = _HEAD(
-        timestamp, -1 if key is None else len(key), -1 if value is None else len(value), len(headers) if headers else 0
-    )
-    parts = [head, key or b"", value or b""]
-    for name, content in headers or ():
+def encode(timestamp: int, key: t.Optional[bytes], value: t.Optional[bytes], headers: Headers) -> list[bytes]:
+    """One record as it goes into the digest, in pieces: they are joined once for many records."""
+    key_size, value_size = -1 if key is None else len(key), -1 if value is None else len(value)
+    if not headers:
+        return [_HEAD(timestamp, key_size, value_size, 0), key or b"", value or b""]
+    pieces = [_HEAD(timestamp, key_size, value_size, len(headers)), key or b"", value or b""]
+    for name, content in headers:
         raw = name.encode()
-        parts += [_HEADER(len(raw), -1 if content is None else len(content)), raw, content or b""]
-    return b"".join(parts)
+        pieces += (_HEADER(len(raw), -1 if content is None else len(content)), raw, content or b"")
+    return pieces
 
 
 class Content:

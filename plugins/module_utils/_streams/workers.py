@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import hashlib
 import multiprocessing
 import multiprocessing.connection
@@ -76,7 +77,7 @@ def _take_back(lane: Lane, records: t.Sequence[t.Any]) -> None:
     for number, record in enumerate(records, first):
         if record.offset() != number:
             raise Mismatch(lane.task.topic, lane.task.partition, f"the target has no record at offset {number}")
-        raw = encode(record.timestamp()[1], record.key(), record.value(), record.headers())
+        raw = b"".join(encode(record.timestamp()[1], record.key(), record.value(), record.headers()))
         raws.append(raw)
         if number >= lane.task.index:
             lane.known.append(hashlib.sha256(raw).digest()[:16])
@@ -116,6 +117,7 @@ def _child(pipe: multiprocessing.connection.Connection, others: t.Sequence[t.Any
     for other in others:
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # millions of records, and no cycle among them
     sending = threading.Lock()
     jobs: list[t.Optional[Job]] = []
     arrived = threading.Condition()

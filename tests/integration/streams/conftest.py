@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One real broker for the tests of streams; each test has prefixes of its own."""
+"""One real broker for the tests of streams; each test has prefixes of its own. ``make test-engines`` runs more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from servers.kafka.kafka_server import DEFAULT_VERSION, Kafka
 from servers.kafka.tools import Site, module
 
-VERSION = os.environ.get("NUXEO_PLATFORM_KAFKA", DEFAULT_VERSION)
+VERSION = DEFAULT_VERSION
+ALL = os.environ.get("NUXEO_TEST_ENGINES") == "all"
 QUICK = {
     "log.retention.check.interval.ms": 1000,
     "log.initial.task.delay.ms": 500,
@@ -23,9 +24,9 @@ QUICK = {
 }
 
 
-@pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Kafka]:
-    with Kafka(VERSION, str(tmp_path_factory.mktemp("kafka")), settings=QUICK) as kafka:
+@pytest.fixture(scope="session", params=["3.9.2", VERSION] if ALL else [VERSION])
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Kafka]:
+    with Kafka(request.param, str(tmp_path_factory.mktemp("kafka")), settings=QUICK) as kafka:
         yield kafka
 
 

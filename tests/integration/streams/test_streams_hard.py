@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 
 import pytest
-from confluent_kafka import TopicPartition
 from servers.kafka.tools import DAY, Failed, Row
 
 pytestmark = pytest.mark.xdist_group("streams-1")
@@ -341,4 +340,3 @@ def test_a_partition_of_the_lag_is_seen_by_the_tool_of_debian(copying):
     ]
     lines = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     assert lines == [f"{n} v {NOW}" for n in range(100)]
-    assert TopicPartition is not None

@@ -7,7 +7,8 @@
     with Kafka("3.9.2", folder, brokers=3) as kafka:          three, to lose one
     with Kafka("4.3.1", folder, secure=True) as kafka:        also SASL, TLS and ACLs
 
-As a command it runs until its standard input ends: ``kafka_server.py VERSION FOLDER [BROKERS]``.
+As a command it fetches the jars of the usual version; ``kafka_server.py VERSION FOLDER [BROKERS]`` runs brokers until
+its standard input ends.
 """
 
 from __future__ import annotations
@@ -328,7 +329,9 @@ class Kafka:
         self.stop()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) < 3:
+    print(jars(DEFAULT_VERSION))
+elif __name__ == "__main__":
     with Kafka(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1) as running:
         print(json.dumps({"bootstrap": running.bootstrap, "pids": [p.pid for p in running.processes]}), flush=True)
         sys.stdin.read()
