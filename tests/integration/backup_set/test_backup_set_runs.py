@@ -230,7 +230,7 @@ def test_a_set_with_a_real_dump_is_read_by_the_commands_of_the_page(
         assert done.returncode == 0 and not done.stderr, (command, done.stdout, done.stderr)
         out.append(done.stdout)
     assert out[:4] == ["", "", "true\n", "2\n2\n"]
-    assert len(out) == 10
+    assert len(out) == 11
     assert (root.folder / "out/instance.clid").read_text() == "registration"
     assert empty.psql("SELECT data FROM content").strip() == "abcd"
     os.truncate(f"{folder}/database/dump/toc.dat", 20)
