@@ -36,7 +36,7 @@ options:
       - V(begun) moves what is there aside and marks the folder as unfinished.
       - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database
         since.
-        With PostgreSQL that takes some ten seconds in which nothing may change, forty-five at most.
+        With PostgreSQL that takes some ten seconds in which nothing may change, with H2 three, forty-five at most.
     type: str
     choices: [begun, finished]
     required: true
@@ -87,7 +87,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2, of_postgresql
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2_at_rest, of_postgresql
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -99,7 +99,7 @@ def of_database(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """The fingerprint of the instance's database."""
     conf = params["nuxeo_conf"], params["nuxeo_home"], params["nuxeo_environment"], params["nuxeo_version"]
     login = database_login(*conf, ignore_guard=True)
-    return of_h2(login.path) if login.kind == "h2" and login.path else of_postgresql(params)
+    return of_h2_at_rest(login.path) if login.kind == "h2" and login.path else of_postgresql(params)
 
 
 def main() -> None:
