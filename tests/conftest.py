@@ -88,6 +88,15 @@ class StartPlaybook(t.Protocol):
     ) -> Run: ...
 
 
+@pytest.fixture(autouse=True)
+def no_warnings_of_other_modules() -> t.Iterator[None]:
+    """A module that runs in this process leaves its warnings there, and the next test's module would return them."""
+    yield
+    said = sys.modules.get("ansible.module_utils.common.warnings")
+    for name in ("_global_warnings", "_global_deprecations") if said else ():
+        vars(said)[name].clear()
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """The root of the work tree."""
