@@ -280,10 +280,10 @@ def no_process_left(lab: t.Any) -> bool:
 
 @pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
 def test_killed_at_any_moment_and_run_again_is_like_one_clean_run(lab: t.Any, far: list[str], remote: bool) -> None:
-    keys = lab.make(400)
+    keys = lab.make(3000)  # so many that no machine is done before the first kill
     more: dict[str, t.Any] = {"dest": f"far:{lab.pool}", "rsh": far} if remote else {}
     killed = 0
-    for delay in (0.15, 0.3, 0.4, 0.5, 0.6, 0.8):
+    for delay in (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8):
         child = subprocess.Popen(
             lab.argv("blob_rsync", **lab.options(set_keys=lab.prefix("a"), **more)),
             stdout=subprocess.DEVNULL,
