@@ -24,6 +24,7 @@ from servers.search.nuxeo_indices import Curl
 REPO = pathlib.Path(__file__).resolve().parents[3]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when this file is loaded before it
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of them in one worker: one server at a time."""
     for item in items:
