@@ -16,162 +16,27 @@ of their own, start of the interpreter and all checks included. What a ratio mea
     BENCH_BLOBS_FAR      that host and a folder on it, host:/path
 
 Without an argument all parts are run, in the order of PARTS below. With some names of parts, these are run, and what
-they measure is added to what earlier ones have measured.
+they measure is kept beside what other parts have measured; "prepare" begins anew. verify is the last one that needs the
+copies of prepare, and tiny removes the store.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
 import random
 import re
 import shlex
-import statistics
-import subprocess
 import sys
 import time
 import typing as t
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO / "tests"))
-
-COUNT = int(os.environ.get("BENCH_BLOBS_COUNT", "300000"))
-TINY = int(os.environ.get("BENCH_BLOBS_TINY", "2000000"))
-ROUNDS = int(os.environ.get("BENCH_BLOBS_ROUNDS", "5"))
-ROOT = Path(os.environ.get("BENCH_BLOBS_FOLDER", REPO / "build" / "bench" / "blobs"))
-SIZE = 8192
-IMAGE = ROOT.with_suffix(".img")
-KEPT = ROOT.with_suffix(".times.json")
-GRACE = 61
-"""ext4 passes over inodes that were given back within a minute, one by one: whoever creates files then is slow."""
-
-CACHES = Path("/proc/sys/vm/drop_caches")
-
-RUN = """
-import json, runpy, sys
-import ansible.module_utils.basic as basic
-name, arguments = sys.argv[1], sys.argv[2]
-basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": json.loads(arguments)}).encode()
-basic._ANSIBLE_PROFILE = "legacy"
-sys.argv = [name]
-runpy.run_module("ansible_collections.nuxeo.platform.plugins.modules." + name, run_name="__main__")
-"""
-
-
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
-
-class Ran(t.NamedTuple):
-    """A process that has ended."""
-
-    seconds: float
-    rss: int
-    """Bytes, of the largest process of it."""
-    output: bytes
-
-
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def run(argv: t.Sequence[t.Any], fail: bool = True, env: t.Mapping[str, str] | None = None) -> Ran:
-    """Run a process to its end, and measure it."""
-    with open(ROOT / "output", "w+b") as out:
-        began = time.monotonic()
-        child = subprocess.Popen(
-            [str(word) for word in argv], stdout=out, stderr=subprocess.STDOUT, env={**ENVIRONMENT, **(env or {})}
-        )
-        _pid, status, usage = os.wait4(child.pid, 0)
-        seconds = time.monotonic() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        output = out.read()
-    if fail and child.returncode:
-        raise SystemExit(f"{argv[0]} failed: {output[-2000:].decode()}")
-    return Ran(seconds, usage.ru_maxrss * 1024, output)
-
-
-def module(
-    name: str, prefix: t.Sequence[str] = (), fail: bool = True, **options: t.Any
-) -> t.Tuple[Ran, t.Dict[str, t.Any]]:
-    """Run a module as a process, and read what it says."""
-    path = str(REPO / "build" / "collections")
-    argv = [*prefix, sys.executable, "-c", RUN, name, json.dumps(options)]
-    done = run(argv, fail=fail, env={"PYTHONPATH": path})
-    said = [line for line in done.output.splitlines() if line.startswith(b"{")]
-    return done, json.loads(said[-1])
-
-
-def mounted() -> None:
-    """ROOT, on a file system of its own where that can be."""
-    ROOT.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() or os.path.ismount(ROOT):
-        return
-    if not IMAGE.exists():
-        subprocess.run(["fallocate", "-l", "40G", str(IMAGE)], check=True)
-        lazy = "lazy_itable_init=0,lazy_journal_init=0"
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-N", "9000000", "-E", lazy, str(IMAGE)], check=True)
-    argv = ["losetup", "--direct-io=on", "--show", "-f", str(IMAGE)]
-    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
-    subprocess.run(["mount", device, str(ROOT)], check=True)
-    subprocess.run(["losetup", "-d", device], check=True)  # when it is unmounted
-
-
-def clean() -> None:
-    """All that was made, but for the report."""
-    if os.path.ismount(ROOT):
-        subprocess.run(["umount", str(ROOT)], check=True)
-    remove(ROOT, IMAGE, KEPT)
-
-
-def remove(*paths: Path) -> None:
-    for path in paths:
-        subprocess.run(["rm", "-rf", str(path)], check=True)
-
-
-def make_store(root: Path, count: int, size: int, seed: int) -> None:
-    """A store as Nuxeo lays it out: MD5, two levels, so 65,536 folders."""
-    chance = random.Random(seed)
-    data = root / "data"
-    data.mkdir(parents=True)
-    for number in range(65536 if COUNT >= 65536 else 0):
-        os.makedirs(data / f"{number >> 8:02x}" / f"{number & 255:02x}", exist_ok=True)
-    (root / "config.xml").write_text("<binary-store>\n  <digest>MD5</digest>\n  <depth>2</depth>\n</binary-store>\n")
-    add(root, count, size, chance)
-
-
-def add(root: Path, count: int, size: int, chance: random.Random) -> None:
-    for dummy in range(count):
-        content = chance.randbytes(chance.randint(size // 2, size * 3 // 2) if size > 64 else 12)
-        key = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if COUNT < 65536:  # a trial
-            os.makedirs(f"{root}/data/{key[:2]}/{key[2:4]}", exist_ok=True)
-        target = os.open(f"{root}/data/{key[:2]}/{key[2:4]}/{key}", os.O_WRONLY | os.O_CREAT, 0o644)
-        os.write(target, content)
-        os.close(target)
-
-
-def discard(*paths: Path) -> None:
-    """Remove what is large, and let the file system forget it."""
-    remove(*paths)
-    os.sync()
-    time.sleep(GRACE)
-
-
-def settle() -> None:
-    """Nothing of what was before is paid for by what comes."""
-    os.sync()
-    time.sleep(0.5)
-
-
-def cold() -> None:
-    """Drop what is cached, where that is allowed."""
-    os.sync()
-    with contextlib.suppress(OSError):
-        CACHES.write_text("3")
+from blobs import peers
+from blobs.host import another_host
+from blobs.place import COUNT, ROOT, ROUNDS, SIZE, TINY, clean, cold, discard, mounted, remove, say, settle
+from blobs.process import Ran, module, run
+from blobs.report import Measures
+from blobs.store import add, make_store
 
 
 class Bench:
@@ -180,13 +45,10 @@ class Bench:
     def __init__(self) -> None:
         self.store = ROOT / "binaries"
         self.data = self.store / "data"
-        self.times: t.Dict[str, t.List[float]] = {}
-        self.other: t.Dict[str, t.Any] = {}
+        self.measures = Measures()
+        self.take = self.measures.take
+        self.other = self.measures.other
         self.chance = random.Random()
-        if KEPT.exists():
-            self.times, self.other = json.loads(KEPT.read_text(encoding="utf-8"))
-        self.restic = {"RESTIC_PASSWORD": "bench", "RESTIC_REPOSITORY": str(ROOT / "restic")}
-        self.borg = {"BORG_BASE_DIR": str(ROOT / "borg-base"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
 
     def ours(self, instance: Path, **more: t.Any) -> t.Tuple[Ran, t.Dict[str, t.Any]]:
         options = {
@@ -197,43 +59,23 @@ class Bench:
         }
         return module("blob_rsync", **{**options, **more})
 
-    def take(self, name: str, seconds: float) -> None:
-        self.times.setdefault(name, []).append(seconds)
-        say(f"  {name}: {seconds:.3f} s")
-
-    def median(self, name: str) -> float:
-        return statistics.median(self.times[name])
-
     # --- nothing new
 
     def prepare(self) -> None:
         """The store, and a first copy by each."""
         say(f"{COUNT} blobs of about {SIZE} bytes in 65,536 folders")
         make_store(self.store, COUNT, SIZE, 1)
-        copies = ROOT / "noop"
-        self.ours(copies / "ours")
-        run(["restic", "init", "-q"], env=self.restic)
-        run(["borg", "init", "-e", "none", ROOT / "borg"], env=self.borg)
-        for job in self.peers().values():
+        self.ours(ROOT / "noop" / "ours")
+        peers.begin()
+        for job in peers.backups(self.data).values():
             job()
-
-    def peers(self) -> t.Dict[str, t.Callable[[], Ran]]:
-        """A further backup by each."""
-        copies = ROOT / "noop"
-        name = f"{ROOT / 'borg'}::{{now:%Y-%m-%dT%H:%M:%S.%f}}"
-        return {
-            "noop_rsync": lambda: run(["rsync", "-a", f"{self.data}/", f"{copies / 'rsync'}/"]),
-            "noop_restic": lambda: run(["restic", "backup", "-q", self.data], env=self.restic),
-            "noop_borg": lambda: run(["borg", "create", name, self.data], env=self.borg),
-            "noop_rclone": lambda: run(["rclone", "copy", self.data, copies / "rclone"]),
-        }
 
     def noop(self) -> None:
         say("nothing new")
         jobs: t.Dict[str, t.Callable[[], Ran]] = {
             "noop": lambda: self.ours(ROOT / "noop" / "ours")[0],
             "noop_find": lambda: run(["find", self.data, "-type", "d", "-printf", "%T@"]),
-            **self.peers(),
+            **peers.backups(self.data),
         }
         time.sleep(2.5)
         for job in jobs.values():
@@ -316,9 +158,9 @@ class Bench:
             done, said = module("blob_verify", pool=str(pool))
             self.take("verify", done.seconds)
             size = said["bytes"]
-        disk = size / self.median("verify_tar")
+        disk = size / self.measures.median("verify_tar")
         self.other["disk_floor_bytes_per_s"] = disk
-        self.other["verify_bytes_per_s"] = size / self.median("verify")
+        self.other["verify_bytes_per_s"] = size / self.measures.median("verify")
         self.other["verify_floor"] = min(disk, self.other["hash_floor_bytes_per_s"])
         discard(ROOT / "noop", ROOT / "borg-base", ROOT / "restic", ROOT / "borg")
 
@@ -391,95 +233,6 @@ class Bench:
         self.other["result_kb"] = len(done.output) / 1000
         remove(store, ROOT / "rotten-pool")
 
-    def ratios(self) -> t.Dict[str, float]:
-        """Of the medians; of the parts that were run."""
-        found: t.Dict[str, float] = {}
-        for name, above, below in RATIOS:
-            if above in self.times and below in self.times:
-                found[name] = self.median(above) / self.median(below)
-        if "new1000" in self.times:
-            found["new1000_extra_s"] = self.median("new1000") - self.median("new_noop")
-        if "verify" in self.times:
-            found["verify_vs_floor"] = self.other["verify_bytes_per_s"] / self.other["verify_floor"]
-        found.update(
-            {name: self.other[name] for name in ("touched_bytes", "rss_mb", "result_kb") if name in self.other}
-        )
-        return {name: round(value, 3) for name, value in found.items()}
-
-    def report(self) -> None:
-        """Keep all, and write it."""
-        KEPT.write_text(json.dumps([self.times, self.other]), encoding="utf-8")
-        said = {
-            "ratios": self.ratios(),
-            "medians": {name: round(self.median(name), 4) for name in self.times},
-            "times": self.times,
-            "other": self.other,
-            "blobs": COUNT,
-            "processors": len(os.sched_getaffinity(0)),
-            "kernel": os.uname().release,
-        }
-        (ROOT.parent / "blobs.json").write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        print(table(self))
-        print(json.dumps({"ratios": said["ratios"], **self.other}, indent=2))
-
-
-RATIOS = [
-    ("noop_vs_find", "noop", "noop_find"),
-    ("noop_vs_rsync", "noop_rsync", "noop"),
-    ("noop_vs_restic", "noop_restic", "noop"),
-    ("noop_vs_borg", "noop_borg", "noop"),
-    ("noop_vs_rclone", "noop_rclone", "noop"),
-    ("full_vs_rsync", "full_rsync", "full"),
-    ("full_vs_cp", "full_cp", "full"),
-    ("ssh_full_vs_rsync", "ssh_full_rsync", "ssh_full"),
-    ("ssh_noop_vs_rsync", "ssh_noop_rsync", "ssh_noop"),
-]
-
-
-@contextlib.contextmanager
-def another_host() -> t.Iterator[t.Tuple[t.List[str], str, str]]:
-    """The host that the environment names, or a test host."""
-    if os.environ.get("BENCH_BLOBS_FAR"):
-        host, dummy, folder = os.environ["BENCH_BLOBS_FAR"].partition(":")
-        yield shlex.split(os.environ.get("BENCH_BLOBS_RSH", "ssh")), host, folder
-        return
-    from servers.hosts import NETWORK, Lab, make_tree
-
-    tree = REPO / ".cache" / "tree"
-    make_tree(tree)
-    lab = Lab(ROOT / "lab")
-    lab.down()
-    lab.up(1, tree)
-    try:
-        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes"]
-        options.append(f"ProxyCommand=ip netns exec {lab.name} nc %h %p")
-        rsh = ["ssh", "-i", str(lab.state / "key"), "-l", "root", *(word for each in options for word in ("-o", each))]
-        yield rsh, f"{NETWORK}.11", "/shared/bench"
-    finally:
-        lab.down()
-
-
-FLOORS = {
-    "noop": "noop_find",
-    "noop_rsync": "noop_find",
-    "noop_restic": "noop_find",
-    "noop_borg": "noop_find",
-    "noop_rclone": "noop_find",
-    "full": "full_tar",
-    "full_rsync": "full_tar",
-    "full_cp": "full_tar",
-    "verify": "verify_tar",
-}
-
-
-def table(bench: Bench) -> str:
-    """Each median beside its floor."""
-    lines = ["| what | median s | spread s | floor s |", "| --- | --- | --- | --- |"]
-    for name, times in bench.times.items():
-        floor = f"{bench.median(FLOORS[name]):.3f} ({FLOORS[name]})" if name in FLOORS else ""
-        lines.append(f"| {name} | {bench.median(name):.3f} | {min(times):.3f} to {max(times):.3f} | {floor} |")
-    return "\n".join(lines)
-
 
 PARTS: t.Dict[str, t.Callable[[Bench], None]] = {
     "prepare": Bench.prepare,
@@ -496,13 +249,16 @@ PARTS: t.Dict[str, t.Callable[[Bench], None]] = {
 
 def main() -> None:
     chosen = sys.argv[1:] or list(PARTS)
+    if set(chosen) - set(PARTS):
+        raise SystemExit(f"The parts are {' '.join(PARTS)}")
+    peers.look()
     if "prepare" in chosen:
         clean()
     mounted()
     for name in chosen:
         bench = Bench()
         PARTS[name](bench)
-        bench.report()
+        bench.measures.report()
     if not sys.argv[1:]:
         clean()
 
