@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Copy of one topic inside one broker: ours, MirrorMaker 2, kcat pairs, Kafka's own performance tools; interleaved.
 
-Writes build/bench/streams.json. ``--records 20000 --rounds 1 --beyond 20000`` is a smoke run. A part of its own keeps
-what the other part has written: ``--beyond 0`` for the copies alone, ``--rounds 0`` for what is read beyond the cut.
+Writes build/bench/streams.json. ``--records 20000 --rounds 1 --beyond 20000 --cuts 1`` is a smoke run. There are three
+parts, and one that is left out by a 0 keeps what an earlier run has written: ``--rounds`` for the copies, ``--beyond``
+for what is read beyond the cut, ``--cuts`` for the time between the cuts of a backup.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from servers.deployment import Site as Deployment  # noqa: E402
 from servers.kafka.kafka_server import DEFAULT_VERSION, HERE, Kafka, jars  # noqa: E402
 from servers.kafka.tools import Site, end_module, module, start_module  # noqa: E402
+from servers.nuxeo.instance import make_instance  # noqa: E402
+from servers.playbook import local_inventory, start  # noqa: E402
+from servers.postgresql import Server  # noqa: E402
 
 PARTITIONS, SIZE = 4, 1024
 SOURCE, DAY = "bench-", 86_400_000
@@ -314,18 +319,53 @@ def read_beyond(kafka: Kafka, folder: Path, wanted: int) -> dict[str, t.Any]:
     return {"ratios": ratios, "beyond": far}
 
 
+def cuts(kafka: Kafka, folder: Path, rounds: int) -> dict[str, t.Any]:
+    """Whole backups while the instance writes: the most seconds from the first engine's cut to the last."""
+    login = {"name": "nuxeo", "user": "nuxeo", "password": "secret"}
+    properties = {
+        "kafka.enabled": "true",
+        "kafka.bootstrap.servers": kafka.bootstrap,
+        "kafka.topicPrefix": "cut-",
+        "standin.streams": "modern",
+    }
+    site = Deployment(
+        folder / "backup",
+        lambda **hosts: local_inventory(folder / "inventory.json", hosts),
+        lambda *words: start(Path(tempfile.mkdtemp(dir=folder)), *words),
+    )
+    found = []
+    with Server(folder / "server", version="15") as server:
+        server.create_database(*login.values())
+        database = {"host": server.host, "port": server.port, **login}
+        instance = make_instance(folder / "home", database, "2023.31", properties=properties).start()
+        try:
+            site.add("acme", instance, nuxeo_client_python=sys.executable)
+            instance.create_documents(100)
+            instance.write(20)
+            for turn in range(rounds):
+                site.backup()
+                found.append(site.manifest("acme")["cut_seconds"])
+                print(f"round {turn} cut {found[-1]:.3f} s load {os.getloadavg()[0]:.1f}", flush=True)
+        finally:
+            instance.stop()
+    return {"ratios": {"cut_seconds": max(found)}, "cut_seconds": found}
+
+
 def main() -> None:
     """Run all, print a table, write the ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--beyond", type=int, default=1_000_000, help="records that are wanted of ten times as many")
+    parser.add_argument("--cuts", type=int, default=5, help="backups whose cuts are compared")
     parser.add_argument("--version", default=DEFAULT_VERSION)
     parser.add_argument("--output", default=str(ROOT / "build" / "bench" / "streams.json"))
     given = parser.parse_args()
     output = Path(given.output)
-    content = json.loads(output.read_text()) if output.exists() and not (given.rounds and given.beyond) else {}
+    whole = given.rounds and given.beyond and given.cuts
+    content = json.loads(output.read_text()) if output.exists() and not whole else {}
     folder = Path(tempfile.mkdtemp(prefix="bench-streams-"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user
     parts = []
     try:
         settings = {"log.segment.bytes": 256 << 20, "num.network.threads": 3, "num.io.threads": 4}
@@ -334,6 +374,8 @@ def main() -> None:
                 parts.append(copies(kafka, folder, given.records, given.rounds))
             if given.beyond:
                 parts.append(read_beyond(kafka, folder, given.beyond))
+            if given.cuts:
+                parts.append(cuts(kafka, folder, given.cuts))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     ratios = content.get("ratios", {})

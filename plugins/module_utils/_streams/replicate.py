@@ -227,19 +227,22 @@ class Copy:
         problems += [LACKS + right for right in missing]
         Preflight.of(self).refuse(problems)
 
+    def _there(self) -> dict[Partition, int]:
+        """How many records each target partition holds, by the source's name."""
+        back = {name: source for source, name in self.names().items()}
+        ends = ends_of(self.target, self.target.topics(sorted(back)))
+        return {(back[name], number): end for (name, number), end in ends.items()}
+
     def _settled(self) -> dict[Partition, int]:
-        """What the target holds, once nothing comes any more from a run that was killed."""
-        names = self.names()
-        found = self.target.topics(sorted(names.values()))
-        before = ends_of(self.target, found)
+        """The same, once nothing comes any more from a run that was killed."""
+        before = self._there()
         while any(before.values()):
             time.sleep(SETTLE)
-            after = ends_of(self.target, found)
+            after = self._there()
             if after == before:
                 break
             before = after
-        back = {name: source for source, name in names.items()}
-        return {(back[name], number): end for (name, number), end in before.items()}
+        return before
 
     def _job(self, kind: str, tasks: list[Task]) -> Job:
         request = self.request
@@ -315,10 +318,13 @@ class Copy:
 
     def _check_counts(self) -> None:
         """Every partition holds as many records as were wanted: none lost, none twice, none of anybody else."""
+        wanted = {key: int(report["records"]) for key, report in self._done().items()}
+        if self._there() == wanted:
+            return
         there = self._settled()
-        for key, report in sorted(self._done().items()):
-            if there[key] != report["records"]:
-                raise Mismatch(key[0], key[1], f"the target holds {there[key]} records of {report['records']}")
+        for key, records in sorted(wanted.items()):
+            if there[key] != records:
+                raise Mismatch(key[0], key[1], f"the target holds {there[key]} records of {records}")
 
     def _verify(self) -> None:
         """Read all back and compare the digests."""
