@@ -9,6 +9,7 @@ its input does: when the run that started it has ended, however that was.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import typing as t
@@ -20,7 +21,7 @@ from .pool import TEMPORARY, LocalHome, LocalSource, all_names, local_look, set_
 from .wire import BROKEN, CALL, ERROR, REPLY, BrokenBlob, Channel, Message, pack_json, pack_names, unpack_names
 
 IDLE = 3600
-"""Seconds without a request after which the other side is taken for dead."""
+"""Seconds without a request after which who holds the lock takes the other side for dead."""
 
 
 class Agent:
@@ -34,21 +35,17 @@ class Agent:
         self.rejected: t.List[t.Tuple[str, str]] = []
 
     def serve(self) -> None:
-        """Until the end of the input."""
-        try:
+        """Until the end of the input. A run that was cut off loses its lock; what it has begun the next one clears."""
+        with contextlib.suppress(EOFError):
             while True:
                 self._answer(self.channel.receive())
-        except EOFError:
-            return
-        finally:
-            self.home.end()
 
     def _answer(self, message: Message) -> None:
         try:
             if message[0] != CALL:
                 self._put(message)
                 return
-            signal.alarm(IDLE)
+            signal.alarm(IDLE if self.home.lock else 0)
             meta, payload = getattr(self, "on_" + message[1].decode())(message[2])
             self.channel.send(REPLY, pack_json(meta), payload)
         except PlatformError as error:
@@ -78,6 +75,10 @@ class Agent:
 
     def on_sync(self, _payload: bytes) -> t.Tuple[None, bytes]:
         self.home.sync()
+        return None, b""
+
+    def on_end(self, _payload: bytes) -> t.Tuple[None, bytes]:
+        self.home.end()
         return None, b""
 
     def on_ping(self, _payload: bytes) -> t.Tuple[None, bytes]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -14,21 +13,15 @@ import tempfile
 import time
 import typing as t
 
+from .. import _errors, _io
+from . import agent, copier, disk, errors, lock, names, pool, wire
 from .copier import Copier, Group, SourceError, hash_file, open_blob
 from .errors import BlobError
 from .pool import Digest, Rejected, Took, as_error
 from .wire import CALL, ERROR, REPLY, Channel, Message, pack_names, unpack_names
 
-_PARTS: t.Tuple[str, ...] = (
-    "_errors",
-    "_io",
-    "_blobs.names",
-    "_blobs.errors",
-    "_blobs.copier",
-    "_blobs.disk",
-    "_blobs.lock",
-)
-_PARTS += ("_blobs.pool", "_blobs.wire", "_blobs.agent")
+_PARTS = (_errors, _io, names, errors, copier, disk, lock, pool, wire, agent)
+"""Imported by name, so that Ansible sends them along with the module."""
 
 _START = (
     'python3 -IS -c \'import os;r=lambda n,b=b"":b if len(b)==n else r(n,b+(os.read(0,n-len(b)) or exit(3)));'
@@ -57,15 +50,14 @@ def program() -> bytes:
     """The source of the helper, as one program."""
     package = __name__.rpartition(".")[0].rpartition(".")[0]
     sources = {"nuxeo_blobs": "", "nuxeo_blobs._blobs": ""}
-    for part in _PARTS:
-        module = importlib.import_module(f"{package}.{part}")
+    for module in _PARTS:
         loader = t.cast(t.Any, module.__spec__).loader
-        sources[f"nuxeo_blobs.{part}"] = loader.get_source(module.__name__)
+        sources["nuxeo_blobs" + module.__name__[len(package) :]] = loader.get_source(module.__name__)
     return f"TEXT = {json.dumps(sources)!r}\n{_LOADER}".encode()
 
 
 PING = 60.0
-"""Seconds after which the far side is told that this run lives."""
+"""Seconds after which the far side, which holds the lock, is told that this run lives."""
 
 
 class Connection:
@@ -201,6 +193,8 @@ class RemoteHome:
         self.connection.call("set_aside", pack_names(rotten))
 
     def end(self) -> None:
+        with contextlib.suppress(BlobError):  # it may be what has failed
+            self.connection.call("end")
         self.connection.close()
 
 

@@ -23,6 +23,9 @@ import typing as t
 from .._errors import PlatformError
 from .errors import BlobError
 
+WAKE = 15.0
+"""Seconds after which a parent that waits for its workers looks up."""
+
 _SIZE = struct.Struct("<I")
 _FLUSH = None
 _LIBC = ctypes.CDLL(None)
@@ -89,6 +92,7 @@ class Workers:
     def __init__(self, jobs: int, make: t.Callable[[int], Handler]) -> None:
         self.queue: t.Deque[Task] = collections.deque()
         self.source: t.Iterator[Task] = iter(())
+        self.meanwhile: t.Callable[[], None] = lambda: None
         self._pids: t.List[int] = []
         self._tasks: t.Dict[int, int] = {}
         self._holding: t.Dict[int, bool] = {}
@@ -147,7 +151,8 @@ class Workers:
             self._feed()
             if len(self._idle) == len(self._tasks):
                 return
-            for key, _events in self._selector.select():
+            self.meanwhile()
+            for key, _events in self._selector.select(WAKE):
                 yield from self._hear(key.fd)
 
     def _hear(self, worker: int) -> t.List[Result]:
@@ -179,5 +184,8 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *_: t.Any) -> None:
+    def __exit__(self, kind: t.Any, *_: t.Any) -> None:
+        if kind is not None:  # one has failed; another may wait for a host that is gone
+            for pid in self._pids:
+                os.kill(pid, signal.SIGKILL)
         self.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class Doubler:
             raise BlobError("This", "that", "do so")
         if self.fail and task == 8:
             os._exit(9)
+        if self.fail and task == 9:
+            time.sleep(100_000)
         self.held.append(task * 2)
 
     def take(self, flush: bool) -> list[t.Any]:
@@ -86,4 +89,10 @@ def test_results_that_are_held_back_come_in_the_end() -> None:
 def test_an_error_in_a_worker_is_raised_by_its_parent(task: int, said: str) -> None:
     with pytest.raises(BlobError, match=said), Workers(2, lambda number: Doubler(True)) as workers:
         workers.queue.extend([1, 2, task, 3])
+        list(workers.results())
+
+
+def test_a_worker_that_hangs_does_not_keep_back_the_error_of_another() -> None:
+    with pytest.raises(BlobError, match="do so"), Workers(2, lambda number: Doubler(True)) as workers:
+        workers.queue.extend([9, 7])
         list(workers.results())
