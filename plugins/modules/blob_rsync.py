@@ -96,7 +96,7 @@ options:
     type: bool
     default: true
   accept_shrink:
-    description: Accept a store that is missing, empty, or more than 30 % smaller than at the last pass.
+    description: Accept a store that is missing, empty, or 30 % smaller than at the last pass.
     type: bool
     default: false
   jobs:

@@ -11,17 +11,21 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+import mmap
 import os
 import typing as t
 
 from .._io import fsync_directory, write_atomic, write_json
 from .errors import BlobError
-from .state import Buffer
+from .state import Buffer, release
 
 REBASE = 400_000
 """Bytes of added and removed lines from which on a set gets a base of its own."""
 
 BLOCK = 4096
+
+WINDOW = 1 << 20
+"""How much of a mapped text is in memory."""
 
 
 def line_end(text: Buffer, at: int, size: int) -> int:
@@ -58,12 +62,23 @@ def position(text: Buffer, line: bytes) -> int:
     return low
 
 
-def difference(old: Buffer, new: Buffer) -> t.Tuple[t.List[bytes], t.List[bytes]]:
-    """The lines that only the second, and only the first of two sorted texts have."""
+def _cost(lines: t.Iterable[bytes]) -> int:
+    """The bytes of a text of these lines."""
+    return sum(len(line) + 1 for line in lines)
+
+
+def difference(old: Buffer, new: Buffer, most: t.Optional[int] = None) -> t.Tuple[t.List[bytes], t.List[bytes]]:
+    """The lines that only the second, and only the first of two sorted texts have; past ``most`` bytes not all."""
     added: t.List[bytes] = []
     removed: t.List[bytes] = []
-    at, done, size, old_size = 0, 0, len(new), len(old)
+    at, done, size, old_size, upon, found = 0, 0, len(new), len(old), WINDOW, 0
     while at < size:
+        if most is not None and found > most:
+            return added, removed
+        if at > upon:
+            upon += WINDOW
+            release(old)
+            release(new)
         end = line_end(new, min(at + BLOCK, size - 1), size)
         block = bytes(new[at:end])
         if bytes(old[done : done + len(block)]) == block:
@@ -75,6 +90,7 @@ def difference(old: Buffer, new: Buffer) -> t.Tuple[t.List[bytes], t.List[bytes]
             ours = set(block.splitlines())
             added.extend(sorted(ours - theirs))
             removed.extend(sorted(theirs - ours))
+            found += _cost(ours ^ theirs)
             done = upto
         at = end
     removed.extend(bytes(old[done:]).splitlines())
@@ -86,7 +102,11 @@ def _text(lines: t.Iterable[bytes]) -> bytes:
 
 
 def _sha256(text: Buffer) -> str:
-    return hashlib.sha256(text).hexdigest()
+    total = hashlib.sha256()
+    for at in range(0, len(text), WINDOW):
+        total.update(text[at : at + WINDOW])
+        release(text)
+    return total.hexdigest()
 
 
 def keys_root(prefix: str) -> str:
@@ -97,10 +117,11 @@ def keys_root(prefix: str) -> str:
     return os.path.join(folder, "keys")
 
 
-def _read(path: str) -> bytes:
+def _mapped(path: str) -> Buffer:
     try:
         with open(path, "rb") as stream:
-            return stream.read()
+            size = os.fstat(stream.fileno()).st_size
+            return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) if size else b""
     except FileNotFoundError:
         return b""
 
@@ -108,16 +129,17 @@ def _read(path: str) -> bytes:
 def _choose_base(root: str, provider: str, hint: str, text: Buffer) -> t.Tuple[str, t.List[bytes], t.List[bytes]]:
     """The base that was used last, if it is sound and near enough; else a new one, which is the list itself."""
     if hint and "/" not in hint:
-        base = _read(os.path.join(root, hint))
+        base = _mapped(os.path.join(root, hint))
         if hint == f"{provider}-{_sha256(base)}.txt":
-            added, removed = difference(base, text)
-            if sum(map(len, added)) + sum(map(len, removed)) + len(added) + len(removed) <= REBASE:
+            added, removed = difference(base, text, REBASE)
+            if _cost(added) + _cost(removed) <= REBASE:
                 return hint, added, removed
     name = f"{provider}-{_sha256(text)}.txt"
     path = os.path.join(root, name)
-    if _sha256(_read(path)) not in name or not os.path.exists(path):
+    if _sha256(_mapped(path)) not in name or not os.path.exists(path):
         os.makedirs(root, mode=0o700, exist_ok=True)
-        write_atomic(path, bytes(text))
+        write_atomic(path, t.cast(bytes, text))  # a mapped text is written as it lies, not from a copy
+        release(text)
     return name, [], []
 
 

@@ -19,14 +19,14 @@ from .options import Options, Report
 from .places import open_home, shelf_maker
 from .pool import place
 from .store import Store, open_store
-from .visit import Plan, Visitor
+from .visit import AS_BEFORE, Plan, Visitor
 from .workers import Workers
 
 CHUNK = 1024
 """Folders of a task: so many that their times are read while another process wakes up."""
 
 FRESH = 128
-"""Folders of a task when nobody knows what is in them."""
+"""Folders of a task when all of them are listed."""
 
 
 def _boot_id() -> str:
@@ -113,16 +113,18 @@ class Pass:
         progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="folders")
         workers = Workers(self.options.workers, lambda number: Visitor(plan, self.state, shelf(number)))
         with workers, progress:
-            self._visit_all(workers, progress)
+            self._visit_all(workers, progress, plan)
             workers.close()
             self._finish()
 
-    def _visit_all(self, workers: Workers, progress: Progress) -> None:
+    def _visit_all(self, workers: Workers, progress: Progress, plan: Plan) -> None:
         folders = len(self.state.paths)
-        for first in range(0, folders, CHUNK):
-            workers.queue.append((first, min(first + CHUNK, folders)))
+        chunk = FRESH if plan.full or not plan.folder_times else CHUNK
+        for first in range(0, folders, chunk):
+            workers.queue.append((first, min(first + chunk, folders)))
         if not folders:
             workers.queue.append([b""])
+        workers.meanwhile = self.home.ping
         done, total = 0, max(folders, 1)
         for count, found, counts, shown, problems in workers.results():
             self.report.add(counts)
@@ -134,14 +136,14 @@ class Pass:
             total += len(fresh)
             progress.update(done, total)
             progress.check()
-            self.home.ping()
         self.report.folders = total
 
     def _take(self, found: t.Iterable[t.Any]) -> t.List[bytes]:
         """Keep what was found; return the folders that nobody knew."""
         fresh: t.List[bytes] = []
         for path, modified, changed, lines, below in found:
-            self.changes[path] = None if lines is None else states.Folder(modified, changed, lines)
+            if lines is not AS_BEFORE:
+                self.changes[path] = None if lines is None else states.Folder(modified, changed, lines)
             if below and self.known is None:
                 self.known = set(self.state.paths)
             fresh.extend(name for name in below if self.known is not None and name not in self.known)
@@ -159,6 +161,7 @@ class Pass:
                 self._conclude(self.state, working, None)
                 return
             with states.Draft(working, self.state, self.changes, regular) as draft:
+                self.changes.clear()
                 self._conclude(states.load(draft.path), working, draft)
 
     def _conclude(self, state: states.State, working: str, draft: t.Optional[states.Draft]) -> None:
@@ -182,7 +185,7 @@ class Pass:
         before = int(self.state.header.get("keys", 0))
         if not self.state.header and self.options.set_keys:
             before = keylist.last_count(self.options.set_keys)
-        if count < 0.7 * before and not self.options.accept_shrink:
+        if before and 10 * count <= 7 * before and not self.options.accept_shrink:
             raise BlobError(
                 f"Copy of blob store '{self.options.src}'",
                 f"it holds {count} blobs, at the last pass it held {before}",

@@ -34,6 +34,15 @@ def _cut(line: bytes) -> bytes:
     return line if b"\t" not in line else b"\t".join(line.split(b"\t")[:2])
 
 
+def lines_of(text: Buffer) -> t.Iterator[bytes]:
+    """Each line of a text, with its newline."""
+    at, size = 0, len(text)
+    while at < size:
+        end = keylist.line_end(text, min(at + (1 << 20), size - 1), size)
+        yield from bytes(text[at:end]).splitlines(keepends=True)
+        at = end
+
+
 class Listing:
     """All keys of a store in one sorted text: that of the state, when it is in order, else a temporary file.
 
@@ -86,18 +95,10 @@ class Listing:
         self._file = stream
         self.text = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) if size else b""
 
-    def lines(self) -> t.Iterator[bytes]:
-        """Each line, with its newline."""
-        at, size = 0, len(self.text)
-        while at < size:
-            end = keylist.line_end(self.text, min(at + (1 << 20), size - 1), size)
-            yield from bytes(self.text[at:end]).splitlines(keepends=True)
-            at = end
-
     def add(self, lines: t.Sequence[bytes]) -> None:
         """Merge further lines, sorted."""
         if lines:
-            self._replace(heapq.merge(self.lines(), [line + b"\n" for line in lines]))
+            self._replace(heapq.merge(lines_of(self.text), [line + b"\n" for line in lines]))
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -143,7 +144,7 @@ def missing(text: Buffer, options: Options, folder: t.Optional[str] = None) -> t
         absent = late
         if stream.tell():
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
-                absent = late | set(keylist.difference(_keys_only(text), wanted)[0])
+                absent = late | set(keylist.difference(_keys_only(text, folder), wanted)[0])
     return sorted(key for key in absent if not _holds(text, key))
 
 
@@ -156,11 +157,15 @@ def told_apart(gone: t.Sequence[bytes], options: Options) -> t.Tuple[t.List[byte
     return [key for key in gone if key not in doubtful], stores[:SHOWN]
 
 
-def _keys_only(text: Buffer) -> Buffer:
+def _keys_only(text: Buffer, folder: t.Optional[str]) -> Buffer:
     """A list without its second field."""
     if text.find(b"\t") < 0:
         return text
-    return b"".join(line.split(b"\t")[0] + b"\n" for line in bytes(text[:]).splitlines())
+    with tempfile.TemporaryFile(dir=folder, buffering=1 << 20) as stream:
+        for line in lines_of(text):
+            stream.write(line.rstrip(b"\n").split(b"\t")[0] + b"\n")
+        stream.flush()
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _holds(text: Buffer, key: bytes) -> bool:

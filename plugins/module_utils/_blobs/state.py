@@ -31,6 +31,12 @@ Buffer = t.Union[bytes, mmap.mmap]
 Header = t.Dict[str, t.Any]
 
 
+def release(text: Buffer) -> None:
+    """Let the kernel have back what was read of a mapped text: until then it counts as memory of this process."""
+    if isinstance(text, mmap.mmap):
+        text.madvise(mmap.MADV_DONTNEED)
+
+
 class Folder(t.NamedTuple):
     """A folder as a pass found it."""
 
@@ -168,6 +174,7 @@ class Draft:
             stream.write(part)
         stream.write(b"\0" * (start - HEADER - sum(sizes)))
         self._write_lines(stream)
+        release(self._old.text)
         stream.seek(0)
         stream.write(_pack(self.header))
 

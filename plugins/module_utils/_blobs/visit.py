@@ -19,6 +19,9 @@ from .state import UNTRUSTED, State
 DOUBT = 2_000_000_000
 """A time within 2 s of the scan that reads it may stay the same while the folder changes."""
 
+AS_BEFORE = True
+"""Said instead of the lines of a folder of which everything is as the state has it: a list of them all costs memory."""
+
 COUNTS = ("copied", "bytes_copied", "present", "vanished", "ignored", "listed", "doubted", "bytes_read")
 
 
@@ -51,6 +54,7 @@ class Scan:
         self.lines: t.Optional[t.List[bytes]] = []
         """None: the folder is gone."""
         self.sound = True
+        self.copied = False
 
 
 def old_enough(*times: int) -> bool:
@@ -78,6 +82,7 @@ class Visitor:
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
         self.held: t.List[t.Tuple[int, t.List[t.Any]]] = []
+        self.rejected: t.Dict[bytes, str] = {}
 
     # --- the worker's side
 
@@ -92,7 +97,8 @@ class Visitor:
             self._copy_all(scans)
         except OSError as error:  # those of the source are caught where they happen
             raise writing_failed(self.plan.pool, error) from error
-        self.held.append((size, [self._said(scan) for scan in scans]))
+        said = [self._said(scan) for scan in scans]
+        self.held.append((size, [each for each in said if each[3] is not AS_BEFORE or each[4]]))
 
     def _folders(self, task: t.Any) -> t.Iterator[t.Tuple[bytes, int]]:
         if isinstance(task[0], int):
@@ -126,7 +132,9 @@ class Visitor:
 
     @staticmethod
     def _said(scan: Scan) -> t.List[t.Any]:
-        text = None if scan.lines is None else b"".join(line + b"\n" for line in sorted(scan.lines))
+        text: t.Any = None if scan.lines is None else b"".join(line + b"\n" for line in sorted(scan.lines))
+        if scan.same and scan.sound and not scan.copied and scan.modified != UNTRUSTED and text == scan.old:
+            text = AS_BEFORE
         return [scan.path, scan.modified if scan.sound else UNTRUSTED, scan.changed, text, scan.below]
 
     def take(self, flush: bool) -> t.List[t.Any]:
@@ -134,11 +142,12 @@ class Visitor:
             if not flush and not self.shelf.full:
                 return []
             try:
-                rejected = self.shelf.commit()
+                self.rejected.update(self.shelf.commit())
             except OSError as error:
                 raise writing_failed(self.plan.pool, error) from error
-            if rejected:
-                self._reject(dict(rejected))
+        if self.rejected:
+            self._reject(self.rejected)
+            self.rejected = {}
         said: t.List[t.Any] = [(size, folders, {}, [], 0) for size, folders in self.held]
         said.append((0, [], self.counts, self.problems.names, self.problems.count))
         self.held = []
@@ -150,8 +159,10 @@ class Visitor:
         """Take back lines of blobs that the far side found wrong."""
         for _size, folders in self.held:
             for folder in folders:
+                if folder[3] is None or folder[3] is AS_BEFORE:
+                    continue
                 kept = []
-                for line in (folder[3] or b"").splitlines():
+                for line in folder[3].splitlines():
                     entry = names.parse(line)
                     if entry.pool_name in rejected:
                         self.problems.add(entry.key, rejected[entry.pool_name])
@@ -159,7 +170,7 @@ class Visitor:
                         folder[1] = UNTRUSTED
                     else:
                         kept.append(line + b"\n")
-                folder[3] = b"".join(kept) if folder[3] is not None else None
+                folder[3] = b"".join(kept)
 
     def holds(self) -> bool:
         return bool(self.held)
@@ -226,10 +237,12 @@ class Visitor:
                 asked.extend(names.parse(line).sha256 for line in scan.old.splitlines() if b"\t" in line)
         lacking = self._lacking(sorted(set(asked)))
         for scan in scans:
+            before = self.counts["copied"]
             if scan.plain:
                 self._plain(scan, lacking)
             if scan.named:
                 self._named(scan, lacking)
+            scan.copied = self.counts["copied"] > before
             if scan.same and scan.lines is not None and sorted(scan.lines) != scan.old.splitlines():
                 self.counts["doubted"] += 1
 
@@ -257,8 +270,11 @@ class Visitor:
                 self.problems.add(key, str(error))
 
     def _count(self, size: int) -> None:
+        """Count a copy. In a folder of very many blobs they get their names meanwhile, so that a kill costs few."""
         self.counts["copied"] += 1
         self.counts["bytes_copied"] += size
+        if self.shelf.full:
+            self.rejected.update(self.shelf.commit())
 
     def _named(self, scan: Scan, lacking: t.Set[bytes]) -> None:
         """Blobs whose bytes can be others under the same key: the pool keeps them under their SHA-256."""

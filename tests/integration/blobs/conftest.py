@@ -164,6 +164,11 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def new_lab() -> t.Callable[[Path], Lab]:
+    return Lab
+
+
 @pytest.fixture
 def tree_of() -> t.Callable[[Path], dict[str, t.Any]]:
     return tree

@@ -176,16 +176,19 @@ def test_a_store_that_is_not_mounted_is_refused_from_the_first_time(lab: t.Any, 
 
 @pytest.mark.parametrize("with_state", [True, False])
 def test_a_store_that_shrank_is_refused_unless_that_is_accepted(lab: t.Any, with_state: bool) -> None:
-    keys = sorted(set(lab.make(100)))
+    lab.make(0)
+    keys = sorted(lab.add(b"%d" % number) for number in range(100))
     lab.backup("a")
-    for key in keys[:31]:
+    for key in keys[:29]:
         lab.path(key).unlink()
+    assert lab.backup(_ansible_check_mode=True).rc == 0, "not yet"
+    lab.path(keys[29]).unlink()
     if not with_state:
         (lab.instance / "state" / "blobs-default.state").unlink()
     for _time in range(2):
         done = lab.backup("b")
         assert done.rc != 0
-        assert f"it holds {len(keys) - 31} blobs, at the last pass it held {len(keys)}" in done.result["msg"]
+        assert "it holds 70 blobs, at the last pass it held 100" in done.result["msg"]
     assert lab.backup("b", accept_shrink=True).rc == 0
     assert lab.backup("c").rc == 0
 
@@ -260,6 +263,22 @@ def test_a_second_run_waits_for_the_first(lab: t.Any) -> None:
         assert time.monotonic() - began >= 2.0
 
 
+def test_two_runs_at_once_are_like_one_after_the_other(lab: t.Any) -> None:
+    keys = lab.make(1500)
+    runs = [
+        subprocess.Popen(
+            lab.argv("blob_rsync", **lab.options(set_keys=lab.prefix(name))), stdout=subprocess.PIPE, text=True
+        )
+        for name in "ab"
+    ]
+    said = [json.loads(run.communicate()[0].splitlines()[-1]) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert sorted(each["copied"] for each in said) == [0, len(set(keys))], said
+    assert lab.kept() == lab.expected(keys)
+    lists = {json.loads(Path(lab.prefix(name) + ".json").read_text())["list_sha256"] for name in "ab"}
+    assert len(lists) == 1
+
+
 def outcome(lab: t.Any) -> tuple[dict[str, bytes], str]:
     return lab.kept(), json.loads(Path(lab.prefix("a") + ".json").read_text())["list_sha256"]
 
@@ -301,7 +320,7 @@ def test_killed_at_any_moment_and_run_again_is_like_one_clean_run(lab: t.Any, fa
     assert lab.backup("a", **more).rc == 0
     assert outcome(lab)[0] == lab.expected(keys)
     assert lab.backup("a", full=True, **more).result["copied"] == 0
-    assert [name for name in os.listdir(lab.pool) if name.startswith(".")].sort() == [".generation", ".lock"].sort()
+    assert sorted(name for name in os.listdir(lab.pool) if name.startswith(".")) == [".generation", ".lock"]
 
 
 @pytest.mark.parametrize("calls", ["rename", "syncfs", "mkdir", "pwrite64", "unlink"])

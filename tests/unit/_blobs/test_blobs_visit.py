@@ -1,0 +1,118 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A worker of a pass: when what it has copied gets its names, and what it says of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Group
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.state import State
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit import AS_BEFORE, UNTRUSTED, Plan, Visitor
+
+
+class Shelf:
+    """Takes blobs as a pool on another host does: what is wrong with them is known at the commit."""
+
+    def __init__(self) -> None:
+        self.group = Group()
+        self.rotten: set[bytes] = set()
+        self.waiting: list[bytes] = []
+        self.commits: list[int] = []
+
+    def lacking(self, wanted: t.Sequence[bytes], full: bool) -> set[bytes]:
+        return set(wanted)
+
+    def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
+        self.waiting.append(name)
+        self.group.add(1)
+        return 1
+
+    def store(self, source: bytes) -> tuple[bytes, int]:
+        raise NotImplementedError
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.waiting)
+
+    @property
+    def full(self) -> bool:
+        return self.group.full
+
+    def commit(self) -> list[tuple[bytes, str]]:
+        self.commits.append(len(self.waiting))
+        wrong = [(name, "rotten") for name in self.waiting if name in self.rotten]
+        self.waiting.clear()
+        self.group.clear()
+        return wrong
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One folder with 95 blobs, of a time long past."""
+    for number in range(95):
+        (tmp_path / hashlib.md5(b"%d" % number).hexdigest()).touch()
+    os.utime(tmp_path, (1000, 1000))
+    return tmp_path
+
+
+def visitor(folder: Path, shelf: Shelf, state: State | None = None) -> Visitor:
+    return Visitor(Plan(os.fsencode(folder), b"/pool", False, True, True), state or State(), shelf)
+
+
+def test_a_folder_of_very_many_blobs_is_committed_group_by_group(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Group, "FILES", 10)
+    shelf = Shelf()
+    worker = visitor(folder, shelf)
+    keys = sorted(os.fsencode(name) for name in os.listdir(folder))
+    shelf.rotten = {keys[3], keys[94]}  # known at the first commit, and at the last
+    worker.handle([b""])
+    assert shelf.commits == [10] * 9
+    assert worker.take(False) == [], "five of them have no name yet"
+    (_size, folders, *_none), (_zero, _no, counts, problems, count) = worker.take(True)
+    assert shelf.commits[9:] == [5]
+    assert (counts["copied"], count, len(problems)) == (93, 2, 2)
+    (path, modified, _changed, lines, below) = folders[0]
+    assert (path, modified, below) == (b"", UNTRUSTED, [])
+    assert lines.split() == [key for key in keys if key not in shelf.rotten]
+
+
+def test_of_a_folder_that_is_as_before_nothing_is_said(folder: Path) -> None:
+    info = os.stat(folder)
+    state = State()
+    state.paths = [b""]
+    state.modified.append(info.st_mtime_ns)
+    state.changed.append(info.st_ctime_ns)
+    state.text = b"".join(os.fsencode(name) + b"\n" for name in sorted(os.listdir(folder)))
+    state.ends.append(len(state.text))
+
+    class Full(Shelf):
+        def lacking(self, wanted: t.Sequence[bytes], full: bool) -> set[bytes]:
+            return self.rotten
+
+    def said(shelf: Shelf) -> list[t.Any]:
+        worker = visitor(folder, shelf, state)
+        worker.handle([0, 1])
+        results = worker.take(True)
+        assert results[-1][2]["doubted"] == 0
+        return [entry for result in results for entry in result[1]]
+
+    young = said(Full())
+    assert [each[1] for each in young] == [UNTRUSTED], "its change time is that of this test"
+    state.changed[0] = info.st_ctime_ns
+    shelf = Full()
+    shelf.rotten = set(state.text.split()[:1])
+    assert said(shelf)[0][3] == b"\n".join(state.text.split()[1:]) + b"\n", "a blob that the pool could not take"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time_ns", lambda: info.st_ctime_ns + 3_000_000_000)
+        assert said(Full()) == []
+        (folder / "aa").mkdir()
+        os.utime(folder, ns=(info.st_atime_ns, info.st_mtime_ns))
+        state.changed[0] = os.stat(folder).st_ctime_ns
+        patch.setattr("time.time_ns", lambda: state.changed[0] + 3_000_000_000)
+        assert [(each[3], each[4]) for each in said(Full())] == [(AS_BEFORE, [b"aa"])]
