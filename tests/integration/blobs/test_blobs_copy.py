@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -122,6 +123,54 @@ def test_a_state_of_other_times_or_places_is_not_trusted(lab: t.Any, what: str) 
     done = lab.backup()
     assert done.result["full_pass"] is True
     assert (done.result["copied"], done.result["folders_listed"]) == (0, done.result["folders"])
+
+
+@pytest.mark.parametrize("what", ["src", "dest"])
+def test_a_state_of_a_folder_that_was_replaced_is_not_trusted(lab: t.Any, what: str) -> None:
+    """As after a volume was restored: the same path, the same times of all folders, another inode."""
+    keys = sorted(set(lab.make(30)))
+    lab.backup()
+    lab.age()
+    lab.backup()
+    folder = lab.store / "data" if what == "src" else lab.pool
+    subprocess.run(["cp", "-a", folder, f"{folder}.copy"], check=True)
+    folder.rename(f"{folder}.old")
+    Path(f"{folder}.copy").rename(folder)
+    if what == "dest":
+        (lab.pool / keys[3][:2] / keys[3][2:4] / keys[3]).unlink()
+    done = lab.backup()
+    assert (done.rc, done.result["full_pass"], done.result["copied"]) == (0, True, int(what == "dest")), done.output
+    assert lab.kept() == lab.expected(keys)
+
+
+def test_data_before_names_and_names_before_the_list(lab: t.Any, tmp_path: Path) -> None:
+    keys = set(lab.make(40))
+    log = tmp_path / "calls"
+    watched = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", "trace=syncfs,rename,write,copy_file_range,sendfile"]
+    assert lab.backup("a", strace=watched).rc == 0
+    pool = str(lab.pool)
+    events, named = [], set()
+    for line in log.read_text().splitlines():
+        if "syncfs(" in line:
+            events.append("sync")
+        elif "rename(" in line and f'"{pool}/.tmp/' in line:
+            events.append("name")
+            named.add(re.findall(r'/([0-9a-f]{32})"', line)[-1])
+        elif "rename(" in line and "blobs/default.json" in line:
+            events.append("list")
+        elif f"<{pool}/.tmp/" in line:
+            events.append("data")
+    assert named == keys
+    assert events[-1] == "list"
+    assert max(n for n, event in enumerate(events[:-1]) if event == "sync") > last(events, "name")
+    written = 0
+    for event in events:  # a name is given only when there was a sync after the last byte
+        written = {"data": 1, "sync": 0}.get(event, written)
+        assert not (event == "name" and written), events
+
+
+def last(events: list[str], what: str) -> int:
+    return len(events) - 1 - events[::-1].index(what)
 
 
 def test_a_full_pass_comes_by_itself_and_gives_the_same_list(lab: t.Any) -> None:
