@@ -34,7 +34,7 @@ import urllib.request
 import zipfile
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
-CACHE = REPO / ".cache" / "search"
+CACHE = (REPO / ".cache" / "search").resolve()  # servers with a security manager do not follow links
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PASSWORD = "s3cret-pw"
 PASSWORD_BCRYPT = "$2b$04$nuxeoPlatformTestsSale0NtLspau74/iKj2ehbL6KTZY4Vlnl46"
