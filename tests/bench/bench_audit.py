@@ -25,8 +25,8 @@ import typing as t
 REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests"))
 
-from servers.search.engines import Server  # noqa: E402
 from servers.search.nuxeo_indices import Curl  # noqa: E402
+from servers.search.server import Server  # noqa: E402
 
 DOCUMENTS = int(os.environ.get("BENCH_AUDIT_DOCUMENTS", "1000000"))
 ROUNDS = int(os.environ.get("BENCH_AUDIT_ROUNDS", "3"))

@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 from servers.nuxeo import proof
-from servers.search import engines
+from servers.search import engines, server
 
 if t.TYPE_CHECKING:
     from servers.deployment import Site
@@ -54,7 +54,7 @@ class Embedded(t.NamedTuple):
 @pytest.fixture
 def embedded(site: Site, make_nuxeo: Make, make_database: Make, postgresql15: t.Any) -> Embedded:
     jars = engines.fetch("es7")
-    port = engines.free_ports(1)[0]
+    port = server.free_ports(1)[0]
     properties = {
         "elasticsearch.enabled": "true",
         "audit.elasticsearch.enabled": "true",

@@ -18,8 +18,10 @@ import uuid
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from servers.search.engines import PASSWORD, NoJdk, Server, wanted
+from servers.search.engines import NoJdk, wanted
 from servers.search.nuxeo_indices import Curl
+from servers.search.security import PASSWORD
+from servers.search.server import Server
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
 

@@ -23,8 +23,8 @@ from servers.search.proxy import Fault, Proxy
 from .conftest import arguments, start_module
 
 if t.TYPE_CHECKING:
-    from servers.search.engines import Server
     from servers.search.nuxeo_indices import Curl
+    from servers.search.server import Server
 
     from .conftest import Location, Run
 

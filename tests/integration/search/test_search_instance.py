@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 if t.TYPE_CHECKING:
-    from servers.search.engines import Server
     from servers.search.nuxeo_indices import Curl
+    from servers.search.server import Server
 
     from .conftest import Location, Run
 

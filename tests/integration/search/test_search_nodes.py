@@ -9,8 +9,9 @@ import time
 import typing as t
 
 import pytest
-from servers.search.engines import Server, wanted
+from servers.search.engines import wanted
 from servers.search.nuxeo_indices import Curl
+from servers.search.server import Server
 
 from .conftest import arguments, end_module, run_module, start_module
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from servers.deployment import Site
 from servers.nuxeo import proof
-from servers.search.engines import PASSWORD, Server
+from servers.search.security import PASSWORD
+from servers.search.server import Server
 
 if t.TYPE_CHECKING:
     from servers.nuxeo.instance import Instance

@@ -9,8 +9,10 @@ import pathlib
 import typing as t
 
 import pytest
-from servers.search.engines import PASSWORD, Server, wanted
+from servers.search.engines import wanted
 from servers.search.nuxeo_indices import Curl
+from servers.search.security import PASSWORD
+from servers.search.server import Server
 
 from .conftest import arguments, folder_for, run_module
 

@@ -9,7 +9,8 @@ import json
 import subprocess
 import typing as t
 
-from servers.search.engines import PASSWORD, Server
+from servers.search.security import PASSWORD
+from servers.search.server import Server
 
 AUDIT = {
     "id": {"type": "long"},
