@@ -56,6 +56,11 @@ options:
       - As long as no node has answered at all, a call is tried three times only.
     type: float
     default: 60.0
+attributes:
+  action_group:  # named before the fragment attributes, whose list of groups is the shorter one
+    membership:
+      - nuxeo.platform.nuxeo
+      - nuxeo.platform.search
 requirements:
   - elasticsearch >= 8.0.0 (for its transport, also with OpenSearch)
 notes:

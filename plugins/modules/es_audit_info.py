@@ -17,15 +17,10 @@ description:
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
+  - nuxeo.platform.search
   - nuxeo.platform.attributes
   - nuxeo.platform.attributes.read_only
-  - nuxeo.platform.search
   - nuxeo.platform.nuxeo_conf
-attributes:
-  action_group:
-    membership:
-      - nuxeo.platform.nuxeo
-      - nuxeo.platform.search
 options:
   facts:
     description: What M(nuxeo.platform.nuxeo_conf_facts) told of the node.

@@ -15,8 +15,8 @@ description:
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
-  - nuxeo.platform.attributes
   - nuxeo.platform.search
+  - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
 attributes:
   check_mode:
@@ -25,10 +25,6 @@ attributes:
     support: full
   idempotent:
     support: full
-  action_group:
-    membership:
-      - nuxeo.platform.nuxeo
-      - nuxeo.platform.search
 options:
   name:
     description: Name of the index or alias.

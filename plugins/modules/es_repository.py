@@ -16,8 +16,8 @@ description:
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
-  - nuxeo.platform.attributes
   - nuxeo.platform.search
+  - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
 attributes:
   check_mode:
@@ -27,10 +27,6 @@ attributes:
     support: full
   idempotent:
     support: full
-  action_group:
-    membership:
-      - nuxeo.platform.nuxeo
-      - nuxeo.platform.search
 options:
   name:
     description: Name of the repository.

@@ -18,8 +18,8 @@ description:
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
-  - nuxeo.platform.attributes
   - nuxeo.platform.search
+  - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
   - nuxeo.platform.progress
 attributes:
@@ -33,10 +33,6 @@ attributes:
     support: full
     details: A snapshot of that name that is there, whole and of these indices, is left as it is. One that runs is
       waited for.
-  action_group:
-    membership:
-      - nuxeo.platform.nuxeo
-      - nuxeo.platform.search
 options:
   repository:
     description: Name of the repository, see M(nuxeo.platform.es_repository).

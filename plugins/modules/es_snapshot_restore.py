@@ -18,8 +18,8 @@ description:
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
-  - nuxeo.platform.attributes
   - nuxeo.platform.search
+  - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
   - nuxeo.platform.progress
 attributes:
@@ -30,10 +30,6 @@ attributes:
     support: full
   idempotent:
     support: full
-  action_group:
-    membership:
-      - nuxeo.platform.nuxeo
-      - nuxeo.platform.search
 options:
   repository:
     description: Name of the repository. In a cluster other than the one that writes it, it must be registered readonly.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import PlatformError
-from . import audit, folder, preflight, repository
+from . import audit, folder, preflight, repository, rights
 from .client import Client
 from .engine import read_engine
 
@@ -48,8 +48,11 @@ def look(params: Params, connect: t.Callable[[], Client]) -> dict[str, t.Any]:
 
 
 def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[str]:
-    engine = read_engine(client)
     name, own = result["repository"], result["own"]
+    lacking = rights.for_snapshot(client, result["indices"], own=own)
+    if lacking:  # the rest cannot be looked at
+        return lacking
+    engine = read_engine(client)
     result["owner"] = folder.owner_of(engine, params["owner"])
     plan = preflight.for_snapshot(client, engine, name, result["indices"], ours=OURS if own else "")
     registered = repository.definition(client, name)

@@ -17,7 +17,7 @@ import hashlib
 import re
 import typing as t
 
-from . import indices, repository, sequences, snapshot
+from . import indices, repository, rights, sequences, snapshot
 from .client import Client, path
 from .engine import Engine, why_not_restorable
 from .errors import Lost, SearchError, refused
@@ -94,7 +94,8 @@ class Restore:
     def plan(self) -> bool:
         """Look at everything. False when the indices are there already, from this snapshot and unchanged."""
         found = self._snapshot()
-        problems = self._unreadable(found)
+        problems = rights.for_restore(self.client, [item.target for item in self.request.items])
+        problems += self._unreadable(found)
         seed = found["uuid"] or found["name"]
         for item in self.request.items:
             digest = hashlib.sha256(f"{seed}/{item.source}".encode()).hexdigest()[:8]

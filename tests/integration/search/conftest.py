@@ -18,12 +18,18 @@ import uuid
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from servers.deployment import Site
 from servers.search.engines import NoJdk, wanted
 from servers.search.nuxeo_indices import Curl
 from servers.search.security import PASSWORD
 from servers.search.server import Server
 
+if t.TYPE_CHECKING:
+    from servers.nuxeo.instance import Instance
+
 REPO = pathlib.Path(__file__).resolve().parents[3]
+WITH_LOGINS = ("es8", "es819")
+"""Everything is tried on these with TLS and a password in front, as on os2sec, which has no other way."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when this file is loaded before it
@@ -38,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def engine(request: pytest.FixtureRequest) -> t.Iterator[Server]:
     """A running server of each engine in turn."""
     try:
-        server = Server(request.param)
+        server = Server(request.param, tls=request.param in WITH_LOGINS)
     except NoJdk as error:
         pytest.skip(f"{request.param}: {error}")
     with server:
@@ -112,14 +118,6 @@ def start_module(name: str, options: dict[str, t.Any], check: bool = False) -> s
     return child
 
 
-def end_module(child: subprocess.Popen[str]) -> Result:
-    """What it printed. No secret is ever among it."""
-    out, error = child.communicate(timeout=300)
-    assert PASSWORD not in out + error
-    assert out.strip().startswith("{"), (out, error)
-    return Result(json.loads(out))
-
-
 def run_module(name: str, options: dict[str, t.Any], check: bool = False) -> Result:
     """Run it to its end in this process, which is quicker."""
     given = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
@@ -157,3 +155,58 @@ def good(run: Run) -> Run:
         return result
 
     return call
+
+
+Make = t.Callable[..., t.Any]
+
+
+class Trip(t.NamedTuple):
+    """A site whose backup root the engine can reach, and how instances are made for it."""
+
+    site: Site
+    engine: Server
+    curl: Curl
+    make_nuxeo: Make
+    database: t.Callable[[], t.Any]
+
+    def instance(self, prefix: str, version: str = "10.10", **more: str) -> Instance:
+        """An instance whose indices begin with a prefix of its own, on a database of its own."""
+        properties = {
+            "elasticsearch.enabled": "true",
+            "elasticsearch.addressList": ",".join(self.engine.urls),
+            "elasticsearch.indexName": prefix,
+            "audit.elasticsearch.enabled": "true",
+            **more,
+        }
+        if self.engine.tls:
+            properties["elasticsearch.restClient.username"] = "backup"
+            properties["elasticsearch.restClient.password"] = PASSWORD
+            properties["standin.search.ca"] = str(self.engine.ca)
+        return t.cast("Instance", self.make_nuxeo(self.database(), version, properties=properties))
+
+    def add(self, name: str, instance: Instance, **more: t.Any) -> None:
+        """A host of the inventory."""
+        owner = {"backup_audit_owner": "nobody"} if self.engine.user else {}
+        if self.engine.tls:
+            owner.update(backup_search_ca_cert=str(self.engine.ca), restore_search_ca_cert=str(self.engine.ca))
+        self.site.add(name, instance, nuxeo_client_python=sys.executable, **owner, **more)
+
+
+@pytest.fixture
+def make_trip(
+    make_nuxeo: Make, make_database: Make, postgresql15: t.Any, local_inventory: Make, start_playbook: Make
+) -> t.Callable[[Server], Trip]:
+    """The same for any server."""
+
+    def make(server: Server) -> Trip:
+        site = Site(server.shared / uuid.uuid4().hex[:8], local_inventory, start_playbook)
+        return Trip(site, server, Curl(server), make_nuxeo, lambda: make_database(postgresql15))
+
+    return make
+
+
+@pytest.fixture
+def trip(engine: Server, curl: Curl, make_trip: t.Callable[[Server], Trip]) -> Trip:
+    """The same for the emptied engine of the test."""
+    assert curl.server is engine
+    return make_trip(engine)

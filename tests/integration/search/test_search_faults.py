@@ -226,12 +226,13 @@ def test_a_lost_answer_makes_exactly_one_snapshot(curl: Curl, engine: Server, go
         curl.ok("DELETE", "/_snapshot/r/s2")
 
 
+RESTORE = r"^POST /_snapshot/r/s1/_restore"
 RESTORES = {
-    "restore cut": Fault(r"^POST /_snapshot/r/s1/_restore", "cut"),
-    "restore never came": Fault(r"^POST /_snapshot/r/s1/_restore", 504, forward=False),
-    "restore late": Fault(r"^POST /_snapshot/r/s1/_restore", "delay", seconds=2.5),
-    "swap cut": Fault(r"^POST /_aliases", "cut"),
-    "swap never came": Fault(r"^POST /_aliases", 503, forward=False),
+    "restore cut": Fault(RESTORE, "cut"),
+    "restore never came": Fault(RESTORE, 504, forward=False),
+    "restore late": Fault(RESTORE, "delay", seconds=2.5),
+    "swap cut": Fault(r"^POST /_aliases", "cut", after=RESTORE),
+    "swap never came": Fault(r"^POST /_aliases", 503, forward=False, after=RESTORE),
 }
 
 

@@ -65,6 +65,24 @@ def test_all_that_stands_in_the_way_is_told(
     assert "no answer" in gone[0]
 
 
+def test_a_repository_that_cannot_be_written_now(curl: Curl, good: Run, location: Location) -> None:
+    curl.create("nuxeo-audit", shards=1)
+    curl.write("nuxeo-audit", 1, 1500, filler=300)
+    lost = {"index.routing.allocation.require._name": "nowhere", "number_of_replicas": 0}
+    curl.ok("PUT", "/nuxeo-uidgen?wait_for_active_shards=0&timeout=1s", {"settings": lost})
+    settings = {"location": location(), "max_snapshot_bytes_per_sec": "40kb", "compress": False}
+    good("es_repository", name="mine", settings=settings)
+    curl.ok("PUT", "/_snapshot/mine/theirs?wait_for_completion=false", {"indices": "nuxeo-audit"})
+    place = {"facts": FACTS, "name": "nuxeo-acme", "location": settings["location"], "repository": "mine"}
+    problems = "\n".join(good("es_audit_info", **place)["problems"])
+    assert "snapshot 'theirs' is running in repository 'mine', started by someone else" in problems
+    assert "index 'nuxeo-uidgen' is red: " in problems
+    curl.ok("DELETE", "/_snapshot/mine/theirs")
+    good("es_repository", name="mine", settings=settings, readonly=True)
+    problems = "\n".join(good("es_audit_info", **place)["problems"])
+    assert "snapshot repository 'mine' is readonly" in problems and "theirs" not in problems
+
+
 def test_aliases_of_an_index_come_along(curl: Curl, good: Run, location: Location, tmp_path: Path) -> None:
     curl.create("acme-audit-0001")
     actions = [{"add": {"index": "acme-audit-0001", "alias": name}} for name in ("acme-audit", "acme-audit-write")]

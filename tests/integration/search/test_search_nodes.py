@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 
@@ -13,7 +14,7 @@ from servers.search.engines import wanted
 from servers.search.nuxeo_indices import Curl
 from servers.search.server import Server
 
-from .conftest import arguments, end_module, run_module, start_module
+from .conftest import Trip, arguments, run_module
 
 ENGINE = next((name for name in ("os1", "os2", "es7") if name in wanted()), None)
 pytestmark = pytest.mark.skipif(ENGINE is None, reason="needs os1, os2 or es7 among NUXEO_TEST_ENGINES")
@@ -43,26 +44,26 @@ def test_a_store_that_nodes_do_not_share(pair: Server) -> None:
     assert list(curl.snapshots("r")) == ["s"]
 
 
-def test_a_node_killed_during_a_snapshot(pair: Server) -> None:
-    """The last test of this file: one node is left."""
-    curl = Curl(pair)
+def test_a_node_killed_during_a_snapshot(pair: Server, make_trip: t.Callable[[Server], Trip]) -> None:
+    """The backup fails and leaves nothing. The last test of this file: one node is left."""
+    trip = make_trip(pair)
+    site, curl = trip.site, trip.curl
     curl.clean()
-    curl.create("nuxeo-audit")
-    curl.write("nuxeo-audit", 1, 3000, filler=300)
+    curl.create("acme-audit")
+    curl.write("acme-audit", 1, 3000, filler=300)
     curl.ok("GET", "/_cluster/health?wait_for_no_initializing_shards=true&timeout=20s")
-    nodes = {each["node"] for each in curl.ok("GET", "/_cat/shards/nuxeo-audit?format=json")}
-    assert nodes == {"n0", "n1"}
-    login = {**arguments(pair), "url": list(reversed(pair.urls))}
+    assert {each["node"] for each in curl.ok("GET", "/_cat/shards/acme-audit?format=json")} == {"n0", "n1"}
     settings = {"location": str(pair.shared), "max_snapshot_bytes_per_sec": "40kb", "compress": False}
-    made = run_module("es_repository", {"name": "r", "settings": settings, **login})
+    made = run_module("es_repository", {"name": "slow", "settings": settings, **arguments(pair)})
     assert made["nodes"] == ["n0", "n1"], made
-    child = start_module("es_snapshot", {"repository": "r", "name": "s", "indices": ["nuxeo-audit"], **login})
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not curl.ok("GET", "/_snapshot/_status")["snapshots"]:
-        time.sleep(0.05)
+    trip.add("acme", trip.instance("acme").start(), backup_audit_repository="slow")
+    backup = site.start("backup")
+    while not curl.ok("GET", "/_snapshot/_status")["snapshots"]:
+        assert backup.process.poll() is None
+        time.sleep(0.1)
     pair.kill(1)
-    result = end_module(child)
-    assert result.failed and "1 of 2 shards failed; nuxeo-audit[" in result["msg"], result
-    assert curl.snapshots("r") in ({"s": "PARTIAL"}, {"s": "FAILED"})
-    again = run_module("es_snapshot", {"repository": "r", "name": "s2", "indices": ["nuxeo-audit"], **login})
-    assert again.failed and "1 of its primary shards are on no node" in again["msg"]
+    failed = " ".join(backup.wait().failures)
+    assert re.search(r"it ended (PARTIAL|FAILED) with [12] of 3 shards failed; acme-", failed), failed
+    assert site.sets("acme") == [] and site.partial("acme") == [] and curl.snapshots("slow") == {}
+    again = " ".join(site.run("backup").failures)
+    assert "index 'acme-audit' is red: 1 of its primary shards are on no node" in again

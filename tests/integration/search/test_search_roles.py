@@ -6,69 +6,19 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 import typing as t
-import uuid
-from pathlib import Path
 
 import pytest
-from servers.deployment import Site
 from servers.nuxeo import proof
+from servers.search.proxy import Fault, Proxy
 from servers.search.security import PASSWORD
-from servers.search.server import Server
 
 if t.TYPE_CHECKING:
     from servers.nuxeo.instance import Instance
     from servers.search.nuxeo_indices import Curl
 
-Make = t.Callable[..., t.Any]
-
-
-class Trip(t.NamedTuple):
-    """A site whose backup root the engine can reach, and how instances are made for it."""
-
-    site: Site
-    engine: Server
-    curl: Curl
-    make_nuxeo: Make
-    database: t.Callable[[], t.Any]
-
-    def instance(self, prefix: str, version: str = "10.10", **more: str) -> Instance:
-        """An instance whose indices begin with a prefix of its own, on a database of its own."""
-        properties = {
-            "elasticsearch.enabled": "true",
-            "elasticsearch.addressList": ",".join(self.engine.urls),
-            "elasticsearch.indexName": prefix,
-            "audit.elasticsearch.enabled": "true",
-            **more,
-        }
-        if self.engine.tls:
-            properties["elasticsearch.restClient.username"] = "backup"
-            properties["elasticsearch.restClient.password"] = PASSWORD
-            properties["standin.search.ca"] = str(self.engine.ca)
-        return t.cast("Instance", self.make_nuxeo(self.database(), version, properties=properties))
-
-    def add(self, name: str, instance: Instance, **more: t.Any) -> None:
-        """A host of the inventory."""
-        owner = {"backup_audit_owner": "nobody"} if self.engine.user else {}
-        if self.engine.tls:
-            owner.update(backup_search_ca_cert=str(self.engine.ca), restore_search_ca_cert=str(self.engine.ca))
-        self.site.add(name, instance, nuxeo_client_python=sys.executable, **owner, **more)
-
-
-@pytest.fixture
-def trip(
-    engine: Server,
-    curl: Curl,
-    make_nuxeo: Make,
-    make_database: Make,
-    postgresql15: t.Any,
-    local_inventory: Make,
-    start_playbook: Make,
-) -> Trip:
-    site = Site(engine.shared / uuid.uuid4().hex[:8], local_inventory, start_playbook)
-    return Trip(site, engine, curl, make_nuxeo, lambda: make_database(postgresql15))
+    from .conftest import Trip
 
 
 def audited(instance: Instance) -> list[dict[str, t.Any]]:
@@ -144,7 +94,7 @@ def test_in_place_with_a_cut_at_the_backup_date(trip: Trip, postgresql15: t.Any)
     assert audited(instance)[-1]["id"] > kept["sequences"]["values"]["audit"], "no number is given twice"
     refused = site.run("restore", **site.admin(postgresql15), restore_audit_trim=True)
     assert "Restore of the audit: an alias 'acme-audit' exists" in " ".join(refused.failures)
-    plain: Path = site.root / "acme"
+    plain = site.root / "acme"
     assert plain.stat().st_mode & 0o777 == 0o711
     assert {path.name for path in plain.iterdir() if path.stat().st_mode & 0o077} == {"audit"}
 
@@ -164,3 +114,83 @@ def test_a_killed_run_leaves_no_snapshot_for_long(trip: Trip) -> None:
     site.backup()
     assert curl.snapshots("nuxeo-acme") == {site.manifest("acme")["audit"]["snapshot"]: "SUCCESS"}
     assert left not in curl.snapshots("nuxeo-acme")
+
+
+def test_two_instances_on_one_cluster(trip: Trip, postgresql15: t.Any) -> None:
+    """Names with dashes, one the beginning of the other; indices behind aliases, as manageAlias has them."""
+    if trip.engine.name not in ("es7", "os2"):
+        pytest.skip("one engine of each kind shows it")
+    site, curl = trip.site, trip.curl
+    for index, names in {
+        "acme-dms-0000": ["acme-dms", "acme-dms-write"],
+        "acme-dms-audit-01": ["acme-dms-audit"],
+    }.items():
+        curl.create(index)
+        curl.ok("POST", "/_aliases", {"actions": [{"add": {"index": index, "alias": name}} for name in names]})
+    first = trip.instance("acme-dms", **{"elasticsearch.manageAlias.enabled": "true"}).start()
+    second = trip.instance("acme-dms-2").start()
+    for name, instance in (("acme-dms", first), ("acme-dms-2", second)):
+        trip.add(name, instance)
+        instance.create_documents(10)
+    site.backup()
+    held = {name: curl.ok("GET", f"/_snapshot/nuxeo-{name}/_all")["snapshots"] for name in site.hosts}
+    assert [sorted(each["indices"]) for each in held["acme-dms"]] == [["acme-dms-audit-01", "acme-dms-uidgen"]]
+    assert [sorted(each["indices"]) for each in held["acme-dms-2"]] == [["acme-dms-2-audit", "acme-dms-2-uidgen"]]
+    for instance in (first, second):
+        instance.create_documents(3)
+    del site.hosts["acme-dms-2"]
+    site.restore(postgresql15, restore_overwrite=True, restore_drop_index=True)
+    assert curl.ids("acme-dms-audit") == list(range(1, 11)) and curl.count("acme-dms-audit-01") == 13
+    assert "acme-dms-0000" not in curl.indices(), "the index behind the alias of the documents is dropped"
+    assert curl.next_number("acme-dms-uidgen", "audit") == 11
+    assert curl.ids("acme-dms-2-audit") == list(range(1, 14)) and curl.count("acme-dms-2") == 13
+    assert curl.next_number("acme-dms-2-uidgen", "audit") == 14, "the other instance is as it was"
+    assert list(curl.ok("GET", "/_snapshot")) == ["nuxeo-acme-dms", "nuxeo-acme-dms-2"]
+
+
+def test_a_proxy_that_loses_answers_makes_one_snapshot_and_one_restore(trip: Trip, postgresql15: t.Any) -> None:
+    if trip.engine.name not in ("es5", "os1"):
+        pytest.skip("one engine of each kind shows it")
+    site, curl = trip.site, trip.curl
+    put, get = r"^PUT /_snapshot/nuxeo-acme/set-", r"^GET /_snapshot/nuxeo-acme/set-"
+    restore = r"^POST /_snapshot/nuxeo-acme-restore/set-[^/]*/_restore"
+    faults = [Fault(put, status, forward=False) for status in (429, 504)]
+    faults += [
+        Fault(put, "cut"),
+        Fault(get, "delay", seconds=1.0),
+        Fault(get, 504, after=put),
+        Fault(get, 429, after=put),
+    ]
+    faults += [
+        Fault(restore, 504, forward=False),
+        Fault(restore, "cut"),
+        Fault(r"^POST /_aliases", "cut", after=restore),
+    ]
+    with Proxy(trip.engine.urls[0], faults) as proxy:
+        instance = trip.instance("acme", **{"elasticsearch.addressList": proxy.url}).start()
+        trip.add("acme", instance)
+        instance.create_documents(10)
+        site.backup()
+        kept = site.manifest("acme")["audit"]
+        (made,) = curl.ok("GET", "/_snapshot/nuxeo-acme/_all")["snapshots"]
+        assert (made["snapshot"], made["uuid"], made["state"]) == (kept["snapshot"], kept["uuid"], "SUCCESS")
+        instance.create_documents(3)
+        site.restore(postgresql15, restore_overwrite=True)
+        assert not any(fault.times for fault in faults), faults
+        assert curl.ids("acme-audit") == list(range(1, 11)) and curl.next_number("acme-uidgen", "invoice") == 11
+        assert [index for index in curl.indices() if index.startswith("acme-audit")] == list(
+            curl.ok("GET", "/acme-audit")
+        )
+
+
+def test_a_login_without_the_rights_is_told_before_anything_is_dumped(trip: Trip) -> None:
+    if not trip.engine.tls:
+        pytest.skip("it asks for no login")
+    site = trip.site
+    trip.add("acme", trip.instance("acme").start(), backup_search_user="guest", backup_search_password=PASSWORD)
+    refused = site.run("backup")
+    told = " ".join(refused.failures)
+    assert "the login lacks these privileges" in told and "cluster:admin/snapshot/create" in told
+    assert site.sets("acme") == [] and site.partial("acme") == []
+    assert PASSWORD not in refused.stdout + refused.stderr
+    assert trip.curl.ok("GET", "/_snapshot") == {}

@@ -16,14 +16,14 @@ from servers.search.server import Server
 
 from .conftest import arguments, folder_for, run_module
 
-ENGINE = next((name for name in ("es7", "es8") if name in wanted()), None)
-pytestmark = pytest.mark.skipif(ENGINE is None, reason="needs es7 or es8 among NUXEO_TEST_ENGINES")
+ENGINES = [name for name in ("es7", "os2sec") if name in wanted()]
+pytestmark = pytest.mark.skipif(not ENGINES, reason="needs es7 or os2sec among NUXEO_TEST_ENGINES")
 
 
-@pytest.fixture(scope="module")
-def secured() -> t.Iterator[Server]:
-    """A server with users: ``snap`` may do what a backup needs, ``guest`` nothing."""
-    with Server(str(ENGINE), tls=True, client_auth=True) as server:
+@pytest.fixture(scope="module", params=ENGINES)
+def secured(request: pytest.FixtureRequest) -> t.Iterator[Server]:
+    """A server with users: ``snap`` may do what a backup needs, ``reader`` may only look, ``guest`` nothing."""
+    with Server(request.param, tls=True, client_auth=True) as server:
         yield server
 
 
@@ -57,6 +57,49 @@ def test_a_missing_privilege_is_named(curl: Curl, secured: Server) -> None:
     assert "Grant 'cluster:admin/repository/get' to a role of that login" in result["msg"]
     result = run_module("es_snapshot", {"repository": "r", "name": "s", "indices": ["nuxeo-audit"], **login})
     assert result.failed and "lacks the privilege for 'cluster:monitor/main'" in result["msg"] and curl
+
+
+FACTS = {"search": {"kind": "elasticsearch"}, "audit": {"kept": "elasticsearch", "index": "nuxeo-audit"}}
+TO_WRITE = {
+    f"cluster:admin/{what}" for what in ("repository/put", "repository/verify", "snapshot/create", "snapshot/delete")
+}
+TO_LOOK = {
+    *("cluster:admin/repository/get", "cluster:admin/snapshot/get", "cluster:admin/snapshot/status"),
+    *(f"cluster:monitor/{what}" for what in ("health", "nodes/info", "state")),
+    *("indices:admin/aliases/get", "indices:admin/get", "indices:data/read/search", "indices:monitor/stats"),
+}
+
+
+def privileges(problem: str) -> set[str]:
+    """Those that a problem names."""
+    assert "the login lacks these privileges" in problem
+    return {word.strip(".,") for word in problem.split() if word.startswith(("cluster:", "indices:"))}
+
+
+def test_every_missing_privilege_is_told_at_once(curl: Curl, secured: Server) -> None:
+    """Before anything is changed, and asking changes nothing."""
+    place = {"facts": FACTS, "name": "nuxeo-acme", "location": folder_for(secured), "owner": "nobody"}
+    before = curl.ok("GET", "/_cluster/state/metadata")["metadata"]
+    for user, lacking in (("guest", TO_WRITE | TO_LOOK), ("reader", TO_WRITE)):
+        (told,) = run_module("es_audit_info", {**place, **arguments(secured, user)})["problems"]
+        assert privileges(told) == lacking
+    assert run_module("es_audit_info", {**place, **arguments(secured, "snap")})["problems"] == []
+    after = curl.ok("GET", "/_cluster/state/metadata")["metadata"]
+    assert after["indices"] == before["indices"] and after.get("repositories") == before.get("repositories")
+
+
+def test_a_restore_without_the_rights_for_it_changes_nothing(curl: Curl, secured: Server) -> None:
+    place = {"repository": "r", "name": "s", "indices": ["nuxeo-audit"]}
+    settings = {"location": folder_for(secured)}
+    assert run_module("es_repository", {"name": "r", "settings": settings, **arguments(secured)})["changed"]
+    assert run_module("es_snapshot", {**place, **arguments(secured)})["changed"]
+    for check in (True, False):
+        result = run_module("es_snapshot_restore", {**place, "overwrite": True, **arguments(secured, "reader")}, check)
+        assert result.failed
+        lacking = {"indices:admin/aliases", "indices:admin/delete", "indices:data/write/delete"}
+        only_then = {"cluster:admin/snapshot/restore"}  # OpenSearch judges it when it is really asked for
+        assert privileges(result["problems"][0]) - only_then == lacking
+    assert curl.indices() == ["nuxeo-audit"] and curl.count("nuxeo-audit") == 20
 
 
 def test_logins_that_are_not_accepted(curl: Curl, secured: Server) -> None:

@@ -49,6 +49,11 @@ ROLES = """snapshotter:
   indices:
     - names: ['nuxeo-audit*', 'nuxeo-uidgen*']
       privileges: [all]
+reader:
+  cluster: [monitor, 'cluster:admin/repository/get', 'cluster:admin/snapshot/get', 'cluster:admin/snapshot/status']
+  indices:
+    - names: ['nuxeo-audit*', 'nuxeo-uidgen*']
+      privileges: [read, view_index_metadata, monitor]
 """
 
 
@@ -67,7 +72,7 @@ def xpack(engine: Engine, *, tls: bool, client_auth: bool) -> dict[str, t.Any]:
     return out
 
 
-def security_plugin() -> dict[str, t.Any]:
+def security_plugin(*, client_auth: bool) -> dict[str, t.Any]:
     """Settings of the plugin opensearch-security."""
     out: dict[str, t.Any] = {
         "plugins.security.allow_default_init_securityindex": True,
@@ -76,6 +81,8 @@ def security_plugin() -> dict[str, t.Any]:
         "plugins.security.nodes_dn": ["CN=localhost"],
         "plugins.security.authcz.admin_dn": ["CN=nobody-has-this"],
     }
+    if client_auth:
+        out["plugins.security.ssl.http.clientauth_mode"] = "REQUIRE"
     for layer in ("transport", "http"):
         out[f"plugins.security.ssl.{layer}.pemcert_filepath"] = "node.crt"
         out[f"plugins.security.ssl.{layer}.pemkey_filepath"] = "node.key"
@@ -88,33 +95,34 @@ def write_files(engine: Engine, config: pathlib.Path, *, certificates: pathlib.P
     for name in ("ca.crt", "node.crt", "node.key"):
         shutil.copy(certificates / name, config)
     if engine.xpack:
-        (config / "users").write_text("".join(map(_file_realm_line, ("backup", "snap", "guest"))))
-        (config / "users_roles").write_text("superuser:backup\nsnapshotter:snap\n")
+        (config / "users").write_text("".join(map(_file_realm_line, ("backup", "snap", "reader", "guest"))))
+        (config / "users_roles").write_text("superuser:backup\nsnapshotter:snap\nreader:reader\n")
         return
     _write_plugin_files(config / "opensearch-security", home)
 
 
 def _write_plugin_files(folder: pathlib.Path, home: pathlib.Path) -> None:
     shutil.copytree(home / "plugins" / "opensearch-security" / "config", folder)
-    granted = ["cluster_monitor", "cluster:admin/repository/*", "cluster:admin/snapshot/*"]
-    granted.append("indices:data/write/bulk")
-    on_indices = [{"index_patterns": ["nuxeo-audit*", "nuxeo-uidgen*"], "allowed_actions": ["*"]}]
+    see = ["cluster_monitor", *(f"cluster:admin/{what}/get" for what in ("repository", "snapshot"))]
+    look = ["read", "indices:monitor/stats", "indices:admin/get", "indices:admin/aliases/get"]
+    whole = ["cluster_monitor", "cluster:admin/repository/*", "cluster:admin/snapshot/*", "indices:data/write/bulk"]
+
+    def role(cluster: list[str], on_indices: list[str]) -> dict[str, t.Any]:
+        granted = {"index_patterns": ["nuxeo-audit*", "nuxeo-uidgen*"], "allowed_actions": on_indices}
+        return {"cluster_permissions": cluster, "index_permissions": [granted]}
+
     users = {
         "backup": {"hash": PASSWORD_BCRYPT, "reserved": True, "backend_roles": ["admin"]},
         "snap": {"hash": PASSWORD_BCRYPT, "backend_roles": ["snapshotter"]},
+        "reader": {"hash": PASSWORD_BCRYPT, "backend_roles": ["reader"]},
         "guest": {"hash": PASSWORD_BCRYPT},
     }
+    mapping = {name: {"backend_roles": [name]} for name in ("snapshotter", "reader")}
+    roles = {"snapshotter": role(whole, ["*"]), "reader": role([*see, "cluster:admin/snapshot/status"], look)}
     for name, kind, content in (
         ("internal_users", "internalusers", users),
-        ("roles", "roles", {"snapshotter": {"cluster_permissions": granted, "index_permissions": on_indices}}),
-        (
-            "roles_mapping",
-            "rolesmapping",
-            {
-                "all_access": {"reserved": True, "backend_roles": ["admin"]},
-                "snapshotter": {"backend_roles": ["snapshotter"]},
-            },
-        ),
+        ("roles", "roles", roles),
+        ("roles_mapping", "rolesmapping", {"all_access": {"reserved": True, "backend_roles": ["admin"]}, **mapping}),
     ):
         meta = {"_meta": {"type": kind, "config_version": 2}}
         (folder / f"{name}.yml").write_text(json.dumps({**meta, **content}))

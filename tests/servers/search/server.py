@@ -66,7 +66,6 @@ class Server:
         heap: str = "320m",
         settings: dict[str, t.Any] | None = None,
         private_repositories: bool = False,
-        no_path_repo: bool = False,
     ) -> None:
         self.name = name
         self.engine = ENGINES[name]
@@ -75,7 +74,6 @@ class Server:
         self.heap = heap
         self.nodes = nodes
         self.extra = settings or {}
-        self.no_path_repo = no_path_repo
         self.home = fetch(name)
         self.java = java_home(self.engine.java)
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"nuxeo-{name}-", dir="/var/tmp"))
@@ -112,8 +110,7 @@ class Server:
             ("transport.tcp.port" if old else "transport.port"): self.ports[2 * number + 1],
             "cluster.routing.allocation.disk.threshold_enabled": False,
         }
-        if not self.no_path_repo:
-            out["path.repo"] = [str(self.repositories[number]), str(self.shared)]
+        out["path.repo"] = [str(self.repositories[number]), str(self.shared)]
         if self.nodes == 1:
             out["discovery.type"] = "single-node"
         else:
@@ -128,7 +125,7 @@ class Server:
         if self.engine.xpack:
             out.update(security.xpack(self.engine, tls=self.tls, client_auth=self.client_auth))
         if self.engine.plugin:
-            out.update(security.security_plugin())
+            out.update(security.security_plugin(client_auth=self.client_auth))
         out.update(self.extra)
         return out
 

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: whether the login may do what will be needed, asked before anything is changed.
+
+Engines have no common question for that, and OpenSearch has none at all. But all judge a login before they judge what
+it wants. So each call is made as it will be made later, about a repository or an index that cannot be there: an engine
+that allows it answers that there is no such thing.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .client import Answer, Client, path
+from .errors import Lost, error_types, missing_privilege, reason, refused
+
+_NOWHERE = "RIGHTS#"
+"""No engine takes this in the name of an index, nor what is left of it where a proxy cuts at the hash."""
+_NO_TYPE = "nuxeo-platform-none"
+"""No engine takes a repository of such a type."""
+_UNANSWERABLE = "search_phase_execution_exception"
+"""An index whose shards are gone: that is told by its health, and the search was allowed."""
+
+
+class Probe(t.NamedTuple):
+    """One call."""
+
+    method: str
+    target: str
+    body: t.Any = None
+
+
+def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[str]:
+    """What the login may not do of all that saving these indices needs; one problem for all of it.
+
+    :param own: whether the repository is made by the role, too
+    """
+    nowhere, name = ("_snapshot", _NOWHERE), "rights"
+    probes = [
+        Probe("GET", "/_nodes?filter_path=nodes.*.name"),
+        Probe("GET", "/_cluster/health"),
+        Probe("GET", path("_cluster", "state", "metadata", names) + "?filter_path=metadata.indices.*.state"),
+        Probe("GET", "/_snapshot"),
+        Probe("GET", "/_snapshot/_status"),
+        Probe("GET", path(*nowhere, "_all")),
+        Probe("POST", path(*nowhere, "_verify")),
+        Probe("PUT", path(*nowhere, name), {"indices": ",".join(names)}),
+        Probe("DELETE", path(*nowhere, name)),
+    ]
+    if own:
+        probes.append(Probe("PUT", path(*nowhere), {"type": _NO_TYPE, "settings": {}}))
+    for index in names:
+        probes += [Probe("GET", path(index, *what)) for what in ((), ("_alias",), ("_stats", "docs"), ("_count",))]
+    return _lacking(client, probes)
+
+
+def for_restore(client: Client, targets: t.Sequence[str]) -> list[str]:
+    """The same for restoring indices beside these names. OpenSearch tells of the restore itself only then."""
+    names = [f"{target}-{_NOWHERE}" for target in targets]
+    probes = [Probe("POST", path("_snapshot", _NOWHERE, "rights", "_restore"), {"indices": ",".join(names)})]
+    for index in names:
+        probes += [
+            Probe("GET", path(index, "_count")),
+            Probe("DELETE", path(index, "_doc", "rights")),
+            Probe("POST", "/_aliases", {"actions": [{"add": {"index": index, "alias": f"{index}-alias"}}]}),
+            Probe("DELETE", path(index)),
+        ]
+    return _lacking(client, probes)
+
+
+def _lacking(client: Client, probes: t.Sequence[Probe]) -> list[str]:
+    """One problem that names every privilege, and one for each call of which it is not known."""
+    actions, unknown = set(), []
+    for probe in probes:
+        answer = _answer(client, probe)
+        if answer.status == 401:
+            raise refused(f"Login on {client.where}", answer.status, answer.body)
+        types = error_types(answer.body)
+        if "security_exception" in types:
+            actions.add(missing_privilege(answer.body) or reason(answer.body))
+        elif not answer.ok and not types:
+            told = f"HTTP {answer.status}, {reason(answer.body)}"
+            unknown.append(f"whether the login may {probe.method} {probe.target} could not be found out ({told})")
+    listed = ", ".join(sorted(actions))
+    lacking = [f"the login lacks these privileges, grant them to a role of it: {listed}"] if actions else []
+    return lacking + unknown
+
+
+def _answer(client: Client, probe: Probe) -> Answer:
+    try:
+        return client.call(probe.method, probe.target, probe.body, repeat=not probe.target.endswith("_count"))
+    except Lost as lost:
+        if _UNANSWERABLE in lost.result.get("types", ()):
+            return Answer(200, {})
+        raise

@@ -1,0 +1,67 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What answers say about the rights of a login; real engines are asked in the integration tests."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._search import rights
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Answer, Client
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import Lost, SearchError
+
+NOT_THERE = Answer(404, {"error": {"type": "repository_missing_exception", "reason": "[RIGHTS#] missing"}})
+FORBIDDEN = Answer(
+    403, {"error": {"type": "security_exception", "reason": "action [indices:admin/get] is unauthorized"}}
+)
+
+
+class Fake:
+    """Answers one call in its own way, all others as an engine that allows everything."""
+
+    where = "fake"
+
+    def __init__(self, call: str, answer: Answer | Lost) -> None:
+        self.special = call
+        self.answer = answer
+
+    def call(self, method: str, target: str, body: t.Any = None, **_: t.Any) -> Answer:
+        if f"{method} {target}" != self.special:
+            return NOT_THERE
+        if isinstance(self.answer, Lost):
+            raise self.answer
+        return self.answer
+
+
+def ask(call: str, answer: Answer | Lost) -> list[str]:
+    return rights.for_snapshot(t.cast(Client, Fake(call, answer)), ["a"], own=True)
+
+
+def test_what_is_allowed_and_what_is_not() -> None:
+    assert ask("", NOT_THERE) == []
+    assert ask("GET /a", FORBIDDEN) == [
+        "the login lacks these privileges, grant them to a role of it: indices:admin/get"
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 500])
+def test_an_answer_of_no_engine_is_not_taken_for_a_right(status: int) -> None:
+    told = ask("DELETE /_snapshot/RIGHTS%23/rights", Answer(status, "<html>no</html>"))
+    assert told == [
+        "whether the login may DELETE /_snapshot/RIGHTS%23/rights could not be found out "
+        f"(HTTP {status}, <html>no</html>)"
+    ]
+
+
+def test_a_login_that_is_not_accepted() -> None:
+    with pytest.raises(SearchError, match="does not accept the login"):
+        ask("GET /_snapshot", Answer(401, {}))
+
+
+def test_an_index_that_is_red_is_not_a_matter_of_rights() -> None:
+    lost = Lost("Count", "HTTP 503", "", {"types": ["search_phase_execution_exception"]})
+    assert ask("GET /a/_count", lost) == []
+    with pytest.raises(Lost):
+        ask("GET /a/_count", Lost("Count", "no answer"))
