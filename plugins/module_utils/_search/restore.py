@@ -94,7 +94,9 @@ class Restore:
     def plan(self) -> bool:
         """Look at everything. False when the indices are there already, from this snapshot and unchanged."""
         found = self._snapshot()
-        problems = rights.for_restore(self.client, [item.target for item in self.request.items])
+        items = self.request.items
+        written = any(item.trim_field or item.sequences for item in items)
+        problems = rights.for_restore(self.client, [item.target for item in items], written=written)
         problems += self._unreadable(found)
         seed = found["uuid"] or found["name"]
         for item in self.request.items:

@@ -55,17 +55,21 @@ def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[s
     return _lacking(client, probes)
 
 
-def for_restore(client: Client, targets: t.Sequence[str]) -> list[str]:
-    """The same for restoring indices beside these names. OpenSearch tells of the restore itself only then."""
+def for_restore(client: Client, targets: t.Sequence[str], *, written: bool) -> list[str]:
+    """The same for restoring indices beside these names. OpenSearch tells of the restore itself only then.
+
+    :param written: whether documents of them will be removed or changed
+    """
     names = [f"{target}-{_NOWHERE}" for target in targets]
     probes = [Probe("POST", path("_snapshot", _NOWHERE, "rights", "_restore"), {"indices": ",".join(names)})]
     for index in names:
         probes += [
             Probe("GET", path(index, "_count")),
-            Probe("DELETE", path(index, "_doc", "rights")),
             Probe("POST", "/_aliases", {"actions": [{"add": {"index": index, "alias": f"{index}-alias"}}]}),
             Probe("DELETE", path(index)),
         ]
+        if written:
+            probes.append(Probe("DELETE", path(index, "_doc", "rights")))
     return _lacking(client, probes)
 
 

@@ -93,10 +93,12 @@ def test_a_restore_without_the_rights_for_it_changes_nothing(curl: Curl, secured
     settings = {"location": folder_for(secured)}
     assert run_module("es_repository", {"name": "r", "settings": settings, **arguments(secured)})["changed"]
     assert run_module("es_snapshot", {**place, **arguments(secured)})["changed"]
-    for check in (True, False):
-        result = run_module("es_snapshot_restore", {**place, "overwrite": True, **arguments(secured, "reader")}, check)
+    trim = {"indices": ["nuxeo-audit"], "newer_than": "2025-01-01T00:00:00Z"}
+    for check, more in ((True, {"trim": trim}), (False, {"trim": trim}), (False, {})):
+        options = {**place, **more, "overwrite": True, **arguments(secured, "reader")}
+        result = run_module("es_snapshot_restore", options, check)
         assert result.failed
-        lacking = {"indices:admin/aliases", "indices:admin/delete", "indices:data/write/delete"}
+        lacking = {"indices:admin/aliases", "indices:admin/delete", *(["indices:data/write/delete"] if more else [])}
         only_then = {"cluster:admin/snapshot/restore"}  # OpenSearch judges it when it is really asked for
         assert privileges(result["problems"][0]) - only_then == lacking
     assert curl.indices() == ["nuxeo-audit"] and curl.count("nuxeo-audit") == 20
