@@ -44,8 +44,7 @@ def test_records_and_encrypted_blobs_beside_the_store_of_the_configuration(
     }
     before = files(records), files(secret)
     (records / "data" / f"0f1e2d3c-0000-4000-8000-{1:012d}").write_bytes(b"second")
-    site.backup()
     (records / "data" / f"0f1e2d3c-0000-4000-8000-{2:012d}").unlink()
     (secret / "data" / keys[0][:2] / keys[0]).write_bytes(b"NUXEOCRYPT\x01 rot")
-    site.restore(None, restore_overwrite=True, restore_set=site.sets("acme")[0].name)
+    site.restore(None, restore_overwrite=True)
     assert (files(records), files(secret)) == before
