@@ -23,7 +23,8 @@ def fsync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: str, content: bytes, mode: int = 0o600) -> None:
+@contextlib.contextmanager
+def replaced(path: str, mode: int = 0o600) -> t.Iterator[t.IO[bytes]]:
     """Write a file under a temporary name in its own folder, fsync, rename, fsync the folder."""
     folder = os.path.dirname(path) or "."
     temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
@@ -31,7 +32,7 @@ def write_atomic(path: str, content: bytes, mode: int = 0o600) -> None:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)  # whatever the umask
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
@@ -40,6 +41,12 @@ def write_atomic(path: str, content: bytes, mode: int = 0o600) -> None:
             os.unlink(temporary)
         raise
     fsync_directory(folder)
+
+
+def write_atomic(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Write a file of this content, see :func:`replaced`."""
+    with replaced(path, mode) as stream:
+        stream.write(content)
 
 
 def write_json(path: str, value: t.Any, mode: int = 0o600) -> None:

@@ -212,7 +212,7 @@ class Bench:
         make_store(self.store, TINY, 12, 7)
         instance = ROOT / "tiny"
         keys = str(instance / "sets" / "x" / "blobs" / "default")
-        first, _said = self.ours(instance)
+        first, _said = self.ours(instance, set_keys=str(instance / "sets" / "w" / "blobs" / "default"))
         second, _said = self.ours(instance, set_keys=keys)
         third, _said = self.ours(instance, set_keys=keys, full=True)
         self.other["rss_of"] = {"first": first.rss, "nothing_new": second.rss, "full_pass": third.rss}

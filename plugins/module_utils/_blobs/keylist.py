@@ -15,7 +15,7 @@ import mmap
 import os
 import typing as t
 
-from .._io import fsync_directory, write_atomic, write_json
+from .._io import fsync_directory, replaced, write_atomic, write_json
 from .errors import BlobError
 from .state import Buffer, release
 
@@ -101,11 +101,16 @@ def _text(lines: t.Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
+def _pieces(text: Buffer) -> t.Iterator[bytes]:
+    for at in range(0, len(text), WINDOW):
+        yield bytes(text[at : at + WINDOW])
+        release(text)
+
+
 def _sha256(text: Buffer) -> str:
     total = hashlib.sha256()
-    for at in range(0, len(text), WINDOW):
-        total.update(text[at : at + WINDOW])
-        release(text)
+    for piece in _pieces(text):
+        total.update(piece)
     return total.hexdigest()
 
 
@@ -138,8 +143,8 @@ def _choose_base(root: str, provider: str, hint: str, text: Buffer) -> t.Tuple[s
     path = os.path.join(root, name)
     if _sha256(_mapped(path)) not in name or not os.path.exists(path):
         os.makedirs(root, mode=0o700, exist_ok=True)
-        write_atomic(path, t.cast(bytes, text))  # a mapped text is written as it lies, not from a copy
-        release(text)
+        with replaced(path) as stream:
+            stream.writelines(_pieces(text))
     return name, [], []
 
 
