@@ -110,26 +110,13 @@ duration:
   sample: 34.5
 """
 
-import functools
-import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
-
-
-def run(module: AnsibleModule, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
-    if environment is not None:  # never as arguments of env: they are seen by everybody
-        os.environ.clear()
-        os.environ.update(environment)
-    try:
-        rc, out, err = module.run_command(argv, handle_exceptions=False)
-    except OSError as error:
-        return 127, "", f"{argv[0]}: {error.strerror}"
-    return int(rc), str(out), str(err)
 
 
 def main() -> None:
@@ -154,7 +141,7 @@ def main() -> None:
     begun = time.monotonic()
     with fail_json_on_error(module):
         configuration = resolve(given["conf"], given["home"], environment, given["version"], ignore_guard=stopping)
-        service = Service(given["name"], configuration, functools.partial(run, module), given["timeout"], given["url"])
+        service = Service(given["name"], configuration, runner(module), given["timeout"], given["url"])
         before = service.servers()
         pid = before[0].pid if before and not stopping else None
         if not module.check_mode:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 from pathlib import Path
 
@@ -12,6 +13,15 @@ import pytest
 from servers import h2
 from servers.deployment import Site
 from servers.nuxeo import proof
+
+
+def wait_for(what: t.Callable[[], bool], seconds: float = 180) -> None:
+    """Until it has come to that."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.05)
+
 
 TITLES = "SELECT ID FROM HIERARCHY WHERE PRIMARYTYPE = 'File'"
 
@@ -71,6 +81,23 @@ def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.C
     assert site.sets("acme") == []
     assert site.partial("acme") == []
     assert not list((site.root / "acme").glob("stopped-*"))
+
+
+def test_it_is_started_again_though_the_run_was_killed(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    run = site.start("backup", backup_lease_timeout=15)
+    note = site.root / "acme" / "stopped-acme"
+    wait_for(lambda: note.exists() and not instance.running)
+    run.kill()
+    wait_for(lambda: instance.running and not note.exists())
+    wait_for(lambda: not (site.root / "acme" / "lease.json").exists())
+    assert "it was started again" in (site.root / "acme" / "failed.json").read_text()
+    site.backup()
+    assert instance.running
+    assert len(site.sets("acme")) == 1
+    assert site.partial("acme") == []
 
 
 def test_an_old_h2_does_not_get_a_new_file(

@@ -22,6 +22,9 @@ from .errors import ConfError
 from .loopback import own_address
 from .process import Running, environment_of, running
 
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
 POLL = 0.5
 CONTROL = "nuxeoctl"
 
@@ -163,6 +166,22 @@ class Service:
     def _failed(self, action: str, why: str, todo: str) -> ConfError:
         verb = {"start": "Start", "stop": "Stop"}[action]
         return ConfError(f"{verb} of Nuxeo by '{self.name}'", why, todo)
+
+
+def runner(module: AnsibleModule) -> Run:
+    """Runs programs by the module's own means."""
+
+    def run(argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        if environment is not None:  # never as arguments of env: they are seen by everybody
+            os.environ.clear()
+            os.environ.update(environment)
+        try:
+            rc, out, err = module.run_command(argv, handle_exceptions=False)
+        except OSError as error:
+            return 127, "", f"{argv[0]}: {error.strerror}"
+        return int(rc), str(out), str(err)
+
+    return run
 
 
 def _known_user(uid: int) -> bool:

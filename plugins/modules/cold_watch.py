@@ -1,0 +1,139 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cold_watch
+short_description: Start a server that a killed cold backup has left stopped
+description:
+  - Waits on the node for the end of a cold backup. When the run gives no sign of life for O(lease_timeout) and has not
+    started the server again, this does.
+  - Ends without a change when the run has started the server, or another run has taken its place.
+  - Made to be started with C(async) and C(poll=0), so that it goes on when the run, or the whole controller, is killed.
+  - Used by the role P(nuxeo.platform.backup#role).
+version_added: 1.0.0
+author: Nuxeo Platform collection contributors (@nuxeo)
+extends_documentation_fragment:
+  - nuxeo.platform.attributes
+attributes:
+  check_mode:
+    support: none
+    details: There is nothing to wait for.
+  diff_mode:
+    support: none
+    details: There is nothing to show.
+  idempotent:
+    support: full
+    details: A server that runs is left alone.
+options:
+  root:
+    description: The backup root.
+    type: path
+    required: true
+  instance:
+    description: The name of the instance.
+    type: str
+    required: true
+  run_id:
+    description: The run, as RV(nuxeo.platform.backup_set#module:run_id) told it.
+    type: str
+    required: true
+  note:
+    description: The file that says that the server is to be started again. Who starts it removes it.
+    type: path
+    required: true
+  data_dir:
+    description: The data folder. While a restore into it is on the server is not started.
+    type: path
+    required: true
+  lease_timeout:
+    description: After how many seconds without a sign of life the run is taken to be gone.
+    type: int
+    default: 900
+  name:
+    description: As O(nuxeo.platform.nuxeo_service#module:name).
+    type: str
+    default: nuxeoctl
+  conf:
+    description: As O(nuxeo.platform.nuxeo_service#module:conf).
+    type: path
+    required: true
+  home:
+    description: As O(nuxeo.platform.nuxeo_service#module:home).
+    type: path
+    required: true
+  timeout:
+    description: Seconds in which the server has to be started.
+    type: int
+    default: 600
+seealso:
+  - module: nuxeo.platform.nuxeo_service
+  - module: nuxeo.platform.backup_set
+"""
+
+EXAMPLES = r"""
+- name: Whatever becomes of this run, the server is started again
+  nuxeo.platform.cold_watch:
+    root: /srv/backup
+    instance: acme
+    run_id: "{{ begun.run_id }}"
+    note: /srv/backup/acme/stopped-dms1
+    data_dir: /var/lib/nuxeo/data
+    conf: /etc/nuxeo/nuxeo.conf
+    home: /opt/nuxeo
+  async: 604800
+  poll: 0
+"""
+
+RETURN = r"""
+started:
+  description: Whether the run was gone, and the server was started.
+  returned: success
+  type: bool
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.watch import Watch
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+
+def main() -> None:
+    """Ansible calls this."""
+    required = {"type": "path", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            **dict.fromkeys(("root", "note", "data_dir", "conf", "home"), required),
+            "instance": {"type": "str", "required": True},
+            "run_id": {"type": "str", "required": True},
+            "lease_timeout": {"type": "int", "default": 900},
+            "name": {"type": "str", "default": "nuxeoctl"},
+            "timeout": {"type": "int", "default": 600},
+        }
+    )
+    p = module.params
+    started = False
+    with fail_json_on_error(module):
+        place = Place(p["root"], p["instance"])
+        watch = Watch(place, p["note"], p["run_id"], p["lease_timeout"], p["data_dir"])
+        taken = watch.wait({"node": os.path.basename(p["note"]), "controller": identity(os.getpid())})
+        if taken:
+            try:
+                configuration = resolve(p["conf"], p["home"], None, None)
+                Service(p["name"], configuration, runner(module), p["timeout"]).start()
+                started = True
+            finally:
+                watch.end(taken, started)
+    module.exit_json(changed=started, started=started)
+
+
+if __name__ == "__main__":
+    main()
