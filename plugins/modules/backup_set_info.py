@@ -141,7 +141,7 @@ in_progress:
   type: int
   sample: 0
 lease:
-  description: Who is running now, V(null) when nobody is.
+  description: Who is running now, and C(progress), how far its step is. V(null) when nobody is.
   returned: success
   type: dict
 last_failure:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -197,6 +198,8 @@ def test_the_second_of_two_runs_names_the_holder_and_the_first_goes_on(
     _wait((site.root / "acme" / "lease.json").exists)
     second = site.run("backup")
     assert second.rc != 0
+    seen = site.run("list").check().stdout
+    assert re.search(r"RUNNING since \S+ · .* · last sign of life \d+ s ago", seen), seen
     message = " ".join(second.failures)
     assert "is on since" in message
     assert f"process {first.process.pid}" in message

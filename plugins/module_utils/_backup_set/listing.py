@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
 
 from .._io import sha256_file
-from .lease import Lease, read
-from .place import ABANDONED, ID, PARTIAL, Place, SetError
+from .lease import read
+from .place import ABANDONED, BEAT, ID, PARTIAL, Place, SetError
 from .publish import MANIFEST
 from .schema import FORMAT, problems
 from .sums import SUMS
@@ -42,7 +43,7 @@ def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
         "unreadable": unreadable[:_LISTED],
         "unreadable_count": len(unreadable),
         "in_progress": partial,
-        "lease": _holder(lease),
+        "lease": {**lease.describe(), "progress": _progress(place, lease.run_id)} if lease else None,
         "last_failure": _last_failure(place),
         "id": chosen["id"] if chosen else None,
         "path": path,
@@ -133,8 +134,16 @@ def count_blobs(manifest: dict[str, t.Any]) -> int:
     return sum(store["keys"] for store in stores if isinstance(store.get("keys"), int))
 
 
-def _holder(lease: Lease | None) -> dict[str, t.Any] | None:
-    return lease.describe() if lease else None
+def _progress(place: Place, run_id: str) -> dict[str, t.Any] | None:
+    """How far the step is that told it last; None when no step does. It changes while one looks."""
+    found: tuple[float, dict[str, t.Any] | None] = (0.0, None)
+    with contextlib.suppress(OSError):
+        for name in os.listdir(place.partial(run_id)):
+            if BEAT.fullmatch(name) and name.endswith(".json"):
+                path = os.path.join(place.partial(run_id), name)
+                with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
+                    found = max(found, (os.stat(path).st_mtime, json.load(stream)), key=lambda one: one[0])
+    return found[1]
 
 
 def _last_failure(place: Place) -> dict[str, t.Any] | None:

@@ -17,7 +17,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import controller, lease
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import controller, lease, watch
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import (
     abandon,
     begin,
@@ -25,6 +25,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin i
     take_turn,
     turn_problems,
 )
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
 
 FORK = multiprocessing.get_context("fork")
@@ -296,3 +297,75 @@ def test_names_of_processes_may_hold_anything(tmp_path: pathlib.Path) -> None:
 def test_an_instance_is_a_plain_name(tmp_path: pathlib.Path, name: str) -> None:
     with pytest.raises(SetError, match="the name of an instance"):
         Place(str(tmp_path), name)
+
+
+def test_the_list_tells_how_far_a_run_is(place: Place) -> None:
+    assert list_sets(place, None, 10)["lease"] is None
+    begun = start(place)
+    assert list_sets(place, None, 10)["lease"]["progress"] is None
+    for number, phase in enumerate(("dump", "blobs default")):
+        path = pathlib.Path(begun["partial"], f"progress-{number}.json")
+        path.write_text(json.dumps({"phase": phase, "done": number}))
+        os.utime(path, (number, number))
+    path.with_name("progress-9.json").write_text("{ torn")
+    found = list_sets(place, None, 10)["lease"]
+    assert (found["run_id"], found["progress"]) == (begun["run_id"], {"phase": "blobs default", "done": 1})
+
+
+@pytest.fixture
+def watched(place: Place, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., watch.Watch]:
+    """A watch over a run that has stopped a node; its clock goes a minute further with each look."""
+    clock = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(watch.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(watch.time, "sleep", lambda _seconds: None)
+    note = tmp_path / "stopped-n1"
+    note.write_text("x")
+    return lambda run_id: watch.Watch(place, str(note), run_id, 900, str(tmp_path / "data"))
+
+
+def test_a_watch_ends_when_nothing_is_left_to_do(watched: t.Callable[..., watch.Watch], place: Place) -> None:
+    begun = start(place)
+    assert watched("another").wait({}) is None, "the run that has the place now starts the node"
+    one = watched(begun["run_id"])
+    os.unlink(one.note)
+    assert one.wait({}) is None, "it was started"
+    assert json.loads(pathlib.Path(place.lease).read_text()) == begun["lease"]
+
+
+@pytest.mark.parametrize("how", ["killed", "ended without a start"])
+def test_a_watch_takes_the_place_of_a_run_that_is_gone(
+    watched: t.Callable[..., watch.Watch], place: Place, how: str
+) -> None:
+    begun = start(place)
+    if how == "killed":
+        grow_old(place, 901)
+    else:
+        abandon(place, begun["run_id"], "files", "no space left", check=False)
+    one = watched(begun["run_id"])
+    taken = one.wait({"node": "n1"})
+    assert taken and json.loads(pathlib.Path(place.lease).read_text())["run_id"] == taken
+    with pytest.raises(SetError, match="is on since"):
+        start(place)
+    one.end(taken, started=True)
+    assert not os.path.exists(one.note) and not os.path.exists(place.lease) and partials(place) == []
+    assert "it was started again" in pathlib.Path(place.failed).read_text()
+
+
+def test_a_watch_does_not_start_a_server_that_is_being_restored(
+    watched: t.Callable[..., watch.Watch], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = start(place)
+    grow_old(place, 901)
+    one = watched(begun["run_id"])
+    options = {"node": "n1", "controller": {}, "lease_timeout": 900, "gone": None}
+    turn = take_turn(one.data_dir, options, check=False)
+    looks = []
+
+    def look(_seconds: float) -> None:
+        looks.append(json.loads(pathlib.Path(place.lease).read_text())["run_id"])
+        if len(looks) == 3:
+            end_turn(one.data_dir, turn["run_id"], check=False)
+
+    monkeypatch.setattr(watch.time, "sleep", look)
+    assert one.wait({"node": "n1"})
+    assert looks == [begun["run_id"]] * 3
