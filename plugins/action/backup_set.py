@@ -16,7 +16,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.control
 
 
 class ActionModule(ActionBase):
-    """One call of the module; a second one when the first found a lease whose holder has ended."""
+    """One call of the module, and one more for each lease that it found whose holder has ended."""
 
     _requires_connection = True
     _supports_check_mode = True
@@ -32,11 +32,15 @@ class ActionModule(ActionBase):
             "controller": identity(os.getppid()),  # this is a worker: the playbook's own process is its parent
             "node": variables.get("inventory_hostname"),
         }
-        result: dict[str, t.Any] = self._module(arguments, variables)
-        holder = result.get("holder")
-        if result.get("failed") and isinstance(holder, dict) and is_dead(holder.get("controller") or {}):
-            return self._module({**arguments, "gone": holder.get("run_id")}, variables)
-        return result
+        gone: list[str] = []
+        while True:  # a backup looks at the lease of restores too, and the reverse: two may be left by killed runs
+            result: dict[str, t.Any] = self._module({**arguments, "gone": gone}, variables)
+            holder = result.get("holder")
+            if not result.get("failed") or not isinstance(holder, dict) or holder.get("run_id") in gone:
+                return result
+            if not is_dead(holder.get("controller") or {}):
+                return result
+            gone.append(str(holder.get("run_id")))
 
     def _module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         return dict(self._execute_module(module_name=self.module, module_args=arguments, task_vars=variables))

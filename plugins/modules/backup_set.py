@@ -93,8 +93,10 @@ options:
     description: The inventory name of the node.
     type: str
   gone:
-    description: The run id whose controller process is known to have ended.
-    type: str
+    description: The run ids whose controller process is known to have ended.
+    type: list
+    elements: str
+    default: []
 notes:
   - The times of lease and sign of life are compared by the clock of the file system that holds the backup root.
   - The file system must know locks (C(flock)), as local ones and NFS do.
@@ -267,7 +269,7 @@ def main() -> None:
             "step": {"type": "str", "default": ""},
             "controller": {"type": "dict"},
             "node": {"type": "str"},
-            "gone": {"type": "str"},
+            "gone": {"type": "list", "elements": "str", "default": []},
             **PROGRESS,
         },
         required_if=[("state", "published", ("run_id", "manifest")), ("state", "abandoned", ("run_id",))],

@@ -11,7 +11,8 @@ short_description: Start a server that a killed cold backup has left stopped
 description:
   - Waits on the node for the end of a cold backup. When the run gives no sign of life for O(lease_timeout) and has not
     started the server again, this does.
-  - Ends without a change when the run has started the server, or another run has taken its place.
+  - Ends without a change when the server was started, whoever did it, when another run has taken the place of this one,
+    and when a restore onto the server begins. A server that is stopped afterwards stays so.
   - Made to be started with C(async) and C(poll=0), so that it goes on when the run, or the whole controller, is killed.
   - Used by the role P(nuxeo.platform.backup#role).
 version_added: 1.0.0
@@ -42,11 +43,11 @@ options:
     type: str
     required: true
   note:
-    description: The file that says that the server is to be started again. Who starts it removes it.
+    description: The file that says that the server is to be started again. Remove it to keep the server stopped.
     type: path
     required: true
   data_dir:
-    description: The data folder. While a restore into it is on the server is not started.
+    description: The data folder. A restore into it has the care of the server.
     type: path
     required: true
   lease_timeout:
@@ -95,12 +96,14 @@ started:
   type: bool
 """
 
+import functools
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.watch import Watch
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import running
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -123,7 +126,8 @@ def main() -> None:
     started = False
     with fail_json_on_error(module):
         place = Place(p["root"], p["instance"])
-        watch = Watch(place, p["note"], p["run_id"], p["lease_timeout"], p["data_dir"])
+        servers = functools.partial(running, p["conf"])
+        watch = Watch(place, p["note"], p["run_id"], p["lease_timeout"], p["data_dir"], servers)
         taken = watch.wait({"node": os.path.basename(p["note"]), "controller": identity(os.getpid())})
         if taken:
             try:

@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: restore_lease
 short_description: Let one restore at a time change a target
 description:
-  - Takes the lease of a data folder, or gives it back. While a run has it, another one is refused and told who has it.
+  - Takes the lease of a data folder, or gives it back. While a run has it, another one is refused and told who has it,
+    and so is a backup of what is in the folder.
   - A run that was killed needs no hand. The next one takes its place at once when both are started on the same host, or
     when there was no sign of life for O(lease_timeout), and what still writes for the killed one stops.
   - Used by the role P(nuxeo.platform.restore#role).
@@ -37,6 +38,12 @@ options:
     description: The data folder of the target. It is made when it is absent.
     type: path
     required: true
+  backup_root:
+    description: Where the backups of the target go. While one is on no restore begins.
+    type: path
+  instance:
+    description: The name of the target. Required with O(backup_root).
+    type: str
   run_id:
     description: The run, as RV(run_id) told it. Required for O(state=absent).
     type: str
@@ -51,8 +58,10 @@ options:
     description: The inventory name of the node.
     type: str
   gone:
-    description: The run id whose controller process is known to have ended.
-    type: str
+    description: The run ids whose controller process is known to have ended.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: nuxeo.platform.backup_set
   - module: nuxeo.platform.restore_marker
@@ -62,6 +71,8 @@ EXAMPLES = r"""
 - name: Nobody else may restore into this folder now
   nuxeo.platform.restore_lease:
     data_dir: /var/lib/nuxeo/data
+    backup_root: /srv/backup
+    instance: acme
   register: turn
 
 - name: It is over
@@ -103,13 +114,16 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "data_dir": {"type": "path", "required": True},
+            "backup_root": {"type": "path"},
+            "instance": {"type": "str"},
             "run_id": {"type": "str"},
             "lease_timeout": {"type": "int", "default": 900},
             "controller": {"type": "dict"},
             "node": {"type": "str"},
-            "gone": {"type": "str"},
+            "gone": {"type": "list", "elements": "str", "default": []},
         },
         required_if=[("state", "absent", ("run_id",))],
+        required_by={"backup_root": "instance"},
         supports_check_mode=True,
     )
     p = module.params

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 from pathlib import Path
@@ -83,21 +84,68 @@ def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.C
     assert not list((site.root / "acme").glob("stopped-*"))
 
 
+def killed_while_stopped(site: Site, instance: t.Any) -> Path:
+    """A run that was killed when it had stopped the server; the note that it has left."""
+    run = site.start("backup")
+    note = site.root / "acme" / "stopped-acme"
+    wait_for(lambda: note.exists() and not instance.running)
+    run.kill()
+    return note
+
+
 def test_it_is_started_again_though_the_run_was_killed(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
     site.add("acme", instance)
-    run = site.start("backup", backup_lease_timeout=15)
-    note = site.root / "acme" / "stopped-acme"
-    wait_for(lambda: note.exists() and not instance.running)
-    run.kill()
+    note = killed_while_stopped(site, instance)
+    refused = site.run("backup", backup_blob_stores=[{"provider": "more", "path": "/nowhere", "kind": "file"}])
+    assert refused.rc != 0
+    assert note.exists() and not instance.running, "a run that never had the place has no say"
+    lease = site.root / "acme" / "lease.json"
+    for sign in (lease, *lease.parent.glob("sets/.partial-*"), *lease.parent.glob("sets/.partial-*/progress*")):
+        os.utime(sign, (1e9, 1e9))  # as if nothing had happened for long
     wait_for(lambda: instance.running and not note.exists())
-    wait_for(lambda: not (site.root / "acme" / "lease.json").exists())
+    wait_for(lambda: not lease.exists())
     assert "it was started again" in (site.root / "acme" / "failed.json").read_text()
     site.backup()
     assert instance.running
     assert len(site.sets("acme")) == 1
     assert site.partial("acme") == []
+
+
+def test_the_run_after_a_killed_one_starts_it_though_it_fails_itself(
+    site: Site, make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    note = killed_while_stopped(site, instance)
+    blob = next(path for path in (instance.store / "data").rglob("*") if path.is_file())
+    rotten = blob.with_name(blob.name[:4] + "0" * 28)
+    rotten.write_bytes(b"rotten")  # so that it ends before it would stop anything
+    failed = site.run("backup")
+    assert failed.rc != 0
+    assert rotten.name in " ".join(failed.failures)
+    assert instance.running and not note.exists()
+    instance.stop()
+    note.write_text("of another boot")
+    assert site.run("backup").rc != 0
+    assert not instance.running, "since then the node was booted: it is stopped for a reason of its own"
+    assert not note.exists()
+
+
+def test_a_copy_during_which_it_was_started_is_no_backup(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    run = site.start("backup")
+    wait_for(lambda: (site.root / "acme" / "stopped-acme").exists() and not instance.running)
+    instance.start()
+    failed = run.wait()
+    assert failed.rc != 0
+    assert "node acme was started while its files were copied" in " ".join(failed.failures)
+    assert site.sets("acme") == []
+    assert instance.running
 
 
 def test_an_old_h2_does_not_get_a_new_file(

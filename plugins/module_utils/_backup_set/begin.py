@@ -20,6 +20,8 @@ from .place import ABANDONED, PARTIAL, Place, SetError, Target
 
 _MINIMUM = 1 << 20
 _ERROR = 2000
+SILENCE = 900.0
+"""Seconds, where the lease of a run does not say how long its signs of life may stay away."""
 _TEMPORARY = re.compile(r"\.(lease|failed)\.json\.[^/]*\.tmp|\.?lease\.json\.[0-9a-f]{16}(\.[^/]*\.tmp)?")
 
 
@@ -75,12 +77,12 @@ def _ancestors(path: str) -> list[set[t.Any]]:
 
 
 def begin(
-    place: Place, who: dict[str, t.Any], *, timeout: float, gone: str | None = None, check: bool = False
+    place: Place, who: dict[str, t.Any], *, timeout: float, gone: t.Sequence[str] = (), check: bool = False
 ) -> dict[str, t.Any]:
     """Take the lease and make the partial set.
 
     :param who: ``node`` and ``controller`` for the lease
-    :param gone: the run id whose controller process is known to have ended
+    :param gone: the run ids whose controller process is known to have ended
     :raises SetError: the place is taken; ``result["holder"]`` says by whom
     """
     run_id = secrets.token_hex(8)
@@ -114,15 +116,44 @@ def begin(
 
 
 def begin_here(place: Place, options: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:
-    """Check the place and begin, by the options of the module backup_set."""
+    """Check the place and begin, by the options of the module backup_set. No restore changes what is backed up."""
     what = f"Begin of a {place.what}"
     try:
         free = check_place(place, options["forbidden"], options["required_bytes"], options["require_mount"])
-        who = {"node": options["node"], "controller": options["controller"] or {}}
-        begun = begin(place, who, timeout=options["lease_timeout"], gone=options["gone"], check=check)
+        others = [Target(path) for path in options["forbidden"]]
+        begun = _begin_alone(place, others, options, check)
     except OSError as error:
         raise SetError(what, *why(error, place.root)) from error
     return {**begun, "free_bytes": free}
+
+
+def _begin_alone(
+    place: Place, others: t.Sequence[Place], options: t.Mapping[str, t.Any], check: bool
+) -> dict[str, t.Any]:
+    """Begin where no run of the other kind is on. Each takes its own place first, so one of two sees the other."""
+    timeout, gone = options["lease_timeout"], options["gone"]
+    who = {"node": options["node"], "controller": options["controller"] or {}, "silence": timeout}
+    begun = begin(place, who, timeout=timeout, gone=gone, check=check)
+    try:
+        for other in others:
+            lease = _seen(other)
+            _refuse(other, lease, _silence(lease), gone, place.what)
+    except SetError:
+        if not check:
+            _end(place, begun["run_id"])
+        raise
+    return begun
+
+
+def _seen(place: Place) -> Lease | None:
+    """The lease of a place that is not ours; nothing there is touched."""
+    return read(place) if os.path.isdir(place.folder) else None
+
+
+def _silence(lease: Lease | None) -> float:
+    """After how many seconds its own kind takes a run to be gone."""
+    told = lease.value.get("silence") if lease else None
+    return float(told) if isinstance(told, (int, float)) else SILENCE
 
 
 def _sweep(place: Place) -> None:
@@ -132,17 +163,22 @@ def _sweep(place: Place) -> None:
             os.unlink(os.path.join(place.folder, name))
 
 
-def _refuse(place: Place, old: Lease | None, timeout: float, gone: str | None) -> None:
+def _refuse(place: Place, old: Lease | None, timeout: float, gone: t.Sequence[str], what: str = "") -> None:
+    """Refuse to begin where a run is on.
+
+    :param what: what was to begin, when that is of another kind than what is on
+    """
     if old is None or is_free(old, timeout, gone):
         return
     holder = old.describe()
     controller = holder.get("controller") or {}
     who = f"user '{controller.get('user', 'unknown')}' on '{controller.get('host', 'unknown')}'"
     raise SetError(
-        f"Begin of a {place.what}",
-        f"run {old.run_id or 'unknown'} of {who} (process {controller.get('pid', '?')}) is on since "
+        f"Begin of a {what or place.what}",
+        f"{f'a {place.what}, ' if what else ''}run {old.run_id or 'unknown'} of {who} "
+        f"(process {controller.get('pid', '?')}) is on since "
         f"{holder.get('started', 'an unknown time')}; its last sign of life is {old.age:.0f} s old",
-        f"Wait for its end. Without a sign of life for {timeout:.0f} s the next run takes its place",
+        f"Wait for its end. Without a sign of life for {timeout:.0f} s it is taken to be gone",
         {"holder": holder},
     )
 
@@ -222,8 +258,8 @@ def take_turn(data_dir: str, options: t.Mapping[str, t.Any], check: bool) -> dic
     try:
         if not check:
             os.makedirs(data_dir, mode=0o750, exist_ok=True)
-        who = {"node": options["node"], "controller": options["controller"] or {}}
-        return begin(place, who, timeout=options["lease_timeout"], gone=options["gone"], check=check)
+        others = [Place(options["backup_root"], options["instance"])] if options["backup_root"] else []
+        return _begin_alone(place, others, options, check)
     except OSError as error:
         raise SetError(f"Begin of a {place.what}", *why(error, data_dir)) from error
 
@@ -236,11 +272,7 @@ def end_turn(data_dir: str, run_id: str, check: bool) -> bool:
     return _end(place, run_id)[0]
 
 
-def turn_problems(data_dir: str, timeout: float) -> list[str]:
-    """A restore that is on in a data folder now; nothing is touched."""
-    lease = read(Target(data_dir)) if os.path.isdir(Target(data_dir).folder) else None
-    try:
-        _refuse(Target(data_dir), lease, timeout, None)
-    except SetError as error:
-        return [str(error)]
-    return []
+def is_turn_taken(data_dir: str) -> bool:
+    """Whether a restore is on in a data folder now; nothing is touched."""
+    lease = _seen(Target(data_dir))
+    return not is_free(lease, _silence(lease), ())

@@ -26,11 +26,12 @@ _LOCK_WAIT = 60.0
 
 @dataclasses.dataclass
 class Lease:
-    """Who is running; ``age`` is the time since the last sign of life, by the clock of the file system."""
+    """Who is running; ``age`` is the time since the last ``sign`` of life, by the clock of the file system."""
 
     run_id: str
     value: dict[str, t.Any]
     age: float
+    sign: float
 
     def describe(self) -> dict[str, t.Any]:
         """For results and messages."""
@@ -74,24 +75,26 @@ def read(place: Place, mend: bool = False) -> Lease | None:
         return None
     except (ValueError, KeyError, TypeError):  # never written by us: the age decides
         value, run_id = {}, ""
-    return Lease(run_id, value, _age(place, run_id, mend))
+    now = _now(place) if mend else time.time()
+    sign = _last_sign(place, run_id, now, mend)
+    return Lease(run_id, value, now - min(sign, now), sign)
 
 
-def _age(place: Place, run_id: str, mend: bool) -> float:
+def _last_sign(place: Place, run_id: str, now: float, mend: bool) -> float:
     signs = [place.lease]
     if run_id and "/" not in run_id:
         partial = place.partial(run_id)
         with contextlib.suppress(OSError):
             signs += [partial, *(os.path.join(partial, name) for name in os.listdir(partial) if BEAT.fullmatch(name))]
-    now = _now(place) if mend else time.time()
     times = []
     for sign in signs:
         with contextlib.suppress(OSError):
             found = os.stat(sign).st_mtime
             if found > now and mend:
                 os.utime(sign, (now, now))
-            times.append(min(found, now))
-    return now - max(times, default=0.0)
+                found = now
+            times.append(found)
+    return max(times, default=0.0)
 
 
 def _now(place: Place) -> float:
@@ -100,12 +103,12 @@ def _now(place: Place) -> float:
     return os.stat(place.lock).st_mtime
 
 
-def is_free(lease: Lease | None, timeout: float, gone: str | None) -> bool:
+def is_free(lease: Lease | None, timeout: float, gone: t.Sequence[str]) -> bool:
     """Whether a run may take the place: nobody has it, or its holder is gone.
 
-    :param gone: the run id whose controller process is known to have ended
+    :param gone: the run ids whose controller process is known to have ended
     """
-    return lease is None or lease.age > timeout or bool(gone and lease.run_id == gone)
+    return lease is None or lease.age > timeout or bool(lease.run_id and lease.run_id in gone)
 
 
 def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> bool:

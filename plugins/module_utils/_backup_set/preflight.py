@@ -13,7 +13,6 @@ import typing as t
 
 from .._database.error import DatabaseError, hint, told
 from .._search import audit
-from .begin import turn_problems
 
 Facts = t.Dict[str, t.Any]
 Node = t.Dict[str, t.Any]
@@ -32,10 +31,6 @@ DISPOSABLE = (
     ".nuxeo-platform-*",
 )
 """Parts of a data folder that no restored server misses."""
-
-RESTORE_SILENCE = 900.0
-"""Seconds without a sign of life after which a restore is taken to be gone; if it had begun, nuxeo.conf says so."""
-
 
 STREAMS = "streams:kafka"
 """The id of streams in Kafka, which are saved unless the operator lists them as saved by other means."""
@@ -272,7 +267,6 @@ def plan(
     cold = facts["database"]["kind"] == "h2"
     stores = blob_stores(facts, further_stores)
     problems = node_problems(nodes, cold) + disagreements(nodes, leader)
-    problems += turn_problems(facts["data_dir"], RESTORE_SILENCE)
     problems += uncovered_problems(facts, accepted) + folder_problems(facts, stores) + h2_problems(facts)
     problems += embedded_problems(facts, accepted)
     return {

@@ -4,7 +4,7 @@
 """PRIVATE to the collection: a server that a cold backup has stopped is started again though the run was killed.
 
 The watch runs on the node, out of reach of whatever ends the run. It does nothing while the run shows that it lives,
-and ends when the server is started or another run has the care of it.
+and ends as soon as somebody else has the care of the server: the run, another run, a restore, or the operator.
 """
 
 from __future__ import annotations
@@ -14,50 +14,82 @@ import os
 import time
 import typing as t
 
-from .begin import abandon, begin, turn_problems
-from .lease import read
+from .._progress import INTERVAL
+from .begin import abandon, begin, is_turn_taken
+from .lease import Lease, read
 from .place import Place, SetError
 
 POLL = 2.0
+GRACE = 3 * INTERVAL
+"""A clock that jumps, or a machine that was suspended, makes a run look old that writes its next sign in a moment."""
 
 
 class Watch:
     """Waits for the end of a run.
 
-    :param note: the file that says that the node is to be started again; the run removes it when that is done
+    :param note: the file that says that the node is to be started again; who has the care of that removes it
     :param run_id: the run that has stopped the node
     :param timeout: seconds without a sign of life after which the run is taken to be gone
     :param data_dir: the node's data folder, in which a restore may be on
+    :param servers: gives the server's processes
     """
 
-    def __init__(self, place: Place, note: str, run_id: str, timeout: float, data_dir: str) -> None:
+    def __init__(
+        self,
+        place: Place,
+        note: str,
+        run_id: str,
+        timeout: float,
+        data_dir: str,
+        servers: t.Callable[[], t.Sequence[object]],
+    ) -> None:
         self.place = place
         self.note = note
         self.run_id = run_id
         self.timeout = timeout
         self.data_dir = data_dir
+        self.servers = servers
+        self._stopped = False
+        self._sign: float | None = None
+        self._since = time.monotonic()
 
     def wait(self, who: dict[str, t.Any]) -> str | None:
         """The run id under which the place was taken, for :meth:`end`; None when there is nothing left to do."""
-        alone_since = time.monotonic()
         while os.path.exists(self.note):
             with contextlib.suppress(OSError, SetError):  # a volume that is away, another run that was faster
                 lease = read(self.place)
                 if lease and lease.run_id != self.run_id:
+                    return None  # that run has seen the note, and starts the node at its end
+                if self._was_started() or is_turn_taken(self.data_dir):
+                    self._forget()
                     return None
-                if lease:  # without one the run has ended, and starts the node itself now
-                    alone_since = time.monotonic() - lease.age
-                silent = time.monotonic() - alone_since > self.timeout
-                if silent and not turn_problems(self.data_dir, self.timeout):
+                if self._is_gone(lease):
                     return str(begin(self.place, who, timeout=self.timeout)["run_id"])
             time.sleep(POLL)
         return None
 
+    def _was_started(self) -> bool:
+        """Whether it runs after it was stopped. If it is stopped once more, that is not for us to undo."""
+        runs = bool(self.servers())
+        self._stopped = self._stopped or not runs
+        return self._stopped and runs
+
+    def _is_gone(self, lease: Lease | None) -> bool:
+        """Whether the run is dead, or has ended and was killed before it could start the node."""
+        sign = lease.sign if lease else None
+        if sign != self._sign:
+            self._sign, self._since = sign, time.monotonic()
+        quiet = time.monotonic() - self._since
+        return quiet > GRACE and lease.age > self.timeout if lease else quiet > self.timeout
+
+    def _forget(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.note)
+
     def end(self, taken: str, started: bool) -> None:
         """Give the place back, with a word about what has happened."""
         if started:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.note)
+            self._forget()
         word = "the run ended without a word and left the server stopped; "
         word += "it was started again" if started else "it could not be started"
         abandon(self.place, taken, "cold", word, check=False)

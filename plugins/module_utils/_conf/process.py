@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: the Nuxeo processes of this host, found as nuxeoctl finds them, without running it.
 
-A process is a Nuxeo server when its command line names a nuxeo.conf and, behind it, Tomcat's start class. A pid file is
-never trusted.
+A process is a Nuxeo server when its command line names a nuxeo.conf and, behind it, Tomcat's start class. One that has
+been told to stop a server is none. A pid file is never trusted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def _server(proc: str, pid: int) -> Running | None:
         arguments = [arguments[0].split(" ")[0], *" ".join(arguments).split()]
     if BOOTSTRAP not in arguments or os.path.basename(arguments[0]) in ("sh", "bash", "dash"):
         return None
-    before = arguments[: arguments.index(BOOTSTRAP)]
+    before, after = arguments[: arguments.index(BOOTSTRAP)], arguments[arguments.index(BOOTSTRAP) + 1 :]
+    if "stop" in after:
+        return None
     conf = _setting(before, "-Dnuxeo.conf=")
     if conf is None:
         conf = next((part for part in before if os.path.basename(part) in ("nuxeo.conf", "nuxeo.conf" + FIXED)), None)

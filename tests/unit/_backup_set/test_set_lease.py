@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -21,13 +22,15 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import (
     abandon,
     begin,
+    begin_here,
     end_turn,
+    is_turn_taken,
     take_turn,
-    turn_problems,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError, Target
 
+HERE = {"backup_root": None, "instance": None}
 FORK = multiprocessing.get_context("fork")
 
 
@@ -37,7 +40,7 @@ def place(tmp_path: pathlib.Path) -> Place:
     return Place(str(tmp_path / "root"), "acme")
 
 
-def start(place: Place, timeout: float = 900, gone: t.Optional[str] = None) -> t.Dict[str, t.Any]:
+def start(place: Place, timeout: float = 900, gone: t.Sequence[str] = ()) -> t.Dict[str, t.Any]:
     who = {"node": "n1", "controller": controller.identity(os.getpid())}
     return begin(place, who, timeout=timeout, gone=gone)
 
@@ -84,24 +87,50 @@ def test_the_second_run_is_told_who_holds_the_place(place: Place) -> None:
 
 def test_restores_take_turns_in_the_data_folder(tmp_path: pathlib.Path) -> None:
     data_dir = tmp_path / "absent" / "data"
-    options = {"node": "n1", "controller": controller.identity(os.getpid()), "lease_timeout": 900, "gone": None}
+    options = {"node": "n1", "controller": controller.identity(os.getpid()), "lease_timeout": 900, "gone": [], **HERE}
     assert take_turn(str(data_dir), options, check=True)["took_over"] is None
     assert not data_dir.exists()
-    assert turn_problems(str(data_dir), 900) == []
+    assert not is_turn_taken(str(data_dir))
     first = take_turn(str(data_dir), options, check=False)
     pathlib.Path(first["progress"]).write_text("{}")
     for check in (True, False):
         with pytest.raises(SetError, match=f"Begin of a restore into '{data_dir}': run {first['run_id']} of user"):
             take_turn(str(data_dir), options, check)
-    assert len(turn_problems(str(data_dir), 900)) == 1
-    second = take_turn(str(data_dir), {**options, "gone": first["run_id"]}, check=False)
+    assert is_turn_taken(str(data_dir))
+    second = take_turn(str(data_dir), {**options, "gone": [first["run_id"]]}, check=False)
     assert second["took_over"]["run_id"] == first["run_id"]
     assert not pathlib.Path(first["progress"]).parent.exists(), "what still writes for the killed one notices"
     assert end_turn(str(data_dir), first["run_id"], check=False) is False
     assert end_turn(str(data_dir), second["run_id"], check=True) is False
     assert end_turn(str(data_dir), second["run_id"], check=False) is True
-    assert turn_problems(str(data_dir), 900) == []
+    assert not is_turn_taken(str(data_dir))
     assert {path.name for path in data_dir.iterdir()} == {".nuxeo-platform-run"}
+
+
+def test_backup_and_restore_of_an_instance_see_each_other(place: Place, tmp_path: pathlib.Path) -> None:
+    data_dir = str(tmp_path / "data")
+    who = {"node": "n1", "controller": controller.identity(os.getpid()), "lease_timeout": 20, "gone": []}
+    restore = {**who, "backup_root": place.root, "instance": place.instance}
+    backup = {**who, "forbidden": [data_dir], "required_bytes": 0, "require_mount": False}
+    first = begin_here(place, backup, check=False)
+    for check in (True, False):
+        with pytest.raises(SetError, match=f"into '{data_dir}': a backup of 'acme' .*, run {first['run_id']} of user"):
+            take_turn(data_dir, restore, check)
+    assert not is_turn_taken(data_dir), "one that was refused has no place"
+    take_turn(data_dir, {**restore, "backup_root": None}, check=False)
+    with pytest.raises(SetError, match="is on since") as caught:
+        begin_here(place, {**backup, "gone": [first["run_id"]]}, check=False)
+    assert str(caught.value).startswith(f"Begin of a backup of 'acme' in '{place.root}': a restore into '{data_dir}', ")
+    assert not os.path.exists(place.lease) and partials(place) == []
+    turn = caught.value.result["holder"]["run_id"]
+    assert begin_here(place, {**backup, "gone": [turn]}, check=True)["took_over"] is None
+    grow_old(Target(data_dir), 21)
+    again = begin_here(place, {**backup, "lease_timeout": 5}, check=False)
+    grow_old(place, 10)
+    with pytest.raises(SetError, match="for 20 s"):
+        begin_here(place, {**backup, "gone": []}, check=False)
+    assert take_turn(data_dir, restore, check=False)["took_over"]["run_id"] == turn  # by its own limit it is gone
+    assert json.loads(pathlib.Path(place.lease).read_text())["run_id"] == again["run_id"]  # untouched
 
 
 def test_check_mode_says_the_same_and_changes_nothing(place: Place) -> None:
@@ -118,8 +147,8 @@ def test_a_holder_known_to_be_gone_is_replaced_at_once(place: Place) -> None:
     first = start(place)
     (pathlib.Path(first["partial"]) / "database/half").write_text("x")
     with pytest.raises(SetError):
-        start(place, gone="another")
-    second = start(place, gone=first["run_id"])
+        start(place, gone=["another"])
+    second = start(place, gone=[first["run_id"]])
     assert second["took_over"]["run_id"] == first["run_id"]
     assert partials(place) == [f".partial-{second['run_id']}"]
     assert json.loads(pathlib.Path(place.failed).read_text())["run_id"] == first["run_id"]
@@ -168,7 +197,7 @@ def test_a_lease_that_cannot_be_read_goes_by_its_age(place: Place, content: str)
     assert partials(place) == [f".partial-{second['run_id']}"] and second["run_id"] != first["run_id"]
 
 
-def attempt(place: Place, gone: t.Optional[str], gate: t.Any, results: t.Any) -> None:
+def attempt(place: Place, gone: t.Sequence[str], gate: t.Any, results: t.Any) -> None:
     gate.wait()
     try:
         results.put(start(place, gone=gone)["run_id"])
@@ -181,14 +210,14 @@ def attempt(place: Place, gone: t.Optional[str], gate: t.Any, results: t.Any) ->
 @pytest.mark.parametrize("how", ["free", "gone", "old"])
 def test_of_eight_that_begin_at_once_one_wins(place: Place, how: str) -> None:
     for dummy in range(15):
-        gone = None
+        gone: t.Sequence[str] = ()
         if how != "free":
-            gone = start(place)["run_id"]
+            gone = [start(place)["run_id"]]
         if how == "old":
             grow_old(place, 1000)
         gate, results = FORK.Barrier(8), FORK.SimpleQueue()
         runs = [
-            FORK.Process(target=attempt, args=(place, gone if how == "gone" else None, gate, results))
+            FORK.Process(target=attempt, args=(place, gone if how == "gone" else (), gate, results))
             for dummy in range(8)
         ]
         for run in runs:
@@ -205,7 +234,7 @@ def test_of_eight_that_begin_at_once_one_wins(place: Place, how: str) -> None:
 
 def test_what_still_writes_for_a_replaced_run_cannot_reach_the_new_one(place: Place) -> None:
     first = start(place)
-    second = start(place, gone=first["run_id"])
+    second = start(place, gone=[first["run_id"]])
     with pytest.raises(FileNotFoundError):
         pathlib.Path(first["partial"], "database", "late").touch()
     assert not abandon(place, first["run_id"], "", "late", False)
@@ -312,38 +341,56 @@ def test_the_list_tells_how_far_a_run_is(place: Place) -> None:
     assert (found["run_id"], found["progress"]) == (begun["run_id"], {"phase": "blobs default", "done": 1})
 
 
+Watched = t.Callable[..., watch.Watch]
+
+
 @pytest.fixture
-def watched(place: Place, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., watch.Watch]:
-    """A watch over a run that has stopped a node; its clock goes a minute further with each look."""
-    clock = iter(range(0, 10**6, 60))
-    monkeypatch.setattr(watch.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(watch.time, "sleep", lambda _seconds: None)
+def watched(place: Place, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """A watch over a run that has stopped a node; its clock goes a ``step`` further with each look.
+
+    ``looks`` are what there is to be done between two looks; ``servers`` what each look finds running, at last nothing.
+    """
     note = tmp_path / "stopped-n1"
     note.write_text("x")
-    return lambda run_id: watch.Watch(place, str(note), run_id, 900, str(tmp_path / "data"))
+
+    def make(
+        run_id: str,
+        servers: t.Sequence[t.List[str]] = (),
+        looks: t.Sequence[t.Callable[[], object]] = (),
+        step: float = 60,
+    ) -> watch.Watch:
+        found, actions, clock = iter(servers), iter(looks), itertools.count(0.0, step)
+        monkeypatch.setattr(watch.time, "monotonic", lambda: next(clock))
+        monkeypatch.setattr(watch.time, "sleep", lambda _seconds: next(actions, lambda: None)())
+        return watch.Watch(place, str(note), run_id, 900, str(tmp_path / "data"), lambda: next(found, []))
+
+    return make
 
 
-def test_a_watch_ends_when_nothing_is_left_to_do(watched: t.Callable[..., watch.Watch], place: Place) -> None:
+def holder(place: Place) -> str:
+    return str(json.loads(pathlib.Path(place.lease).read_text())["run_id"])
+
+
+def test_a_watch_ends_when_nothing_is_left_to_do(watched: Watched, place: Place) -> None:
     begun = start(place)
     assert watched("another").wait({}) is None, "the run that has the place now starts the node"
     one = watched(begun["run_id"])
+    assert os.path.exists(one.note), "which that run needs to know"
     os.unlink(one.note)
     assert one.wait({}) is None, "it was started"
     assert json.loads(pathlib.Path(place.lease).read_text()) == begun["lease"]
 
 
 @pytest.mark.parametrize("how", ["killed", "ended without a start"])
-def test_a_watch_takes_the_place_of_a_run_that_is_gone(
-    watched: t.Callable[..., watch.Watch], place: Place, how: str
-) -> None:
+def test_a_watch_takes_the_place_of_a_run_that_is_gone(watched: Watched, place: Place, how: str) -> None:
     begun = start(place)
     if how == "killed":
         grow_old(place, 901)
     else:
         abandon(place, begun["run_id"], "files", "no space left", check=False)
-    one = watched(begun["run_id"])
+    one = watched(begun["run_id"], servers=[["not yet stopped"]])
     taken = one.wait({"node": "n1"})
-    assert taken and json.loads(pathlib.Path(place.lease).read_text())["run_id"] == taken
+    assert taken and holder(place) == taken
     with pytest.raises(SetError, match="is on since"):
         start(place)
     one.end(taken, started=True)
@@ -351,21 +398,30 @@ def test_a_watch_takes_the_place_of_a_run_that_is_gone(
     assert "it was started again" in pathlib.Path(place.failed).read_text()
 
 
-def test_a_watch_does_not_start_a_server_that_is_being_restored(
-    watched: t.Callable[..., watch.Watch], place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_only_looks_old_keeps_its_place(watched: Watched, place: Place) -> None:
+    """The clock was set forward, or the machine slept: the run writes its next sign of life in a moment."""
+    begun = start(place)
+    beat = pathlib.Path(begun["partial"], "progress.json")
+    grow_old(place, 5000)
+    one = watched(begun["run_id"], looks=[lambda: beat.write_text("{}"), lambda: os.unlink(one.note)], step=7)
+    assert one.wait({"node": "n1"}) is None
+    assert holder(place) == begun["run_id"]
+
+
+def test_a_server_that_its_operator_has_started_and_stopped_stays_stopped(watched: Watched, place: Place) -> None:
     begun = start(place)
     grow_old(place, 901)
-    one = watched(begun["run_id"])
-    options = {"node": "n1", "controller": {}, "lease_timeout": 900, "gone": None}
-    turn = take_turn(one.data_dir, options, check=False)
-    looks = []
+    one = watched(begun["run_id"], servers=[["it stops"], [], [], ["started by hand"]], step=1)
+    assert one.wait({"node": "n1"}) is None
+    assert not os.path.exists(one.note), "nor does the next backup start it"
+    assert holder(place) == begun["run_id"]
 
-    def look(_seconds: float) -> None:
-        looks.append(json.loads(pathlib.Path(place.lease).read_text())["run_id"])
-        if len(looks) == 3:
-            end_turn(one.data_dir, turn["run_id"], check=False)
 
-    monkeypatch.setattr(watch.time, "sleep", look)
-    assert one.wait({"node": "n1"})
-    assert looks == [begun["run_id"]] * 3
+def test_a_watch_leaves_a_server_to_the_restore_that_has_begun(watched: Watched, place: Place) -> None:
+    begun = start(place)
+    options = {"node": "n1", "controller": {}, "lease_timeout": 900, "gone": [], **HERE}
+    one = watched(begun["run_id"], looks=[lambda: take_turn(one.data_dir, options, check=False)], step=1)
+    grow_old(place, 901)
+    assert one.wait({"node": "n1"}) is None
+    assert not os.path.exists(one.note), "whether it runs afterwards is what restore_start says"
+    assert holder(place) == begun["run_id"]

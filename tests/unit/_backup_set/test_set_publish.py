@@ -81,7 +81,7 @@ def fill(place: Place, partial: str) -> None:
     (folder / "blobs/default.json").write_text(json.dumps(about))
 
 
-def make(place: Place, second: int = 0, gone: t.Optional[str] = None) -> Json:
+def make(place: Place, second: int = 0, gone: t.Sequence[str] = ()) -> Json:
     begun = begin(place, {"node": "n1"}, timeout=900, gone=gone)
     fill(place, begun["partial"])
     return publish(place, begun["run_id"], given(second), begun["progress"], False)
@@ -155,7 +155,7 @@ def test_killed_just_after_the_rename_is_published_not_failed(place: Place) -> N
     again = publish(place, begun["run_id"], given(), None, False)  # its role tries again
     assert not again["changed"] and not os.path.exists(place.lease)
     pathlib.Path(place.lease).write_text(lease)
-    assert begin(place, {}, timeout=900, gone=begun["run_id"])["took_over"]["run_id"] == begun["run_id"]
+    assert begin(place, {}, timeout=900, gone=[begun["run_id"]])["took_over"]["run_id"] == begun["run_id"]
     found = list_sets(place, None, 9)
     assert (found["count"], found["last_failure"]) == (1, None)
 
@@ -163,7 +163,7 @@ def test_killed_just_after_the_rename_is_published_not_failed(place: Place) -> N
 def test_a_run_that_lost_its_lease_publishes_nothing(place: Place) -> None:
     begun = begin(place, {}, timeout=900)
     fill(place, begun["partial"])
-    second = begin(place, {}, timeout=900, gone=begun["run_id"])
+    second = begin(place, {}, timeout=900, gone=[begun["run_id"]])
     with pytest.raises(PlatformError, match=f"not this run's any more, run {second['run_id']} has it"):
         publish(place, begun["run_id"], given(), None, False)
     os.unlink(place.lease)
@@ -239,7 +239,7 @@ def test_the_way_to_a_repository_stays_open_and_nothing_else(place: Place) -> No
     begun = begin(place, {}, timeout=900)
     for mode, left in ((0o711, 0o711), (0o755, 0o711), (0o700, 0o700), (0o777, 0o711)):
         os.chmod(place.folder, mode)
-        begun = begin(place, {}, timeout=900, gone=begun["run_id"])
+        begun = begin(place, {}, timeout=900, gone=[begun["run_id"]])
         assert os.stat(place.folder).st_mode & 0o777 == left
 
 
@@ -295,7 +295,7 @@ def assert_sound(place: Place, second: int) -> None:
     for found in listed["sets"]:
         assert sha256sum(found["path"]).returncode == 0
         assert verify(place, found["id"])["bad_count"] == 0
-    make(place, second, gone=holder(place))
+    make(place, second, gone=[holder(place) or ""])
     ids = {found["id"] for found in list_sets(place, None, 99)["sets"]}
     assert set(os.listdir(place.sets)) == ids
     assert set(os.listdir(place.folder)) <= {".lock", "keys", "sets", "failed.json"}

@@ -125,13 +125,12 @@ def test_other_processes_are_none(root: Path, start: Start) -> None:
     start(Path(f"{conf}2"), home)
     script = ["/bin/sh", "-c", "read x", f"-Dnuxeo.conf={conf}", BOOTSTRAP]
     shell = subprocess.Popen(script, stdin=subprocess.PIPE)
-    launcher = subprocess.Popen(
-        [sys.executable, "-c", "input()", f"-Dnuxeo.conf={conf}", "start"], stdin=subprocess.PIPE
-    )
+    java = [sys.executable, "-c", "input()", f"-Dnuxeo.conf={conf}"]
+    others = [subprocess.Popen(java + words, stdin=subprocess.PIPE) for words in (["start"], [BOOTSTRAP, "stop"])]
     try:
         assert running(str(conf)) == []
     finally:
-        for child in (shell, launcher):
+        for child in (shell, *others):
             child.communicate(b"\n")
 
 
