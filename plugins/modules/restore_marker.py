@@ -54,6 +54,12 @@ options:
       - With O(state=begun), where the streams of Kafka go, with C(prefix), C(source) and C(state) as
         M(nuxeo.platform.restore_streams_plan) told them.
     type: dict
+  database:
+    description:
+      - With O(state=finished), whether to note the state of the database. Other nodes than the one that has restored it
+        do not.
+    type: bool
+    default: true
   keep:
     description: Blob stores below O(data_dir) that stay where they are.
     type: list
@@ -112,6 +118,7 @@ def main() -> None:
             "instance": {"type": "str"},
             "run": {"type": "str"},
             "streams": {"type": "dict"},
+            "database": {"type": "bool", "default": True},
             "keep": {"type": "list", "elements": "path", "default": []},
             **NUXEO_CONF,
         },
@@ -126,7 +133,8 @@ def main() -> None:
         elif p["state"] == "begun":
             written = marker.begin(p["data_dir"], {key: p[key] for key in KEPT}, p["keep"])
         else:
-            written = marker.note(p["data_dir"], {"status": "finished", "database": of_database(p)})
+            database = of_database(p) if p["database"] else None
+            written = marker.note(p["data_dir"], {"status": "finished", "database": database})
     module.exit_json(changed=True, marker=written, kept_aside=written.get("kept_aside"))
 
 

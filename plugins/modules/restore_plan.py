@@ -27,7 +27,9 @@ options:
     type: dict
     required: true
   nodes:
-    description: The nodes of the instance, as for O(nuxeo.platform.backup_preflight#module:nodes).
+    description:
+      - The nodes of the instance, as for O(nuxeo.platform.backup_preflight#module:nodes), with C(marker) and
+        C(occupied) as M(nuxeo.platform.restore_target_info) told them on each.
     type: dict
     required: true
   leader:
@@ -38,10 +40,15 @@ options:
     description: The target as it will be, RV(nuxeo.platform.restore_target_info#module:target).
     type: dict
     required: true
-  marker:
-    description: What an earlier restore has noted there, RV(nuxeo.platform.restore_target_info#module:marker).
-    type: dict
-    default: {}
+  path:
+    description: The folder of the set.
+    type: path
+    required: true
+  blind:
+    description: Nodes that do not see it.
+    type: list
+    elements: str
+    default: []
   database:
     description: What the check of the target database returned.
     type: dict
@@ -75,10 +82,10 @@ EXAMPLES = r"""
   nuxeo.platform.restore_plan:
     instance: acme
     leader: "{{ inventory_hostname }}"
-    nodes: "{{ {inventory_hostname: {'facts': ansible_facts.nuxeo}} }}"
+    nodes: "{{ {inventory_hostname: {'facts': place.target, 'marker': place.marker, 'occupied': place.occupied}} }}"
     manifest: "{{ found.manifest }}"
+    path: "{{ found.path }}"
     target: "{{ place.target }}"
-    marker: "{{ place.marker }}"
 """
 
 RETURN = r"""
@@ -130,7 +137,8 @@ def main() -> None:
             "nodes": {"type": "dict", "required": True},
             "leader": {"type": "str", "required": True},
             "target": {"type": "dict", "required": True},
-            "marker": {"type": "dict", "default": {}},
+            "path": {"type": "path", "required": True},
+            "blind": {"type": "list", "elements": "str", "default": []},
             "database": {"type": "dict", "default": {}},
             "audit": {"type": "dict", "default": {}},
             "blob_stores": {"type": "list", "elements": "dict", "default": []},
@@ -146,13 +154,12 @@ def main() -> None:
         p["nodes"],
         p["leader"],
         p["target"],
-        p["marker"],
         p["database"],
         p["audit"],
         p["blob_stores"],
         p["overwrite"],
     )
-    problems = found["problems"] + p["problems"]
+    problems = found["problems"] + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         module.fail_json(

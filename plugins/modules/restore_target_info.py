@@ -49,6 +49,11 @@ marker:
   description: What M(nuxeo.platform.restore_marker) has written there. Empty for a folder without a marker.
   returned: success
   type: dict
+occupied:
+  description: What the data folder holds beside what restores have left there. Empty for one that is absent.
+  returned: success
+  type: list
+  elements: str
 unchanged:
   description:
     - Whether the file of an H2 database is as it was when the restore had finished.
@@ -65,10 +70,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+LISTED = 5
 
 
 def main() -> None:
@@ -84,9 +92,11 @@ def main() -> None:
         target = facts_with(p["properties"], *conf)
         marker = read_marker(target["data_dir"]) or {}
         guarded = is_armed(target["conf"])
+        found = occupied(target["data_dir"])
     path = target["database"].get("path")
     unchanged = bool(path) and marker.get("status") == "finished" and marker["database"] == of_h2(path)
-    module.exit_json(changed=False, target=target, marker=marker, unchanged=unchanged, guarded=guarded)
+    told = {"target": target, "marker": marker, "occupied": found[:LISTED]}
+    module.exit_json(changed=False, unchanged=unchanged, guarded=guarded, **told)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import typing as t
 
@@ -20,7 +21,11 @@ def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
     other_database = make_database(postgresql15)
     other = make_nuxeo(other_database).start()
     site.add("a1", instance, nuxeo_instance="acme")
-    site.add("a2", instance, nuxeo_instance="acme")
+    second = instance.home / "node2" / "nuxeo.conf"
+    second.parent.mkdir()
+    shutil.copy2(instance.conf, second)
+    site.add("a2", instance, nuxeo_instance="acme", restore_start=False)  # here both would have one port
+    site.hosts["a2"]["nuxeo_conf_path"] = str(second)
     site.add("b1", other, nuxeo_instance="beta")
     postgresql15.create_user(other_database.user, "changed behind its back")
     run = site.run("backup")
@@ -33,6 +38,13 @@ def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
     assert run.stats["b1"]["failures"] == 1
     assert "password" in " ".join(run.failures)
     site.assert_all_verify("acme")
+    (instance.data_dir / "own").write_text("made after the backup")
+    back = site.restore(postgresql15, nuxeo_hosts="a1:a2", restore_overwrite=True)
+    begun = [task.host for task in back.of("restore_marker") if task.task.endswith("mark it as unfinished")]
+    assert begun == ["a1"], "they have one data folder, which is restored once"
+    assert not (instance.data_dir / "own").exists()
+    assert instance.running
+    assert site.run("restore", nuxeo_hosts="a1:a2").check().changed == []
 
 
 def test_nodes_that_disagree_are_refused(

@@ -37,6 +37,12 @@ def test_no_row_names_a_missing_or_wrong_blob(host: t.Any) -> None:
     assert {key: found.get(key) for key in keys} == {key: key for key in keys}
 
 
+def test_each_node_has_its_own_files_again(host: t.Any) -> None:
+    """And what was there instead is kept aside."""
+    for node in ("h1", "h2"):
+        assert host.check_output(f"cat /shared/own-{node}") == f"nuxeo 640\n{node}spoilt"
+
+
 def test_both_nodes_run(host: t.Any) -> None:
     """And each answers."""
     for node in ("10.77.0.11", "10.77.0.12"):

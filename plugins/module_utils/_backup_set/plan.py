@@ -146,14 +146,45 @@ def space_problems(data_dir: str, needed: int) -> list[str]:
     ]
 
 
-def data_problems(data_dir: str, ours: bool, overwrite: bool) -> list[str]:
+def full_problems(data_dir: str, nodes: t.Iterable[dict[str, t.Any]], accepted: bool) -> list[str]:
     """A data folder that holds anything is refused, unless it is the operator's will or our own work."""
-    names = occupied(data_dir)
-    if not names or overwrite or ours:
-        return []
+    found = {
+        ", ".join(node["occupied"])
+        for node in nodes
+        if node.get("occupied") and (node.get("marker") or {}).get("status") != "begun"
+    }
     return [
-        f"Restore into data folder '{data_dir}': it is not empty, it holds {', '.join(names[:5])}. "
+        f"Restore into data folder '{data_dir}': it is not empty, it holds {names}. "
         "Give an empty one by restore_data_dir, or set restore_overwrite to true: what is there is then kept aside."
+        for names in sorted(found)
+        if not accepted
+    ]
+
+
+def is_there(node: dict[str, t.Any], manifest: Manifest) -> bool:
+    """Whether a node's data folder says that this very set was restored into it, to the end."""
+    marker: Marker = node.get("marker") or {}
+    told = marker.get("status"), marker.get("set"), marker.get("instance")
+    return told == ("finished", manifest["id"], manifest["instance"])
+
+
+def blind_problems(manifest: Manifest, path: str, blind: t.Sequence[str]) -> list[str]:
+    """A node whose own files are in the set takes them out of it itself."""
+    return [
+        f"Restore of the files of node '{name}': set '{path}' has them, and the node does not see it. "
+        "Mount the backup root there, as it was when the set was made."
+        for name in blind
+        if manifest["nodes"].get(name)
+    ]
+
+
+def node_lines(manifest: Manifest, names: t.Collection[str], leader: str) -> list[str]:
+    """What becomes of nodes whose data folder is not the leader's."""
+    return [
+        f"node     {name}, where its data folder is its own: "
+        + ("gets its files of the set" if manifest["nodes"].get(name) else "the set has none of it, it begins empty")
+        for name in sorted(names)
+        if name != leader
     ]
 
 
@@ -178,7 +209,6 @@ def plan(
     nodes: dict[str, dict[str, t.Any]],
     leader: str,
     target: Facts,
-    marker: Marker,
     database: dict[str, t.Any],
     audit: dict[str, t.Any],
     further_stores: t.Sequence[dict[str, t.Any]],
@@ -186,9 +216,9 @@ def plan(
 ) -> dict[str, t.Any]:
     """Everything that a restore of this set onto this target will do.
 
-    :param nodes: as for :func:`preflight.plan`
+    :param nodes: as for :func:`preflight.plan`; beside the facts ``marker`` and ``occupied`` of the data folder that
+        the node sees: nodes share one, or each has its own
     :param target: the facts that nuxeo.conf will give once the wanted properties are set
-    :param marker: that of the target's data folder, empty when there is none
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
     :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
         said: ``changed``, ``removed``, ``kept_aside``
@@ -198,16 +228,15 @@ def plan(
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
         return {**nothing, "problems": node_problems(nodes, True), "lines": []}
-    same = bool(marker) and marker["set"] == manifest["id"] and marker["instance"] == manifest["instance"]
     unchanged = database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
-    already = same and marker["status"] == "finished" and unchanged
-    ours = already or (bool(marker) and marker["status"] == "begun")
+    already = unchanged and all(is_there(node, manifest) for node in nodes.values())
     stores, problems = store_plan(manifest, target, further_stores)
     trees, homeless = tree_plan(manifest, target["data_dir"], stores)
     problems += (
         homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
     )
-    problems += data_problems(target["data_dir"], ours, overwrite) + clone_problems(manifest, instance, database)
+    problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
+    problems += clone_problems(manifest, instance, database)
     if not already:
         problems += space_problems(target["data_dir"], sum(store["bytes"] for store in stores))
     return {
@@ -217,7 +246,9 @@ def plan(
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
         "problems": problems,
-        "lines": _lines(instance, manifest, target, stores, already, overwrite) + _audit_lines(audit),
+        "lines": _lines(instance, manifest, target, stores, already, overwrite)
+        + node_lines(manifest, nodes, leader)
+        + _audit_lines(audit),
     }
 
 

@@ -1,0 +1,73 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a restore onto several nodes, whose data folder is one or one each."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import blind_problems, plan
+
+SET = "20261123T020004Z"
+DATABASE = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"}
+FINISHED = {"status": "finished", "set": SET, "instance": "acme"}
+
+
+@pytest.fixture
+def facts(tmp_path: t.Any) -> dict[str, t.Any]:
+    return {
+        "version": "2023.31",
+        "conf": "/etc/nuxeo/nuxeo.conf",
+        "data_dir": str(tmp_path),
+        "database": DATABASE,
+        "blobs": [],
+        "streams": {"kind": "memory"},
+    }
+
+
+def planned(facts: dict[str, t.Any], overwrite: bool = False, **nodes: dict[str, t.Any]) -> dict[str, t.Any]:
+    manifest = {
+        "id": SET,
+        "instance": "acme",
+        "backup_date": "2026-11-23T02:00:04.512345Z",
+        "leader": "n1",
+        "nodes": {"n1": True, "n2": True},
+        "nuxeo": facts,
+        "blobs": {},
+        "trees": ["data"],
+    }
+    known = {name: {"facts": facts, **node} for name, node in nodes.items()}
+    return plan("acme", manifest, known, "n1", facts, {"changed": False}, {}, (), overwrite)
+
+
+def test_a_folder_of_another_node_that_holds_anything_is_refused(facts: dict[str, t.Any]) -> None:
+    full = {"occupied": ["instance.clid", "stream"]}
+    assert planned(facts, n1={}, n2={})["problems"] == []
+    for nodes in ({"n1": {}, "n2": full}, {"n1": full, "n2": full}):
+        assert ["it is not empty" in problem for problem in planned(facts, **nodes)["problems"]] == [True]
+        assert planned(facts, overwrite=True, **nodes)["problems"] == []
+    assert planned(facts, n1={}, n2={**full, "marker": {**FINISHED, "status": "begun"}})["problems"] == []
+
+
+def test_it_is_there_already_only_when_it_is_on_every_node(facts: dict[str, t.Any]) -> None:
+    there = {"marker": FINISHED, "occupied": ["instance.clid"]}
+    found = planned(facts, n1=there, n2=there)
+    assert found["already"] and found["problems"] == []
+    for marker in ({}, {**FINISHED, "status": "begun"}, {**FINISHED, "set": "20261122T020004Z"}):
+        assert not planned(facts, overwrite=True, n1=there, n2={"marker": marker})["already"]
+
+
+def test_what_becomes_of_each_node_is_told(facts: dict[str, t.Any]) -> None:
+    lines = planned(facts, n1={}, n2={}, n3={})["lines"]
+    assert [line.split(":")[1] for line in lines if line.startswith("node ")] == [
+        " gets its files of the set",
+        " the set has none of it, it begins empty",
+    ]
+
+
+def test_a_node_that_does_not_see_its_files_is_a_problem() -> None:
+    problems = blind_problems({"nodes": {"n1": True, "n2": True, "n3": False}}, f"/srv/{SET}", ["n2", "n3"])
+    assert [problem.split("'")[1] for problem in problems] == ["n2"]
+    assert "Mount the backup root" in problems[0]
