@@ -39,3 +39,13 @@ def fail_json_on_error(module: AnsibleModule) -> t.Iterator[None]:
         yield
     except PlatformError as error:
         module.fail_json(msg=str(error), **error.result)
+
+
+def fail_json_on_problems(module: AnsibleModule, what: str, problems: list[str]) -> None:
+    """Tell every problem that stands in the way of a run at once, before its first change."""
+    if problems:
+        lines = "\n".join(f"- {problem}" for problem in problems)
+        module.fail_json(
+            msg=f"{what}: {len(problems)} problem(s), nothing was changed:\n{lines}",
+            problems=problems,
+        )

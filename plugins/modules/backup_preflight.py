@@ -142,6 +142,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import preflight
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_problems
 
 STORE = {
     "provider": {"type": "str", "required": True},
@@ -172,12 +173,7 @@ def main() -> None:
     found = preflight.plan(p["nodes"], p["leader"], p["accept_uncovered"], p["blob_stores"], p["exclude"])
     facts = p["nodes"].get(p["leader"], {}).get("facts")
     problems = found["problems"] + preflight.server_problems(facts, p["ping"], p["server"]) + p["problems"]
-    if problems:
-        lines = "\n".join(f"- {problem}" for problem in problems)
-        module.fail_json(
-            msg=f"Preflight of instance '{p['instance']}': {len(problems)} problem(s), nothing was changed:\n{lines}",
-            problems=problems,
-        )
+    fail_json_on_problems(module, f"Preflight of instance '{p['instance']}'", problems)
     for warning in found.pop("warnings"):
         module.warn(warning)
     module.exit_json(changed=False, **found)

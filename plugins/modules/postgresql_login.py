@@ -19,6 +19,7 @@ author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.postgresql
 attributes:
   check_mode:
     support: none
@@ -49,41 +50,6 @@ options:
       - The database to log in to.
       - Default is the one in O(nuxeo_conf).
     type: str
-  login_host:
-    description:
-      - The server's host name or address, or the folder of its socket.
-      - Default is the one in O(nuxeo_conf), else the local socket.
-    type: str
-  login_port:
-    description:
-      - The server's port.
-      - Default is the one in O(nuxeo_conf), else 5432.
-    type: int
-  login_user:
-    description:
-      - The role to log in as.
-      - Default is the one in O(nuxeo_conf).
-    type: str
-  login_password:
-    description:
-      - Its password.
-      - Default is the one in O(nuxeo_conf), as long as the user is the one there.
-    type: str
-  ssl_mode:
-    description:
-      - How TLS is used, as libpq names it.
-      - Default is what the JDBC URL in O(nuxeo_conf) says, else libpq's own default.
-    type: str
-    choices: [disable, allow, prefer, require, verify-ca, verify-full]
-  ca_cert:
-    description:
-      - A file of certificate authorities in PEM form, against which the server's certificate is verified.
-      - Default is what the JDBC URL in O(nuxeo_conf) says, else libpq's own default.
-    type: path
-  connect_timeout:
-    description: How many seconds to wait for the server to answer.
-    type: int
-    default: 10
 notes:
   - A C(nuxeo.conf) that an unfinished restore keeps from being used is read as if it were not.
 seealso:

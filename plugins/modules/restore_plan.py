@@ -126,6 +126,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_problems
 
 
 def main() -> None:
@@ -160,12 +161,7 @@ def main() -> None:
         p["overwrite"],
     )
     problems = found["problems"] + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
-    if problems:
-        lines = "\n".join(f"- {problem}" for problem in problems)
-        module.fail_json(
-            msg=f"Restore to instance '{p['instance']}': {len(problems)} problem(s), nothing was changed:\n{lines}",
-            problems=problems,
-        )
+    fail_json_on_problems(module, f"Restore to instance '{p['instance']}'", problems)
     module.exit_json(changed=False, **found)
 
 

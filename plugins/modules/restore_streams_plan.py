@@ -82,6 +82,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import streams
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_problems
 
 
 def main() -> None:
@@ -98,8 +99,7 @@ def main() -> None:
     )
     p = module.params
     found = streams.plan(p["manifest"], p["target"], p["marker"], p["unchanged"], p["prefix"])
-    if found["problems"]:
-        module.fail_json(msg=" ".join(found["problems"]), problems=found["problems"])
+    fail_json_on_problems(module, "Restore of streams", found["problems"])
     module.exit_json(changed=False, **found)
 
 

@@ -25,7 +25,7 @@ LOGIN: Spec = {
     "connect_timeout": {"type": "int", "default": 10},
     **NUXEO_CONF,
 }
-"""The options of a login, beside those of doc fragment nuxeo.platform.nuxeo_conf."""
+"""Doc fragments nuxeo.platform.postgresql and nuxeo.platform.nuxeo_conf."""
 
 ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
 """A peer that vanished is noticed after a minute and a half, and no firewall forgets a connection that only waits."""
