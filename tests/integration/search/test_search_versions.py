@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import typing as t
-from pathlib import Path
 
 import pytest
 from servers.search.engines import wanted
 from servers.search.nuxeo_indices import Curl
 from servers.search.server import Server
 
-from .conftest import Result, arguments, run_module
+from .conftest import Result, arguments, folder_for, run_module
 
 CHAIN = ("es5", "es6", "es7")
 pytestmark = pytest.mark.skipif(not set(CHAIN) <= set(wanted()), reason="needs es5, es6 and es7 (make test-engines)")
@@ -26,33 +26,31 @@ def run(server: Server, module: str, **options: t.Any) -> Result:
     return run_module(module, {**arguments(server), **options})
 
 
-def save(server: Server, name: str, location: Path) -> dict[str, t.Any]:
-    """The record of a snapshot of the audit."""
-    location.mkdir()
-    server.give(location)
-    run(server, "es_repository", name=name, settings={"location": str(location)})
-    return t.cast("dict[str, t.Any]", run(server, "es_snapshot", repository=name, name="s", indices=[AUDIT])["record"])
+def save(server: Server) -> Result:
+    """A snapshot of the audit, and its record."""
+    run(server, "es_repository", name="own", settings={"location": folder_for(server, "own")})
+    return run(server, "es_snapshot", repository="own", name="s", indices=[AUDIT])
 
 
-def bring(server: Server, name: str, location: Path, record: dict[str, t.Any]) -> Result:
-    """A restore of it elsewhere."""
-    run(server, "es_repository", name=name, settings={"location": str(location)}, readonly=True)
-    return run(server, "es_snapshot_restore", repository=name, name="s", record=record, overwrite=True)
+def bring(source: Server, target: Server, record: dict[str, t.Any]) -> Result:
+    """A restore in another engine, from a copy of the repository."""
+    copy = target.repository / f"of-{source.name}"
+    shutil.copytree(source.repository / "own", copy)
+    target.give(copy)
+    run(target, "es_repository", name=copy.name, settings={"location": str(copy)}, readonly=True)
+    return run(target, "es_snapshot_restore", repository=copy.name, name="s", record=record)
 
 
-def test_snapshots_from_version_to_version(tmp_path: Path) -> None:
+def test_snapshots_from_version_to_version() -> None:
     with contextlib.ExitStack() as stack:
-        settings = {"path.repo": [str(tmp_path)]}
-        old, middle, new = (stack.enter_context(Server(name, heap="256m", settings=settings)) for name in CHAIN)
+        old, middle, new = (stack.enter_context(Server(name, heap="256m")) for name in CHAIN)
         Curl(old).create(AUDIT)
         Curl(old).write(AUDIT, 1, 20)
-        record = save(old, "old", tmp_path / "old")
-        assert bring(middle, "old", tmp_path / "old", record)["changed"] and Curl(middle).count(AUDIT) == 20
-        record = save(middle, "middle", tmp_path / "middle")
-        refused = bring(old, "middle", tmp_path / "middle", record)
-        assert (
-            "the snapshot was made by Elasticsearch 6.8.23, which is newer than Elasticsearch 5.6.16" in refused["msg"]
-        )
-        refused = bring(new, "middle", tmp_path / "middle", record)
-        assert "the index was created by Elasticsearch 5, more than one major version before" in refused["msg"]
+        record = save(old)["record"]
+        assert bring(old, middle, record)["changed"] and Curl(middle).count(AUDIT) == 20
+        record = save(middle)["record"]
+        refused = bring(middle, old, record)["msg"]
+        assert "the snapshot was made by Elasticsearch 6.8.23, which is newer than Elasticsearch 5.6.16" in refused
+        refused = bring(middle, new, record)["msg"]
+        assert "the index was created by Elasticsearch 5, more than one major version before" in refused
         assert Curl(new).indices() == [] and Curl(old).indices() == [AUDIT]
