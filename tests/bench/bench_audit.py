@@ -32,7 +32,7 @@ DOCUMENTS = int(os.environ.get("BENCH_AUDIT_DOCUMENTS", "1000000"))
 ROUNDS = int(os.environ.get("BENCH_AUDIT_ROUNDS", "3"))
 ENGINE = os.environ.get("BENCH_AUDIT_ENGINE", "es7")
 INDEX = "nuxeo-audit"
-BULK = 10000
+BULK = 2000
 Times = t.Dict[str, t.List[float]]
 
 
@@ -152,7 +152,7 @@ def round_of(server: Server, curl: Curl, number: int, times: Times) -> None:
 
 def main() -> None:
     times: Times = {key: [] for key in ("snapshot", "snapshot_api", "restore", "restore_api", "incremental")}
-    with Server(ENGINE, heap="1g") as server:
+    with Server(ENGINE, heap="3g") as server:
         curl = Curl(server)
         curl.create(INDEX, shards=5)
         write(server, 1, DOCUMENTS)
