@@ -107,12 +107,13 @@ class Agent:
     def _put(self, first: Message) -> None:
         copier = t.cast(Copier, self.copier)
         name, dummy, algorithm = first[1].partition(b" ")
+        path = names.pool_path(name)
         try:
-            digest, size = copier.receive(self.channel.blocks(first), algorithm.decode())
+            digest, size = copier.receive(self.channel.blocks(first), algorithm.decode(), path)
         except BrokenBlob:
             return  # the other side knows
         if digest.encode() == name:
-            copier.place(names.pool_path(name), size)
+            copier.place(path, size)
             return
         copier.drop()
         self.rejected.append((name.decode(), f"rotten: its bytes have the digest {digest}"))

@@ -3,8 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: bytes from file to file, hashed in the same read; names only for what is on the disk.
 
-Files are written under temporary names in one folder. A group of them is made durable by one sync, then each is renamed
-to its place. A process that is killed leaves temporary files and whole blobs, nothing else.
+Files are written under temporary names. A group of them is made durable by one sync, then each is renamed to its place.
+A process that is killed leaves temporary files and whole blobs, nothing else.
+
+A temporary name is in a folder of the worker, or, where that is allowed, beside the place that the file will have:
+a change of one small folder is less work for the file system than one of two, of which one is large. The folder of the
+worker is there exactly while files wait for their names: it tells the next run that there may be some to be removed.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from .errors import BlobError, os_reason
 from .names import shown
 
 CHUNK = 1 << 20
+
+TEMPORARY = b".tmp"
+"""The end of a temporary name. Beside blobs it begins with a dot, as no blob's does."""
 
 _FICLONE = 0x40049409
 
@@ -136,27 +143,30 @@ class Copier:
         self.pending: t.List[t.Tuple[bytes, bytes]] = []
         self.group = Group()
         self.number = 0
+        self.current = b""
+        self.waiting = False
         self.clones = True
-        os.mkdir(temporary, 0o700)
         self.volume = Volume(tree)
 
-    def copy(self, source: bytes, algorithm: str) -> t.Tuple[str, int]:
-        """Copy to a new temporary file, for :meth:`place` or :meth:`drop`. Returns its digest and size."""
+    def copy(self, source: bytes, algorithm: str, beside: bytes = b"") -> t.Tuple[str, int]:
+        """Copy to a new temporary file, for :meth:`place` or :meth:`drop`. Returns its digest and size.
+
+        ``beside`` is a path below the tree: the temporary file is made in the folder of that.
+        """
         descriptor, info = open_blob(source)
         try:
-            return self._copy(descriptor, info.st_size, algorithm)
+            return self._copy(descriptor, info.st_size, algorithm, beside)
         finally:
             os.close(descriptor)
 
-    def _copy(self, descriptor: int, expected: int, algorithm: str) -> t.Tuple[str, int]:
-        if expected >= CHUNK and self.clones and self._clone(descriptor):
-            return hash_file(self._name(), algorithm)
+    def _copy(self, descriptor: int, expected: int, algorithm: str, beside: bytes) -> t.Tuple[str, int]:
+        if expected >= CHUNK and self.clones and self._clone(descriptor, beside):
+            return hash_file(self.current, algorithm)
         want = min(expected + 1, CHUNK)
         block = read(descriptor, want)
         total = hashlib.new(algorithm, block, usedforsecurity=False)
         size = len(block)
-        self.number += 1
-        target = os.open(self._name(), _WRITE, 0o600)
+        target = self._new(beside)
         try:
             if self.adopt:
                 self.adopt(target)
@@ -175,10 +185,9 @@ class Copier:
             os.close(target)
         return total.hexdigest(), size
 
-    def _clone(self, descriptor: int) -> bool:
+    def _clone(self, descriptor: int, beside: bytes) -> bool:
         """Let the file system share the bytes, where it can. What is hashed then is the copy."""
-        self.number += 1
-        target = os.open(self._name(), _WRITE, 0o600)
+        target = self._new(beside)
         try:
             fcntl.ioctl(target, _FICLONE, descriptor)
             if self.adopt:
@@ -191,12 +200,11 @@ class Copier:
         finally:
             os.close(target)
 
-    def receive(self, blocks: t.Iterator[bytes], algorithm: str) -> t.Tuple[str, int]:
+    def receive(self, blocks: t.Iterator[bytes], algorithm: str, beside: bytes = b"") -> t.Tuple[str, int]:
         """Like :meth:`copy`, from blocks of bytes. All blocks are taken even when the source turns out bad."""
         total = hashlib.new(algorithm, usedforsecurity=False)
         size = 0
-        self.number += 1
-        target = os.open(self._name(), _WRITE, 0o600)
+        target = self._new(beside)
         try:
             if self.adopt:
                 self.adopt(target)
@@ -211,21 +219,39 @@ class Copier:
             os.close(target)
         return total.hexdigest(), size
 
-    def _name(self) -> bytes:
-        return self.temporary + b"/%d" % self.number
+    def _new(self, beside: bytes) -> int:
+        """Make a temporary file."""
+        if not self.waiting:
+            os.mkdir(self.temporary, 0o700)
+            self.waiting = True
+        if beside:
+            folder, name = os.path.split(beside)
+            self.current = b"%s/%s/.%s%s" % (self.tree, folder, name, TEMPORARY)
+            try:
+                return os.open(self.current, _WRITE, 0o600)
+            except FileNotFoundError:
+                self._make_folders(folder)
+                return os.open(self.current, _WRITE, 0o600)
+            except FileExistsError:  # of another worker, which has found the same blob in another folder
+                pass
+        self.number += 1
+        self.current = b"%s/%d" % (self.temporary, self.number)
+        return os.open(self.current, _WRITE, 0o600)
 
     def drop(self) -> None:
         """Forget the file that was copied last."""
-        os.unlink(self._name())
+        os.unlink(self.current)
+        if not self.pending:
+            self._rest()
 
     def place(self, path: bytes, size: int) -> None:
         """Let the file that was copied last go to a path below the tree, at the next commit."""
-        self.pending.append((self._name(), path))
+        self.pending.append((self.current, path))
         self.group.add(size)
 
     def commit(self) -> None:
         """Data first, then names. The names are durable after :meth:`disk.Volume.sync_names`."""
-        if not self.pending:
+        if not self.waiting:
             return
         self.volume.sync_files(name for name, _path in self.pending)
         for name, path in self.pending:
@@ -239,6 +265,12 @@ class Copier:
             self.volume.sync_names(self.tree + b"/" + path for _name, path in self.pending)
         self.pending.clear()
         self.group.clear()
+        self._rest()
+
+    def _rest(self) -> None:
+        """No file waits for its name any more."""
+        os.rmdir(self.temporary)
+        self.waiting = False
 
     def _make_folders(self, path: bytes) -> None:
         made = self.tree

@@ -16,6 +16,7 @@ import stat
 import typing as t
 
 from . import disk, names
+from .copier import TEMPORARY as SUFFIX
 from .copier import Changed, Copier, SourceError, Vanished, hash_file, look_at
 from .errors import BlobError, os_reason
 from .lock import Lock
@@ -187,7 +188,13 @@ class LocalHome:
         return self.pool + b"/" + os.fsencode(TEMPORARY)
 
     def _clear(self) -> None:
+        """Remove what a run has left that did not come to its end."""
+        for name in os.listdir(self.pool):
+            if name.startswith(os.fsencode(GENERATION)) and name.endswith(SUFFIX):
+                os.unlink(self.pool + b"/" + name)
         if os.path.lexists(self.temporary):
+            if os.listdir(self.temporary):
+                sweep(self.pool)
             shutil.rmtree(self.temporary)
 
     def sync(self) -> None:
@@ -212,10 +219,17 @@ class LocalHome:
     def set_aside(self, rotten: t.Sequence[bytes]) -> None:
         set_aside(self.pool, rotten)
 
+    def _tidy(self) -> None:
+        """Leave nothing. The mark of an unfinished run stays: a worker on another host may not know yet."""
+        if os.listdir(self.temporary):
+            sweep(self.pool)
+        else:
+            os.rmdir(self.temporary)
+
     def end(self) -> None:
         if self.lock is not None:
-            with contextlib.suppress(OSError):
-                self._clear()
+            with contextlib.suppress(OSError):  # the next run does it
+                self._tidy()
             self.lock.give()
             self.lock = None
         if self.volume is not None:
@@ -237,11 +251,12 @@ class LocalShelf:
         return {name for name in wanted if name not in self._placed and not is_held(self.pool, name)}
 
     def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
-        digest, size = self.copier.copy(source, algorithm)
+        path = names.pool_path(name)
+        digest, size = self.copier.copy(source, algorithm, path)
         if digest.encode() != name:
             self.copier.drop()
             raise Changed(f"rotten: its bytes have the digest {digest}")
-        self.copier.place(names.pool_path(name), size)
+        self.copier.place(path, size)
         self._placed.add(name)
         return size
 
@@ -311,12 +326,22 @@ class LocalSource:
         return said
 
 
+def sweep(pool: bytes) -> None:
+    """Remove temporary files, those beside the blobs too."""
+    for top in os.listdir(pool):
+        own = top == os.fsencode(TEMPORARY)
+        for folder, _below, files in os.walk(pool + b"/" + top) if own or not top.startswith(b".") else ():
+            for name in files:
+                if own or (name.startswith(b".") and name.endswith(SUFFIX)):
+                    os.unlink(folder + b"/" + name)
+
+
 def all_names(pool: bytes, folder: bytes) -> t.Iterator[bytes]:
     """Every blob below one folder of a pool, sorted."""
     for name in sorted(os.listdir(pool + b"/" + folder)):
         below = pool + b"/" + folder + b"/" + name
         if os.path.isdir(below) and not os.path.islink(below):
-            yield from sorted(os.listdir(below))
+            yield from sorted(each for each in os.listdir(below) if not each.startswith(b"."))
         else:
             yield name
 

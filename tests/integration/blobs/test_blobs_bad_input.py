@@ -238,15 +238,21 @@ def test_an_error_of_the_target_ends_the_run_and_the_next_one_mends_it(
     keys = lab.make(40)
     lab.backup()
     keys += lab.make(40)
-    only = lab.pool / ".tmp" / "0" / "1" if calls == "write" else lab.pool
+    only = lab.pool / keys[-1][:2] / keys[-1][2:4] / f".{keys[-1]}.tmp" if calls == "write" else lab.pool
     what = f"error={error}" + (":when=5+" if calls in {"rename", "mkdir"} else "")
     done = lab.backup("a", strace=strace(calls, what, None if calls in {"rename", "mkdir"} else only), jobs=1)
     assert done.rc != 0, done.output
     assert done.result["failed"] is True, done.output
     assert os.strerror(getattr(__import__("errno"), error)) in done.result["msg"]
     assert not Path(lab.prefix("a") + ".json").exists()
+    assert not [path for path in unfinished(lab) if path.is_file()], "an ended run takes its temporary files with it"
     assert lab.backup("a").rc == 0
     assert lab.kept() == lab.expected(keys)
+
+
+def unfinished(lab: t.Any) -> list[Path]:
+    """Temporary files of the pool, wherever they are."""
+    return [path for path in lab.pool.rglob("*") if path.name.endswith(".tmp")]
 
 
 # --- runs that meet, runs that are killed
@@ -320,7 +326,33 @@ def test_killed_at_any_moment_and_run_again_is_like_one_clean_run(lab: t.Any, fa
     assert lab.backup("a", **more).rc == 0
     assert outcome(lab)[0] == lab.expected(keys)
     assert lab.backup("a", full=True, **more).result["copied"] == 0
-    assert sorted(name for name in os.listdir(lab.pool) if name.startswith(".")) == [".generation", ".lock"]
+    assert {name for name in os.listdir(lab.pool) if name.startswith(".")} == {".generation", ".lock"}
+    assert not unfinished(lab)
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_what_a_killed_run_leaves_is_removed_by_the_next_one(
+    lab: t.Any, far: list[str], strace: t.Any, remote: bool
+) -> None:
+    """Also when the blobs that were under way are no longer in the store."""
+    more: dict[str, t.Any] = {"dest": f"far:{lab.pool}", "rsh": far} if remote else {}
+    keys = lab.make(20)
+    assert lab.backup(**more).rc == 0
+    gone = lab.make(5)
+    argv = [*strace("syncfs", "delay_enter=60000000"), *lab.argv("blob_rsync", **lab.options(**more))]
+    child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    while child.poll() is None and sum(path.is_file() for path in unfinished(lab)) < len(gone):
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert no_process_left(lab)
+    assert unfinished(lab), "this test needs a run that leaves something"
+    assert lab.verify(pool=str(lab.pool)).result["checked"] == len(keys), "no file without its name is taken for a blob"
+    for key in gone:
+        lab.path(key).unlink()
+    assert lab.backup("a", **more).rc == 0
+    assert not unfinished(lab)
+    assert lab.kept() == lab.expected(keys)
 
 
 @pytest.mark.parametrize("calls", ["rename", "syncfs", "mkdir", "pwrite64", "unlink"])

@@ -57,7 +57,7 @@ class Far:
 
     def sums(self, pool: str) -> dict[str, str]:
         """The MD5 of each blob of a pool by its name; md5sum's work, there."""
-        found = self.ssh(f"cd {pool} && find . -path './.*' -prune -o -type f -print0 | xargs -0r md5sum")
+        found = self.ssh(f"cd {pool} && find . -name '.?*' -prune -o -type f -print0 | xargs -0r md5sum")
         return {line.split("/")[-1]: line.split()[0] for line in found.splitlines()}
 
     def mount(self, *words: str) -> None:
@@ -131,7 +131,7 @@ def test_a_connection_that_is_cut_in_the_middle_and_resumed(
     pool = path_of(to)
     argv = lab.argv("blob_rsync", **lab.options(set_keys=lab.prefix("b"), **to))
     # The one who cuts waits on h2 itself, so that it is quick enough.
-    wait = f'until [ "$(ls {pool}/.tmp/0 2>/dev/null | wc -l)" -ge 100 ]; do sleep 0.01; done; '
+    wait = f'until [ "$(find {pool} -name ".*.tmp" 2>/dev/null | wc -l)" -ge 100 ]; do sleep 0.01; done; '
     link = ["ip", "-n", far_host.hosts.name, "link", "set", "v2"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
         far_host.inside("sh", "-c", wait + ("pkill -KILL -f '[s]shd: root'" if how == "session" else ""))
