@@ -20,7 +20,8 @@ from .records import Record
 
 FETCH_BYTES = 2 << 20
 QUEUE_KILOBYTES = 16 << 10
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 1 << 20
+"""Less than a fetch, so that the next one is under way while the rest of this one is worked off."""
 
 IGNORED = frozenset(
     [

@@ -77,6 +77,23 @@ def test_a_cut_by_time_decides_record_by_record(copying):
         assert {cut - 1, cut} <= {row.time for row in rows} and cut + 1 not in {row.time for row in rows}
 
 
+def test_groups_past_a_cut_by_time_have_what_is_left_to_do(copying):
+    """Of a backup, cut earlier than its ends. A record behind a position may still be from before the cut."""
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    cut = NOW - DAY
+    copying.site.send(topic, [(0, cut if n == 90 else cut - 49 + n, b"%d" % n, b"v") for n in range(100)])
+    for name, offset in {"before": 20, "past": 80, "done": 100}.items():
+        copying.site.commit(copying.name(f"work-{name}"), {(topic, 0): offset})
+    copying.backup()
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(cut // 1000)) + f".{cut % 1000:03d}Z"
+    assert copying.restore(until=moment)["records"] == 51
+    new = copying.copied("work-a")
+    assert [row.key for row in copying.site.rows(new)] == [b"%d" % n for n in (*range(50), 90)]
+    for name, place in {"before": 20, "past": 50, "done": 51}.items():
+        assert copying.site.positions(copying.copied(f"work-{name}")) == {(new, 0): place}
+
+
 def test_thirty_groups_are_where_they_were(copying):
     topics = {copying.name(rest): 4 for rest in ("work-a", "work-b", "audit-audit")}
     for topic, partitions in topics.items():
