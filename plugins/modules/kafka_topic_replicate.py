@@ -33,10 +33,12 @@ options:
       - The prefix of the new topics and groups.
       - They must not hold anything, except what an earlier run of this very copy has written there.
     type: str
-  target:
-    description: How the target cluster is reached. By default it is the source cluster, by the same options.
+  source:
+    description:
+      - How the source cluster is reached, where the options and O(nuxeo_conf) are those of the target cluster.
+      - Needs C(bootstrap_servers). Nothing is taken from O(nuxeo_conf).
     type: dict
-    suboptions:
+    suboptions: &cluster
       bootstrap_servers: {description: Brokers to begin with., type: list, elements: str}
       security_protocol:
         description: How to speak to the brokers.
@@ -57,6 +59,13 @@ options:
         type: bool
         default: true
       extra_config: {description: Further settings of librdkafka., type: dict}
+  target:
+    description:
+      - How the target cluster is reached, where the options and O(nuxeo_conf) are those of the source cluster. By
+        default it is the source cluster.
+      - Needs C(bootstrap_servers). Nothing is taken from O(nuxeo_conf).
+    type: dict
+    suboptions: *cluster
   streams:
     description:
       - The C(streams.json) of a backup, as M(nuxeo.platform.kafka_topic_info) has written it. Its topics are copied
@@ -202,6 +211,16 @@ EXAMPLES = r"""
     state: /var/lib/nuxeo/restore-streams.json
     report: /var/lib/nuxeo/restore-streams-report.json
 
+- name: The same, into the Kafka of nuxeo.conf from another one that still has the topics
+  nuxeo.platform.kafka_topic_replicate:
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    source:
+      bootstrap_servers: [old-kafka1:9092]
+    source_prefix: nuxeo-
+    target_prefix: nuxeo-20261123-
+    streams: /srv/backup/prod/sets/20261123T020004Z/streams.json
+    state: /var/lib/nuxeo/restore-streams.json
+
 - name: Let retention work again
   nuxeo.platform.kafka_topic_replicate:
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
@@ -280,6 +299,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._streams import ent
 SPEC: Spec = {
     "source_prefix": {"type": "str"},
     "target_prefix": {"type": "str"},
+    "source": {"type": "dict", "options": options.CONNECTION},
     "target": {"type": "dict", "options": options.CONNECTION},
     "streams": {"type": "path"},
     "until": {"type": "str"},
@@ -317,7 +337,14 @@ def main() -> None:
     """Entry point."""
     module = AnsibleModule(
         argument_spec={**SPEC, **options.CONNECTION, **options.TIMES, **NUXEO_CONF, **PROGRESS},
-        mutually_exclusive=[("target_prefix", "archive_dest"), ("archive", "archive_dest"), ("archive", "until")],
+        mutually_exclusive=[
+            ("target_prefix", "archive_dest"),
+            ("archive", "archive_dest"),
+            ("archive", "until"),
+            ("source", "target"),
+            ("source", "archive"),
+            ("source", "archive_dest"),
+        ],
         required_one_of=[
             ("source_prefix", "nuxeo_conf"),
             ("target_prefix", "archive_dest"),

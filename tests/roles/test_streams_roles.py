@@ -18,6 +18,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public there, and not said to mypy
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 from servers.deployment import Site
 from servers.kafka.kafka_server import USERS, Kafka
 from servers.kafka.tools import Site as Topics
@@ -207,6 +214,55 @@ def test_a_lost_kafka_does_not_end_the_restore(
             rows = streams.topics.rows(prefix + "work-default", number)
             assert len(rows) == ends[key] - left[key]
             assert {json.loads(row.value or b"")["doc"] for row in rows} <= set(copied)
+        instance.stop()
+
+
+def test_another_kafka_gets_the_topics_of_the_old_one(
+    make_streams: t.Callable[..., Streams], postgresql15: t.Any, tmp_path: Path
+) -> None:
+    """Both Kafkas live, each with a login of its own; and a right that is lacking is named before anything is done."""
+    streams = make_streams()
+    site, instance = streams.site, streams.instance.start()
+    instance.create_documents(30)
+    site.backup()
+    instance.create_documents(5)
+    prefix = f"{streams.prefix}{site.manifest('acme')['id']}-"
+    source = {
+        "bootstrap_servers": streams.kafka.addresses("SASL_PLAINTEXT"),
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_username": "copier",
+    }
+    with Kafka(streams.kafka.version, str(tmp_path / "other"), secure=True) as other:
+        given = {
+            "restore_overwrite": True,
+            "restore_properties": {"kafka.bootstrap.servers": other.addresses("SASL_PLAINTEXT")[0]},
+            "restore_streams_source": source,
+            "restore_streams_source_password": USERS["copier"],
+        }
+        refused = site.run("restore", **site.admin(postgresql15), **given)
+        assert refused.rc != 0
+        assert f"DESCRIBE on topic '{streams.prefix}audit-audit'" in " ".join(refused.failures)
+        assert instance.running
+        right = AclBinding(
+            ResourceType.TOPIC,
+            streams.prefix,
+            ResourcePatternType.PREFIXED,
+            "User:copier",
+            "*",
+            AclOperation.READ,
+            AclPermissionType.ALLOW,
+        )
+        streams.topics.admin.create_acls([right])[right].result(20)
+        done = site.restore(postgresql15, "-vvv", **given)
+        assert USERS["copier"] not in done.stdout + json.dumps([task.result for task in done.tasks])
+        new, count = Topics(other.bootstrap), 0
+        for number in range(PARTS["audit-audit"]):
+            rows = new.rows(f"{prefix}audit-audit", number)
+            assert rows == streams.topics.rows(f"{streams.prefix}audit-audit", number)[: len(rows)]
+            count += len(rows)
+        assert count == 30
+        assert prefix + "audit-audit" not in streams.topics.admin.list_topics(timeout=10).topics
         instance.stop()
 
 

@@ -35,7 +35,7 @@ def until_of(params: Params) -> t.Optional[int]:
 def request_of(params: Params, make: Make, check: bool, prefix: str) -> Request:
     """The options as the copy takes them."""
     return Request(
-        source=None if params["archive"] else make(None),
+        source=None if params["archive"] else make(params["source"]),
         target=make(params["target"]),
         source_prefix=prefix,
         target_prefix=params["target_prefix"],

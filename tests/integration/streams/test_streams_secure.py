@@ -287,3 +287,22 @@ def test_a_backup_that_may_not_see_all_fails(secure, copying, lacking):
     with pytest.raises(Failed, match="(?i)authoriz|no right DESCRIBE"):
         copying.backup(**as_copier(secure))
     assert not Path(copying.streams).exists()
+
+
+@pytest.mark.parametrize("conf_is_of", ["source", "target"])
+def test_from_one_cluster_into_another_each_with_its_own_login(secure, broker, copying, conf_is_of):
+    copying.backup()
+    there, here = {"bootstrap_servers": [broker.bootstrap]}, {**as_copier(secure), "sasl_username": "admin"}
+    here["sasl_password"] = USERS["admin"]
+    way = {**here, "target": there} if conf_is_of == "source" else {**there, "source": here}
+    assert copying.restore(check=True, **way)["records"] == 50
+    done = copying.restore(**way)
+    assert done["records"] == 50 and USERS["admin"] not in json.dumps(done)
+    new, other = copying.copied("work-a"), Site(broker.bootstrap)
+    for number in range(2):
+        assert other.rows(new, number) == copying.site.rows(copying.name("work-a"), number)
+    assert other.positions(new) == {(new, 0): 3}
+    assert new not in copying.site.admin.list_topics(timeout=10).topics
+    assert not copying.restore(**way)["changed"]
+    assert not copying.restore(retention="released", wait_for_groups=False, **there)["gaps"]
+    assert other.configs(new) == copying.site.configs(copying.name("work-a"))
