@@ -39,5 +39,5 @@ class Deadline:
         return self.left <= 0
 
     def pause(self) -> None:
-        """Wait until it is worth looking again: some hundredths of what has passed, so that looking costs little."""
-        self._sleep(min(max(0.05, self.elapsed * 0.03), 5.0, self.left + 0.01))
+        """Wait until it is worth looking again: a little of what has passed, so that looking costs little."""
+        self._sleep(min(max(0.05, self.elapsed * 0.015), 5.0, self.left + 0.01))

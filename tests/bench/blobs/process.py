@@ -15,13 +15,13 @@ import typing as t
 from blobs.place import REPO, ROOT
 
 RUN = """
-import json, runpy, sys
+import importlib, json, sys
 import ansible.module_utils.basic as basic
 name, arguments = sys.argv[1], sys.argv[2]
 basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": json.loads(arguments)}).encode()
 basic._ANSIBLE_PROFILE = "legacy"
 sys.argv = [name]
-runpy.run_module("ansible_collections.nuxeo.platform.plugins.modules." + name, run_name="__main__")
+importlib.import_module("ansible_collections.nuxeo.platform.plugins.modules." + name).main()
 """
 
 
