@@ -278,7 +278,10 @@ gaps:
 gap_count: {description: How many there are., type: int, returned: always}
 timestamps_altered: {description: Records whose time could not be kept., type: int, returned: always}
 until: {description: The cut by time., type: str, returned: always}
-beyond_cut_records: {description: Records that were read beyond the cut., type: int, returned: always}
+beyond_cut_records:
+  description: Records beyond the cut that were taken in. At most one more fetch of each partition was under way.
+  type: int
+  returned: always
 lag:
   description: Groups that have not come to the end of what was copied, with the number of records. At most 20.
   type: list
