@@ -10,7 +10,7 @@ of their own, start of the interpreter and all checks included. What a ratio mea
     BENCH_BLOBS_TINY     blobs for the measurement of memory, default 2,000,000; 0 leaves it out
     BENCH_BLOBS_ROUNDS   rounds, default 5; the ratios are of the medians
     BENCH_BLOBS_FOLDER   where everything is made, default build/bench/blobs. For root a file system of its own (ext4,
-                         40 GiB, in a file beside it) is made and mounted there: nothing that was removed before, and
+                         32 GiB, in a file beside it) is made and mounted there: nothing that was removed before, and
                          no other process's sync, is paid for
     BENCH_BLOBS_RSH      how another host is reached, e.g. "ssh -p 2222"; default: a test host (root only)
     BENCH_BLOBS_FAR      that host and a folder on it, host:/path

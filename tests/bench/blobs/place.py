@@ -36,7 +36,7 @@ def mounted() -> None:
     if os.geteuid() or os.path.ismount(ROOT):
         return
     if not IMAGE.exists():
-        subprocess.run(["fallocate", "-l", "40G", str(IMAGE)], check=True)
+        subprocess.run(["fallocate", "-l", "32G", str(IMAGE)], check=True)
         lazy = "lazy_itable_init=0,lazy_journal_init=0"
         subprocess.run(["mkfs.ext4", "-q", "-F", "-N", "9000000", "-E", lazy, str(IMAGE)], check=True)
     argv = ["losetup", "--direct-io=on", "--show", "-f", str(IMAGE)]
