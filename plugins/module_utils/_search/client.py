@@ -10,7 +10,9 @@ below them does not, as long as plain ``application/json`` is spoken.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
+import sys
 import typing as t
 import urllib.parse
 
@@ -59,6 +61,19 @@ def path(*parts: str | t.Sequence[str]) -> str:
     return "/" + "/".join(quoted)
 
 
+@contextlib.contextmanager
+def _left_out(name: str) -> t.Iterator[None]:
+    """Imports without a library that is not needed, where another one takes it along wherever it is installed."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # that is how Python is told that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 class Client:
     """Several nodes, tried in turn; a dead one is left alone for a while.
 
@@ -69,9 +84,10 @@ class Client:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._answered = False
-        self._library = require(
-            ("elastic_transport",), "elasticsearch", "8.0.0", "to speak to Elasticsearch and OpenSearch"
-        )
+        with _left_out("aiohttp"):  # only for asynchronous calls, and a tenth of a second at each start
+            self._library = require(
+                ("elastic_transport",), "elasticsearch", "8.0.0", "to speak to Elasticsearch and OpenSearch"
+            )
         utilities = require(
             ("elastic_transport.client_utils",), "elasticsearch", "0", "to speak to Elasticsearch and OpenSearch"
         )
