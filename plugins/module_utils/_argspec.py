@@ -19,3 +19,11 @@ NUXEO_CONF: Spec = {
 
 PROGRESS: Spec = {"progress": {"type": "path"}}
 """Doc fragment nuxeo.platform.progress."""
+
+LEASE: Spec = {
+    "lease_timeout": {"type": "int", "default": 900},
+    "controller": {"type": "dict"},
+    "node": {"type": "str"},
+    "gone": {"type": "list", "elements": "str", "default": []},
+}
+"""Doc fragment nuxeo.platform.lease."""

@@ -21,6 +21,7 @@ version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
+  - nuxeo.platform.lease
   - nuxeo.platform.progress
 attributes:
   check_mode:
@@ -74,10 +75,6 @@ options:
     description: Refuse a backup root that lies in the root file system, since what should be mounted there is not.
     type: bool
     default: false
-  lease_timeout:
-    description: After how many seconds without a sign of life a run on another host is taken to be gone.
-    type: int
-    default: 900
   reason:
     description: Why the run is abandoned, kept for M(nuxeo.platform.backup_set_info).
     type: str
@@ -86,17 +83,6 @@ options:
     description: What the run was doing when it failed, kept likewise.
     type: str
     default: ''
-  controller:
-    description: The process that runs the playbook. Set by the action plugin, which also sets O(node) and O(gone).
-    type: dict
-  node:
-    description: The inventory name of the node.
-    type: str
-  gone:
-    description: The run ids whose controller process is known to have ended.
-    type: list
-    elements: str
-    default: []
 notes:
   - The times of lease and sign of life are compared by the clock of the file system that holds the backup root.
   - The file system must know locks (C(flock)), as local ones and NFS do.
@@ -217,7 +203,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import LEASE, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin_here
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import count_blobs
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
@@ -264,12 +250,9 @@ def main() -> None:
             "forbidden": {"type": "list", "elements": "path", "default": []},
             "required_bytes": {"type": "int", "default": 0},
             "require_mount": {"type": "bool", "default": False},
-            "lease_timeout": {"type": "int", "default": 900},
             "reason": {"type": "str", "default": ""},
             "step": {"type": "str", "default": ""},
-            "controller": {"type": "dict"},
-            "node": {"type": "str"},
-            "gone": {"type": "list", "elements": "str", "default": []},
+            **LEASE,
             **PROGRESS,
         },
         required_if=[("state", "published", ("run_id", "manifest")), ("state", "abandoned", ("run_id",))],

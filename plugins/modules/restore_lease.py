@@ -18,6 +18,7 @@ version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
+  - nuxeo.platform.lease
 attributes:
   check_mode:
     support: full
@@ -47,21 +48,6 @@ options:
   run_id:
     description: The run, as RV(run_id) told it. Required for O(state=absent).
     type: str
-  lease_timeout:
-    description: After how many seconds without a sign of life a run on another host is taken to be gone.
-    type: int
-    default: 900
-  controller:
-    description: The process that runs the playbook. Set by the action plugin, which also sets O(node) and O(gone).
-    type: dict
-  node:
-    description: The inventory name of the node.
-    type: str
-  gone:
-    description: The run ids whose controller process is known to have ended.
-    type: list
-    elements: str
-    default: []
 seealso:
   - module: nuxeo.platform.backup_set
   - module: nuxeo.platform.restore_marker
@@ -104,6 +90,7 @@ holder:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import LEASE
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import end_turn, take_turn
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -117,10 +104,7 @@ def main() -> None:
             "backup_root": {"type": "path"},
             "instance": {"type": "str"},
             "run_id": {"type": "str"},
-            "lease_timeout": {"type": "int", "default": 900},
-            "controller": {"type": "dict"},
-            "node": {"type": "str"},
-            "gone": {"type": "list", "elements": "str", "default": []},
+            **LEASE,
         },
         required_if=[("state", "absent", ("run_id",))],
         required_by={"backup_root": "instance"},

@@ -36,7 +36,8 @@ def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
     assert site.sets("beta") == []
     assert run.stats["a1"]["failures"] == 0
     assert run.stats["b1"]["failures"] == 1
-    assert "password" in " ".join(run.failures)
+    assert "password authentication failed" in " ".join(run.failures)
+    assert "pgpass" not in " ".join(run.failures)
     site.assert_all_verify("acme")
     (instance.data_dir / "own").write_text("made after the backup")
     back = site.restore(postgresql15, nuxeo_hosts="a1:a2", restore_overwrite=True)
@@ -87,6 +88,9 @@ def test_an_unreachable_node_does_not_stop_a_hot_backup_but_is_not_hidden(
     assert run.rc != 0, "an unreachable node is never a success"
     assert site.manifest("acme")["leader"] == "a2"
     assert site.manifest("acme")["nodes"] == {"a1": False, "a2": True}
+    assert "NOT in the set: files of node a1" in run.stdout
+    found = site.run("verify")
+    assert found.rc != 0 and "OK (verified) acme" in found.stdout, "the first node that can be reached does the work"
 
 
 def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:

@@ -30,6 +30,8 @@ HINTS: t.Tuple[t.Tuple[str, str], ...] = (
     ("server closed the connection unexpectedly", "Find the reason in the server's log, then run again"),
 )
 
+_WHERE = "password retrieved from file"
+
 
 class DatabaseError(PlatformError):
     """What failed in the store "database"."""
@@ -42,6 +44,10 @@ def hint(text: str, otherwise: str = "") -> str:
 
 
 def told(text: str) -> str:
-    """Somebody else's message on one line, of bounded length. The end is kept: the reason stands there."""
-    line = "; ".join(part.strip() for part in text.strip().splitlines() if part.strip())
+    """Somebody else's message on one line, of bounded length. The end is kept: the reason stands there.
+
+    Where libpq found a wrong password is left out: the file was made for this login, and is gone.
+    """
+    parts = [part.strip() for part in text.strip().splitlines()]
+    line = "; ".join(part for part in parts if part and not part.startswith(_WHERE))
     return line if len(line) <= LONGEST else "... " + line[-LONGEST:]
