@@ -24,7 +24,7 @@ REBASE = 400_000
 
 BLOCK = 4096
 
-WINDOW = 1 << 20
+WINDOW = 1 << 18
 """How much of a mapped text is in memory."""
 
 

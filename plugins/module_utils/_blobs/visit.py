@@ -14,7 +14,7 @@ from . import names
 from .copier import Changed, SourceError, Vanished, hash_file, look_at, writing_failed
 from .errors import Problems, os_reason
 from .pool import Shelf
-from .state import UNTRUSTED, State
+from .state import UNTRUSTED, State, release
 
 DOUBT = 2_000_000_000
 """A time within 2 s of the scan that reads it may stay the same while the folder changes."""
@@ -99,6 +99,7 @@ class Visitor:
             raise writing_failed(self.plan.pool, error) from error
         said = [self._said(scan) for scan in scans]
         self.held.append((size, [each for each in said if each[3] is not AS_BEFORE or each[4]]))
+        release(self.state.text)
 
     def _folders(self, task: t.Any) -> t.Iterator[t.Tuple[bytes, int]]:
         if isinstance(task[0], int):

@@ -143,6 +143,19 @@ def test_a_state_of_a_folder_that_was_replaced_is_not_trusted(lab: t.Any, what: 
     assert lab.kept() == lab.expected(keys)
 
 
+def test_the_bytes_of_each_blob_are_read_once(lab: t.Any, tmp_path: Path) -> None:
+    keys = set(lab.make(40, size=5000)) | {lab.add(lab.random.randbytes(3 << 20))}
+    log = tmp_path / "calls"
+    reading = "read,pread64,readv,mmap,copy_file_range,sendfile,splice"
+    assert lab.backup(strace=["strace", "-ff", "-y", "-qq", "-o", str(log), "-e", f"trace={reading}"]).rc == 0
+    read = 0
+    for line in (line for path in tmp_path.glob("calls.*") for line in path.read_text().splitlines()):
+        if f"<{lab.store}/data/" in line:
+            assert "read(" in line, line
+            read += int(line.rpartition("= ")[2])
+    assert read == sum(lab.path(key).stat().st_size for key in keys)
+
+
 def test_data_before_names_and_names_before_the_list(lab: t.Any, tmp_path: Path) -> None:
     keys = set(lab.make(40))
     log = tmp_path / "calls"
