@@ -90,8 +90,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-started:
-  description: Whether the run was gone, and the server was started.
+server_started:
+  description: Whether the run was gone, and the server was started. C(started) alone means something else to C(async).
   returned: success
   type: bool
 """
@@ -136,7 +136,7 @@ def main() -> None:
                 started = True
             finally:
                 watch.end(taken, started)
-    module.exit_json(changed=started, started=started)
+    module.exit_json(changed=started, server_started=started)
 
 
 if __name__ == "__main__":
