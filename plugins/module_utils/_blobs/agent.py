@@ -21,7 +21,7 @@ from .pool import TEMPORARY, LocalHome, LocalSource, all_names, local_look, set_
 from .wire import BROKEN, CALL, ERROR, REPLY, BrokenBlob, Channel, Message, pack_json, pack_names, unpack_names
 
 IDLE = 3600
-"""Seconds without a request after which who holds the lock takes the other side for dead."""
+"""Seconds without a request after which who holds the lock takes the other side for dead. Others may wait longer."""
 
 
 class Agent:
@@ -38,14 +38,16 @@ class Agent:
         """Until the end of the input. A run that was cut off loses its lock; what it has begun the next one clears."""
         with contextlib.suppress(EOFError):
             while True:
-                self._answer(self.channel.receive())
+                signal.alarm(IDLE if self.home.lock else 0)
+                message = self.channel.receive()
+                signal.alarm(0)
+                self._answer(message)
 
     def _answer(self, message: Message) -> None:
         try:
             if message[0] != CALL:
                 self._put(message)
                 return
-            signal.alarm(IDLE if self.home.lock else 0)
             meta, payload = getattr(self, "on_" + message[1].decode())(message[2])
             self.channel.send(REPLY, pack_json(meta), payload)
         except PlatformError as error:

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The helper on a pool's host: what becomes of the lock when the other side ends, is cut off or falls silent."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import agent, remote
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.wire import CALL, REPLY, Channel
+
+
+class Helper:
+    """One helper, and the other side's end of its pipes."""
+
+    def __init__(self, pool: Path, idle: int) -> None:
+        self.pool = pool
+        before = b"IDLE = %d" % agent.IDLE
+        sent = remote.program()
+        assert sent.count(before) == 1
+        program = pool.parent / f"program{idle}"
+        program.write_bytes(sent.replace(before, b"IDLE = %d" % idle))
+        argv = [sys.executable, "-IS", program]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.feed = t.cast(t.IO[bytes], self.process.stdin)
+        self.channel = Channel(io.BufferedReader(t.cast(io.RawIOBase, self.process.stdout)), self.feed.fileno())
+        self.call("open", os.fsencode(pool))
+
+    def call(self, name: str, payload: bytes = b"") -> t.Any:
+        self.channel.send(CALL, name.encode(), payload)
+        self.channel.flush()
+        kind, meta, _payload = self.channel.receive()
+        assert kind == REPLY
+        return json.loads(meta)
+
+    def locked(self) -> bool:
+        with (self.pool / ".lock").open("rb+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def ended(self) -> int:
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def helper(tmp_path: Path) -> t.Iterator[t.Callable[..., Helper]]:
+    made: list[Helper] = []
+
+    def make(idle: int = 3600) -> Helper:
+        made.append(Helper(tmp_path / "pool", idle))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.process.kill()
+        each.process.wait()
+
+
+def test_at_the_end_of_a_run_nothing_is_left_of_it(helper: t.Callable[..., Helper]) -> None:
+    one = helper()
+    one.call("begin")
+    assert one.locked()
+    one.call("shelf", b"0")
+    one.call("end")
+    assert not one.locked()
+    assert sorted(os.listdir(one.pool)) == [".generation", ".lock"]
+    one.feed.close()
+    assert one.ended() == 0
+
+
+def test_a_run_that_is_cut_off_loses_its_lock_and_the_next_one_clears(helper: t.Callable[..., Helper]) -> None:
+    one = helper()
+    one.call("begin")
+    one.feed.close()
+    assert one.ended() == 0
+    assert not one.locked()
+    assert (one.pool / ".tmp").exists(), "others of the run may still write there"
+    two = helper()
+    two.call("begin")
+    two.call("end")
+    assert not (two.pool / ".tmp").exists()
+
+
+def test_a_run_that_falls_silent_loses_its_lock(helper: t.Callable[..., Helper]) -> None:
+    """As when its host lost power: nothing comes any more, and no end of the connection either."""
+    one = helper(idle=1)
+    one.call("begin")
+    assert one.ended() == -signal.SIGALRM
+    assert not one.locked()
+
+
+def test_who_holds_no_lock_may_be_silent(helper: t.Callable[..., Helper]) -> None:
+    """A worker has nothing to ask for as long as it reads a large blob, or verify as long as its workers read."""
+    reader, holder = helper(idle=1), helper(idle=1)
+    holder.call("begin")
+    holder.ended()
+    assert reader.process.poll() is None
+    assert reader.call("ping") is None
