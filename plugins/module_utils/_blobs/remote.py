@@ -52,7 +52,9 @@ def program() -> bytes:
     sources = {"nuxeo_blobs": "", "nuxeo_blobs._blobs": ""}
     for module in _PARTS:
         loader = t.cast(t.Any, module.__spec__).loader
-        sources["nuxeo_blobs" + module.__name__[len(package) :]] = loader.get_source(module.__name__)
+        source = loader.get_source(module.__name__)  # bytes, when the loader is Ansible's own
+        text = source.decode() if isinstance(source, bytes) else source
+        sources["nuxeo_blobs" + module.__name__[len(package) :]] = text
     return f"TEXT = {json.dumps(sources)!r}\n{_LOADER}".encode()
 
 

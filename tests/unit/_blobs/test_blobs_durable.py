@@ -163,12 +163,16 @@ def test_without_syncfs_each_file_then_each_folder_up_to_the_pool(
     assert after == sorted(after, reverse=True), "a folder before the one that holds it"
 
 
+def broken(descriptor: int) -> None:
+    raise OSError(errno.EIO, "bad disk")
+
+
 def test_without_syncfs_a_file_that_cannot_be_synced_keeps_all_names_back(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (copier, disk):
         monkeypatch.setattr(module, "HAS_SYNCFS", False)
-    monkeypatch.setattr(disk.os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.EIO, "bad disk")))
+    monkeypatch.setattr(disk.os, "fsync", broken)
     tree.place(b"one", b"two")
     with pytest.raises(OSError, match="bad disk"):
         tree.copier.commit()
