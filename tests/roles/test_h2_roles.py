@@ -39,6 +39,7 @@ def test_cold_backup_and_restore(
     assert instance.running, "it ran before"
     assert site.manifest("acme")["kind"] == "cold"
     assert len(done.of("nuxeo_service")) >= 3
+    assert [task.result.get("server_started") for task in done.of("The watch of the node has ended")] == [False]
     copy = site.sets("acme")[0] / "files" / "acme" / "data" / "h2"
     names = [path.name for path in copy.iterdir()]
     assert names == ["nuxeo.mv.db"]
