@@ -13,6 +13,7 @@ from .errors import StreamsError
 from .journal import Journal
 from .names import choose
 from .plan import Plan
+from .wire import operations
 
 LACKS = "this user lacks "
 
@@ -55,7 +56,9 @@ class Preflight:
         :param names: the target's name of each source topic
         :param ours: the positions that this copy may have set already
         """
-        existing = self.target.topics(sorted(names.values()))
+        wanted = sorted(names.values())
+        allowed = operations(self.target.settings, wanted, self.target.timeout)
+        existing = self.target.topics([name for name in wanted if allowed.get(name) != frozenset()])
         ends = ends_of(self.target, existing)
         found: list[str] = []
         for topic in self.journal.plan["topics"]:
@@ -66,12 +69,13 @@ class Preflight:
                 found.append(f"topic '{name}', which this copy has made, is gone: remove the state file to begin again")
             else:
                 found += self._creatable(topic, name)
-        found += self._strangers(set(names.values()), exclude)
+        found += self._strangers(set(wanted), exclude)
         consumers = groups.target_names(self.journal.plan, self.prefix)
         missing = rights.group_rights(self.target, consumers)
         missing += rights.topic_rights(self.target, sorted(existing), rights.TARGET)
+        missing += rights.new_topic_rights(allowed, sorted(set(wanted) - set(existing)), rights.TARGET)
         found += [LACKS + right for right in missing]
-        return found if missing else found + groups.check_free(self.target, consumers, set(names.values()), ours)
+        return found if missing else found + groups.check_free(self.target, consumers, set(wanted), ours)
 
     def refuse(self, problems: t.Sequence[str]) -> None:
         """Raise when there are any."""

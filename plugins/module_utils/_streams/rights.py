@@ -41,6 +41,19 @@ def topic_rights(cluster: Cluster, names: t.Sequence[str], needed: t.Sequence[st
     return missing
 
 
+def new_topic_rights(
+    allowed: t.Mapping[str, frozenset[str]], names: t.Sequence[str], needed: t.Sequence[str]
+) -> list[str]:
+    """The rights that are missing on topics that are still to be made, as far as ``wire.operations`` tells."""
+    return [
+        f"{right} on topic '{name}'"
+        for name in names
+        if name in allowed
+        for right in needed
+        if right not in allowed[name]
+    ]
+
+
 def group_rights(cluster: Cluster, names: t.Sequence[str], needed: t.Sequence[str] = GROUP) -> list[str]:
     """The rights on groups that are missing; groups need not exist."""
     missing = []

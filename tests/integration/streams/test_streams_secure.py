@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams import wire
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -20,6 +21,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 from servers.kafka.kafka_server import USERS, Kafka
+from servers.kafka.proxy import Relay
 from servers.kafka.tools import Failed, Site, module
 
 from .conftest import VERSION, Copying
@@ -265,7 +267,7 @@ def test_just_the_rights_that_are_told_are_enough(secure, copying):
 
 
 @pytest.mark.parametrize("lacking", COPIER, ids="-".join)
-def test_one_right_fewer_is_named_before_any_record(secure, copying, lacking):
+def test_one_right_fewer_is_named_before_the_first_change(secure, copying, lacking):
     copying.backup()
     allow(copying, "copier", [right for right in COPIER if right != lacking])
     with pytest.raises(Failed) as error:
@@ -274,11 +276,84 @@ def test_one_right_fewer_is_named_before_any_record(secure, copying, lacking):
     named = [f"{right} {where}" for right in (lacking[2], "DESCRIBE")]  # without READ on the source not even DESCRIBE
     assert set(named) & set(error.value.result["missing_rights"]), error.value.result["msg"]
     assert where in error.value.result["msg"]
-    new = copying.copied("work-a")
-    if new in copying.site.admin.list_topics(timeout=10).topics:
-        assert copying.site.rows(new) == copying.site.rows(new, 1) == []
+    assert copying.copied("work-a") not in copying.site.admin.list_topics(timeout=10).topics
+    assert not Path(copying.state).exists()
     allow(copying, "copier", COPIER)
     assert copying.restore(**as_copier(secure))["records"] == 50
+
+
+@pytest.mark.parametrize("lacking", ["WRITE", "READ", "ALTER_CONFIGS"])
+def test_with_a_key_in_a_java_store_the_right_is_named_before_any_record(secure, copying, tmp_path, lacking):
+    """Python reads no such key, so nothing can be asked about a topic that is not there."""
+    trust, key = stores(secure, tmp_path)
+    way = conf(
+        tmp_path,
+        copying.source,
+        **{
+            "kafka.bootstrap.servers": secure.addresses("SSL")[0],
+            "kafka.ssl": "true",
+            "kafka.truststore.path": trust,
+            "kafka.truststore.password": STORE_PASSWORD,
+            "kafka.keystore.path": key,
+            "kafka.keystore.password": STORE_PASSWORD,
+        },
+    )
+    copying.backup()
+    new = copying.copied("work-a")
+    allow(copying, "CN=client", [right for right in COPIER if right != ("TOPIC", "target", lacking)])
+    with pytest.raises(Failed) as error:
+        copying.restore(**way, bootstrap_servers=None)
+    assert error.value.result["missing_rights"] == [f"{lacking} on topic '{new}'"]
+    assert copying.site.rows(new) == copying.site.rows(new, 1) == []
+    allow(copying, "CN=client", COPIER)
+    assert copying.restore(**way, bootstrap_servers=None)["records"] == 50
+
+
+def test_without_any_right_on_the_new_prefix_all_are_named(secure, copying):
+    copying.backup()
+    allow(copying, "copier", [right for right in COPIER if right[1] == "source"])
+    with pytest.raises(Failed) as error:
+        copying.restore(**as_copier(secure))
+    new = copying.copied("work-a")
+    assert set(error.value.result["missing_rights"]) == {
+        *[f"{right} on topic '{new}'" for right in ("CREATE", "WRITE", "READ", "ALTER_CONFIGS")],
+        f"READ on group '{new}'",
+    }
+
+
+LOGINS = {
+    "plain": ("SASL_PLAINTEXT", {"sasl.mechanism": "PLAIN"}),
+    "scram-256": ("SASL_PLAINTEXT", {"sasl.mechanism": "SCRAM-SHA-256"}),
+    "scram-512 over TLS": ("SASL_SSL", {"sasl.mechanism": "SCRAM-SHA-512"}),
+    "TLS": ("SSL", {"certificate": "client"}),
+}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_what_may_be_done_on_a_topic_that_is_not_there(secure, copying, login):
+    protocol, settings = LOGINS[login]
+    settings = {**secure.client(protocol, "copier"), **settings}
+    if settings.pop("certificate", None):
+        tls = f"{secure.folder}/tls"
+        settings.update({"ssl.certificate.location": f"{tls}/client.pem", "ssl.key.location": f"{tls}/client.key"})
+    user = "CN=client" if login == "TLS" else "copier"
+    allow(copying, user, [("TOPIC", "target", right) for right in ("CREATE", "WRITE")])
+    new = copying.copied("work-a")
+    found = wire.operations(settings, [new, copying.name("work-a")], 10)
+    assert found == {new: {"CREATE", "WRITE", "DESCRIBE"}, copying.name("work-a"): frozenset()}
+    assert new not in copying.site.admin.list_topics(timeout=10).topics
+
+
+def test_what_may_be_done_is_asked_of_the_next_broker_and_never_for_ever(secure, copying):
+    silent, new = Relay(), copying.copied("work-a")
+    settings = secure.client("SASL_PLAINTEXT", "admin", "SCRAM-SHA-256")
+    alone = {**settings, "bootstrap.servers": f"127.0.0.1:{silent.port}"}
+    assert wire.operations(alone, [new], 1) == {}
+    both = {**settings, "bootstrap.servers": f"127.0.0.1:{silent.port},{settings['bootstrap.servers']}"}
+    assert {"READ", "WRITE", "ALTER_CONFIGS"} <= wire.operations(both, [new], 4)[new]
+    assert wire.operations({**settings, "sasl.password": "wr0ng!"}, [new], 4) == {}
+    assert wire.operations({**settings, "sasl.mechanism": "GSSAPI"}, [new], 4) == {}
+    silent.close()
 
 
 @pytest.mark.parametrize("lacking", READER, ids="-".join)
