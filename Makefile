@@ -54,7 +54,8 @@ test: prepare-engines
 
 test-engines: export NUXEO_TEST_ENGINES = all
 test-engines: prepare
-	$(pytest) tests/integration/search tests/integration/streams
+	$(pytest) tests/integration/search tests/integration/streams \
+	  tests/roles/test_streams_roles.py::test_a_restore_goes_on_when_the_leader_is_killed
 
 test-unit: prepare
 	$(pytest) tests/unit

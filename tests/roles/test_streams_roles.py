@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
+import os
 import sys
 import time
 import typing as t
@@ -26,7 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public ther
     ResourceType,
 )
 from servers.deployment import Site
-from servers.kafka.kafka_server import USERS, Kafka
+from servers.kafka.kafka_server import DEFAULT_VERSION, USERS, Kafka
 from servers.kafka.tools import Site as Topics
 from servers.nuxeo import proof
 
@@ -305,6 +306,42 @@ def test_a_restore_that_was_killed_while_it_copied_is_finished_by_the_next(
     site.restore(postgresql15, restore_overwrite=True)
     assert f"kafka.topicPrefix={prefix}" in instance.conf.read_text()
     assert streams.docs(prefix, "audit-audit") == streams.docs(streams.prefix, "audit-audit")
+
+
+@pytest.mark.skipif(os.environ.get("NUXEO_TEST_ENGINES") != "all", reason="three brokers: make test-engines")
+def test_a_restore_goes_on_when_the_leader_is_killed(
+    site: Site,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+    tmp_path: Path,
+) -> None:
+    settings = {"default.replication.factor": 3}
+    with Kafka(DEFAULT_VERSION, str(tmp_path / "three"), brokers=3, secure=True, settings=settings) as three:
+        streams = Streams(site, three, make_nuxeo, make_database(postgresql15), "modern")
+        instance, many, now = streams.instance.start(), streams.prefix + "work-many", int(time.time() * 1000)
+        streams.topics.create(many, 6, 3)
+        streams.topics.send(many, [(n % 6, now, b"%d" % n, b"%d" % n * 200) for n in range(60_000)])
+        instance.create_documents(20)
+        instance.write(20)
+        site.backup()
+        instance.write(0)
+        prefix = f"{streams.prefix}{site.manifest('acme')['id']}-"
+        run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
+        state = instance.data_dir / f".nuxeo-platform-streams-{prefix}.json"
+        while run.process.poll() is None:
+            with contextlib.suppress(OSError, ValueError):
+                if all("id" in entry for entry in json.loads(state.read_text())["topics"].values()):
+                    break
+            time.sleep(0.02)
+        assert run.process.poll() is None
+        three.kill(2)
+        run.wait(600).check()
+        for number in range(6):
+            rows = streams.topics.rows(prefix + "work-many", number)
+            assert len(rows) == 10_000 and rows == streams.topics.rows(many, number)
+        prove(streams, postgresql15, prefix)
+        instance.stop()
 
 
 def test_a_cold_backup_reads_the_ends_when_the_server_is_stopped(

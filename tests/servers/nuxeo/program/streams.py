@@ -67,7 +67,7 @@ class Streams:
         self._settings = client_settings(configuration)
         self._note = note
         self.prefix = configuration.get("kafka.topicPrefix")
-        modern = configuration.get("standin.streams") == "modern"
+        modern = self._modern = configuration.get("standin.streams") == "modern"
         self._topics = MODERN if modern else LEGACY
         self._groups = (
             {"audit-writer": "audit-audit", "work-default": "work-default"}
@@ -87,7 +87,8 @@ class Streams:
         from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
         there = admin.list_topics(timeout=30).topics
-        wanted = [NewTopic(self.prefix + name, count, 1) for name, count in self._topics.items()]
+        replicas = -1 if self._modern else 1  # kafka.default.replication.factor
+        wanted = [NewTopic(self.prefix + name, count, replicas) for name, count in self._topics.items()]
         wanted = [topic for topic in wanted if topic.topic not in there]
         for made in (admin.create_topics(wanted) if wanted else {}).values():
             made.result(30)
