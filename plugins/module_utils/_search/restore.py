@@ -96,7 +96,8 @@ class Restore:
         found = self._snapshot()
         items = self.request.items
         written = any(item.trim_field or item.sequences for item in items)
-        problems = rights.for_restore(self.client, [item.target for item in items], written=written)
+        place, sources = (self.request.repository, self.request.name), {item.target: item.source for item in items}
+        problems = rights.for_restore(self.client, self.engine, place, sources, written=written)
         problems += self._unreadable(found)
         seed = found["uuid"] or found["name"]
         for item in self.request.items:
@@ -200,15 +201,7 @@ class Restore:
             raise
 
     def _start(self, item: Item) -> None:
-        body: dict[str, t.Any] = {
-            "indices": item.source,
-            "ignore_unavailable": False,
-            "include_global_state": False,
-            "include_aliases": False,
-            "partial": False,
-            "rename_pattern": ".+",
-            "rename_replacement": item.index.replace("$", "\\$"),
-        }
+        body = rights.restore_body(item.source, item.index)
         if self.request.index_settings:
             body["index_settings"] = self.request.index_settings
         if self.request.ignore_index_settings:

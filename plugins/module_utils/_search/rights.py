@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from .client import Answer, Client, path
+from .engine import OPENSEARCH, Engine
 from .errors import Lost, error_types, missing_privilege, reason, refused
 
 _NOWHERE = "RIGHTS#"
@@ -21,6 +22,19 @@ _NO_TYPE = "nuxeo-platform-none"
 """No engine takes a repository of such a type."""
 _UNANSWERABLE = "search_phase_execution_exception"
 """An index whose shards are gone: that is told by its health, and the search was allowed."""
+
+
+def restore_body(source: str, target: str) -> dict[str, t.Any]:
+    """What a restore of one index under another name asks for."""
+    return {
+        "indices": source,
+        "ignore_unavailable": False,
+        "include_global_state": False,
+        "include_aliases": False,
+        "partial": False,
+        "rename_pattern": ".+",
+        "rename_replacement": target.replace("$", "\\$"),
+    }
 
 
 class Probe(t.NamedTuple):
@@ -55,13 +69,25 @@ def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[s
     return _lacking(client, probes)
 
 
-def for_restore(client: Client, targets: t.Sequence[str], *, written: bool) -> list[str]:
-    """The same for restoring indices beside these names. OpenSearch tells of the restore itself only then.
+def for_restore(
+    client: Client, engine: Engine, snapshot: tuple[str, str], sources: t.Mapping[str, str], *, written: bool
+) -> list[str]:
+    """The same for restoring indices beside names.
 
+    OpenSearch looks into the snapshot before it judges the login. So there it is that of the restore, but into a name
+    that no index can have; where that is allowed, the name is refused.
+
+    :param snapshot: its repository and its name
+    :param sources: what each target's name is restored from
     :param written: whether documents of them will be removed or changed
     """
-    names = [f"{target}-{_NOWHERE}" for target in targets]
+    names = [f"{target}-{_NOWHERE}" for target in sources]
     probes = [Probe("POST", path("_snapshot", _NOWHERE, "rights", "_restore"), {"indices": ",".join(names)})]
+    if engine.distribution == OPENSEARCH:
+        probes = [
+            Probe("POST", path("_snapshot", *snapshot, "_restore"), restore_body(source, f"{target}-{_NOWHERE}"))
+            for target, source in sources.items()
+        ]
     for index in names:
         probes += [
             Probe("GET", path(index, "_count")),
