@@ -47,7 +47,7 @@ class Crypto:
 
     def __init__(self, secret: bytes | None = None, keys: t.Mapping[str, bytes] | None = None) -> None:
         self._keys = dict(keys or {})
-        if secret is not None:
+        if secret:  # an empty one is none
             digest = hashlib.sha1(secret).digest()  # noqa: S324 - the format of Nuxeo
             self._keys = {AES: digest[:16], DES: digest[:8]}
 

@@ -53,22 +53,13 @@ def hash_code(text: str) -> int:
     return code
 
 
-def hashtable_order(names: t.Iterable[str]) -> list[str]:
-    """The order in which ``Hashtable.keys()`` gives names that were put in the given order."""
-    table: list[list[str]] = [[] for _index in range(11)]
-    for count, name in enumerate(names):
-        if count >= int(len(table) * 0.75):
-            table = _rehashed(table)
-        table[(hash_code(name) & 0x7FFFFFFF) % len(table)].insert(0, name)
-    return [name for bucket in reversed(table) for name in bucket]
-
-
-def _rehashed(table: list[list[str]]) -> list[list[str]]:
-    new: list[list[str]] = [[] for _index in range(2 * len(table) + 1)]
-    for bucket in reversed(table):
-        for name in bucket:
-            new[(hash_code(name) & 0x7FFFFFFF) % len(new)].insert(0, name)
-    return new
+def hashtable_order(names: t.Iterable[str], others: int = 0) -> list[str]:
+    """The order in which ``Hashtable.keys()`` gives names that share it with some others."""
+    known = list(dict.fromkeys(names))
+    size = 11
+    while len(known) + others > int(size * 0.75):
+        size = 2 * size + 1
+    return sorted(known, key=lambda name: (hash_code(name) & 0x7FFFFFFF) % size, reverse=True)
 
 
 def hashmap_order(names: t.Iterable[str]) -> list[str]:

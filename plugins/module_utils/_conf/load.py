@@ -9,8 +9,8 @@ import contextlib
 import dataclasses
 
 from .errors import ConfError, Origin, refused
-from .java import trim
-from .properties import MalformedEscape, parse
+from .java import hashtable_order, trim
+from .properties import Entry, MalformedEscape, parse
 from .version import Line
 
 CHUNK = 512
@@ -107,8 +107,12 @@ def load(path: str, line: Line, skip: str = "") -> dict[str, Value]:
             why = "a restore onto this instance has begun and has not ended"
             raise refused(origin, why, "Run the restore again") from error
         raise refused(origin, "a \\u is not followed by four hexadecimal digits") from error
-    values = {}
-    for entry in entries:
-        name = entry.name if line.modern else trim(entry.name)
-        values[name] = Value(trim(entry.value), Origin(path, entry.line, name))
-    return values
+    last = {entry.name: entry for entry in entries}
+    if line.modern:
+        return {name: _value(path, name, entry) for name, entry in last.items()}
+    # names that are one when they are trimmed overwrite each other in the order of a hash table
+    return {trim(name): _value(path, trim(name), last[name]) for name in hashtable_order(last)}
+
+
+def _value(path: str, name: str, entry: Entry) -> Value:
+    return Value(trim(entry.value), Origin(path, entry.line, name))

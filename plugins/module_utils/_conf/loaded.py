@@ -17,9 +17,9 @@ from .errors import ConfError, Origin, refused
 from .expand import BadReplacement, expand_environment
 from .java import file_below, hashmap_order, hashtable_order, is_blank, path, resolve_path
 from .load import Value, load
-from .loopback import loopback_url
+from .loopback import BIND, loopback_url
 from .secrets import takes_secret_variable
-from .table import Table
+from .table import KEY_ALIAS, MissingStatusKey, Table
 from .version import Line
 
 TEMPLATES = "nuxeo.templates"
@@ -49,6 +49,8 @@ FOLDERS = {
     "nuxeo.pid.dir": "log",
     "nuxeo.tmp.dir": "tmp",
 }
+SYSTEM_PROPERTIES = 50
+"""About so many does every Java virtual machine have. They share a table with ours, and its size decides an order."""
 Values = t.Dict[str, Value]
 
 
@@ -90,6 +92,15 @@ class Loaded:
             self.defaults[name] = value.text
             self.default_origins[name] = value.origin
 
+    def put_own(self, values: t.Mapping[str, Value]) -> None:
+        """Take what nuxeo.conf itself says."""
+        self.origins.update({name: value.origin for name, value in values.items()})
+        try:
+            self.table.put_all({name: value.text for name, value in values.items()})
+        except MissingStatusKey as error:
+            why = "it is about a keystore whose keys server.status.key opens, and there is no server.status.key"
+            raise refused(self.origin(KEY_ALIAS), why) from error
+
     def template_folder(self, element: str) -> str:
         """The folder that an element of a list of templates names."""
         if "\0" in element:
@@ -110,6 +121,11 @@ class Loaded:
                 f"a variable of the environment or its default stops Nuxeo {self.line.name}: {error}",
                 "Change the value of the variable, or set the property without it",
             ) from error
+
+    def put_loopback(self) -> None:
+        """Compute the node's own address, where it is not set."""
+        if self.table.get(LOOPBACK) is None:
+            self.defaults[LOOPBACK] = loopback_url(self.table.get, self.origin(BIND))
 
     def need(self, file: str) -> None:
         """The stock defaults must be there."""
@@ -133,11 +149,9 @@ class Modern(Loaded):
         self.put_defaults(self._absolute(self._load_folder(self.folder)))
         self.put_defaults({k: Value(v, Origin(conf, 0, k)) for k, v in self.system().items()})
         own = self._absolute(self._load_file(conf, skip))
-        self.table.put_all({name: value.text for name, value in own.items()})
-        self.origins.update({name: value.origin for name, value in own.items()})
+        self.put_own(own)
         self._include(self._template_list())
-        if self.table.get(LOOPBACK) is None:
-            self.defaults[LOOPBACK] = loopback_url(self.table.get)
+        self.put_loopback()
         self.table.status_key_is_made()
 
     def _load_file(self, file: str, skip: str = "") -> Values:
@@ -162,6 +176,8 @@ class Modern(Loaded):
         for name in FOLDERS:
             if name in values:
                 value = values[name]
+                if "\0" in value.text:
+                    raise refused(value.origin, "the path of a folder has a null character")
                 values[name] = Value(resolve_path(self.home, value.text), value.origin)
         return values
 
@@ -186,6 +202,8 @@ class Modern(Loaded):
             if os.path.isdir(folder) and not os.path.exists(folder + "/" + DEFAULTS):
                 continue
             if not os.path.isdir(folder):
+                if self.line.skips_files:
+                    continue
                 raise refused(self.origin(TEMPLATES), f"template '{element}' is a file and not a folder: '{folder}'")
             values = self._load_folder(folder)
             included = values.get(INCLUDES)
@@ -205,8 +223,7 @@ class Legacy(Loaded):
         self.put_defaults({k: Value(v, Origin(conf, 0, k)) for k, v in self.system().items()})
         self.table = Table(self.defaults, line.strict_cipher)
         own = load(conf, line, skip)
-        self.table.put_all({name: value.text for name, value in own.items()})
-        self.origins.update({name: value.origin for name, value in own.items()})
+        self.put_own(own)
         self._rename(self.table.get, self.table.put, [*self.defaults, *self.table.own])
         self._settle_folders()
         self.templates = self._include(self._template_list())
@@ -216,12 +233,11 @@ class Legacy(Loaded):
             name, kind, known = line.secondary
             self._database_template(name, kind, known, None)
         changed = self._changed_by_environment()
-        if self.table.get(LOOPBACK) is None:
-            self.defaults[LOOPBACK] = loopback_url(self.table.get)
+        self.put_loopback()
         self._save(changed)
 
     def _rename(self, get: t.Callable[[str], str | None], put: t.Callable[[str, str], None], names: list[str]) -> None:
-        for name in hashtable_order(dict.fromkeys(names)):
+        for name in hashtable_order(names, SYSTEM_PROPERTIES):
             if name in RENAMED:
                 put(RENAMED[name], get(name) or "")
 

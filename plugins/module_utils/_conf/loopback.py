@@ -9,32 +9,50 @@ import ipaddress
 import socket
 import typing as t
 
+from .errors import Origin, refused
 
-def loopback_url(get: t.Callable[[str], str | None]) -> str:
-    """What the launcher computes for ``nuxeo.loopback.url`` from the bind address, the port and the context."""
-    port, context = (get(name) or "null" for name in ("nuxeo.server.http.port", "org.nuxeo.ecm.contextPath"))
-    return f"http://{own_address(get('nuxeo.bind.address'))}:{port}{context}"
-
-
-def own_address(bind_address: str | None) -> str:
-    """The address at which a node reaches itself, as it stands in a URL."""
-    address = _address(bind_address or "127.0.0.1")
-    return f"[{address}]" if ":" in address else address
+BIND = "nuxeo.bind.address"
+LOCAL = "127.0.0.1"
 
 
-def _address(host: str) -> str:
+def loopback_url(get: t.Callable[[str], str | None], origin: Origin) -> str:
+    """What the launcher computes for ``nuxeo.loopback.url`` from the bind address, the port and the context.
+
+    :param origin: where the bind address was set
+    """
+    values = (get(name) for name in ("nuxeo.server.http.port", "org.nuxeo.ecm.contextPath"))
+    port, context = ("null" if value is None else value for value in values)
+    return f"http://{own_address(get(BIND), origin)}:{port}{context}"
+
+
+def own_address(bind_address: str | None, origin: Origin | str = f"property '{BIND}'") -> str:
+    """The address at which a node reaches itself, as it stands in a URL.
+
+    :raises ConfError: for one that Java does not find: the launcher stops there
+    """
     try:
-        parsed = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        if host == "localhost":
-            return "127.0.0.1"
-        try:
-            found = socket.getaddrinfo(host, None, socket.AF_INET)
-        except OSError:
-            return host
-        return str(found[0][4][0])
-    if parsed.is_unspecified:
-        return "127.0.0.1"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return ":".join(f"{int(group, 16):x}" for group in parsed.exploded.split(":"))
-    return str(parsed)
+        found = _address(bind_address or LOCAL)
+    except (OSError, ValueError) as error:
+        why = "it is no address, and no name that this host can look up"
+        raise refused(origin, why, "Correct it, or set nuxeo.loopback.url") from error
+    if isinstance(found, ipaddress.IPv6Address):
+        return "[" + ":".join(f"{int(group, 16):x}" for group in found.exploded.split(":")) + "]"
+    return str(found)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """As ``InetAddress.getByName``: a literal, or the first address of a name, IPv4 before IPv6."""
+    found: ipaddress.IPv4Address | ipaddress.IPv6Address
+    if ":" in host or "[" in host:
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        found = ipaddress.IPv6Address(bare)
+        found = found.ipv4_mapped or found
+    else:
+        found = ipaddress.ip_address(_looked_up(host))
+    return ipaddress.IPv4Address(LOCAL) if found.is_unspecified else found
+
+
+def _looked_up(host: str) -> str:
+    """Short forms of an IPv4 address are known there too."""
+    addresses = sorted(socket.getaddrinfo(host, None), key=lambda one: one[0] != socket.AF_INET)
+    return str(addresses[0][4][0])

@@ -12,15 +12,21 @@ import urllib.parse
 from .crypto import Crypto, decode_base64, is_encrypted
 from .keystore import keys_of
 
+STATUS_KEY = "server.status.key"
+KEY_ALIAS = "server.crypt.keyalias"
 CRYPTO_NAMES = (
-    "server.status.key",
-    "server.crypt.keyalias",
+    STATUS_KEY,
+    KEY_ALIAS,
     "server.crypt.keystore.path",
     "javax.net.ssl.keyStore",
     "server.crypt.keystore.pass",
     "javax.net.ssl.keyStorePassword",
     "server.crypt.secretkey",
 )
+
+
+class MissingStatusKey(ValueError):
+    """A keystore is named and not the key that opens its entries: the launcher stops."""
 
 
 class Table:
@@ -44,11 +50,13 @@ class Table:
         new = self._crypto_id()
         if new != self._id:
             self._id = new
+            if self.get(STATUS_KEY) is None and _names_keystore(self.get):
+                raise MissingStatusKey
             self._crypto = find_crypto(self.get)
 
     def status_key_is_made(self) -> None:
         """The launcher gives a configuration without a status key a new one, and takes the key anew then."""
-        if self.get(CRYPTO_NAMES[0]) is None:
+        if self.get(STATUS_KEY) is None:
             self._crypto = find_crypto(self.get)
 
     def decrypt(self, value: str) -> str:
@@ -107,19 +115,27 @@ class Table:
         self.encrypted.discard(name)
 
 
+def _first(get: t.Callable[[str], str | None], *names: str) -> str | None:
+    """The value of the first name that has one, be it an empty one."""
+    return next((value for value in map(get, names) if value is not None), None)
+
+
+def _keystore(get: t.Callable[[str], str | None]) -> str | None:
+    return _first(get, "server.crypt.keystore.path", "javax.net.ssl.keyStore")
+
+
+def _names_keystore(get: t.Callable[[str], str | None]) -> bool:
+    return get(KEY_ALIAS) is not None and _keystore(get) is not None
+
+
 def find_crypto(get: t.Callable[[str], str | None]) -> Crypto | None:
     """The key: of a JCEKS keystore, else the secret key, else the status key; None when there is none."""
-    status = get("server.status.key")
-    alias = get("server.crypt.keyalias")
-    store = get("server.crypt.keystore.path") or get("javax.net.ssl.keyStore")
+    status = get(STATUS_KEY)
+    alias, store = get(KEY_ALIAS), _keystore(get)
     if alias is not None and store is not None:
         coded = get("server.crypt.keystore.pass")
-        password = (
-            decode_base64(coded).decode("utf-8", "replace")
-            if coded
-            else get("javax.net.ssl.keyStorePassword") or "changeit"
-        )
-        keys = keys_of(store, password, alias, status or "")
+        password = decode_base64(coded).decode("utf-8", "replace") if coded else get("javax.net.ssl.keyStorePassword")
+        keys = keys_of(store, "changeit" if password is None else password, alias, status or "")
         return Crypto(keys=keys) if keys else None
     secret = decode_base64(get("server.crypt.secretkey") or "").decode("utf-8", "replace")
     if not secret:

@@ -28,6 +28,8 @@ class Line:
     """The default of ``${a:=b}`` runs to the last brace of the value."""
     strict_cipher: bool = False
     """The parts of an encrypted value hold no ``$``."""
+    skips_files: bool = False
+    """A plain file that is named as a template is passed over: newer Java takes it for a folder without defaults."""
     secondary: tuple[str, str, tuple[str, ...]] | None = None
     """Computed second database template: its property, the property of its type, the known names."""
     databases: tuple[str, ...] = ("default", "mongodb", "postgresql", "oracle", "mysql", "mariadb", "mssql", "db2")
@@ -50,7 +52,7 @@ LINES = {
     "10.10": Line("10.10", False, "guess-512", secondary=_SECONDARY),
     "2021": Line("2021", True, "guess", strict_cipher=True),
     "2023": Line("2023", True, "utf-8", strict_cipher=True),
-    "2025": Line("2025", True, "utf-8", strict_cipher=True),
+    "2025": Line("2025", True, "utf-8", strict_cipher=True, skips_files=True),
 }
 
 
