@@ -40,6 +40,7 @@ options:
     required: true
     choices:
       begun: Take the lease and make the partial set.
+      joined: Look on another node of the instance whether a restore is on there, for a run that has begun.
       published: Complete the manifest, write C(SHA256SUMS), make all durable, rename, give the lease back.
       abandoned: Remove the partial set and the lease, if they are still this run's.
   root:
@@ -64,9 +65,15 @@ options:
     description:
       - Folders that are backed up. A backup root inside one of them is refused, and one of them inside the folder of
         the instance too, whatever links and mounts are between.
+      - A restore into one of them that is on is an error.
     type: list
     elements: path
     default: []
+  nuxeo_conf:
+    description:
+      - C(nuxeo.conf) of the node, for O(state=begun) and O(state=joined). While a restore has begun onto it and has not
+        ended, whichever node leads that, no backup begins.
+    type: path
   required_bytes:
     description: How many bytes must be free in the backup root.
     type: int
@@ -204,7 +211,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import LEASE, PROGRESS
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin_here
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin_here, join
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import count_blobs
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.publish import publish
@@ -214,6 +221,12 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail
 def begun(module: AnsibleModule, place: Place) -> dict[str, t.Any]:
     """Take the lease."""
     return {"changed": True, **begin_here(place, module.params, module.check_mode)}
+
+
+def joined(module: AnsibleModule, place: Place) -> dict[str, t.Any]:
+    """Nothing is in the way of the run on this node either."""
+    join(place, module.params)
+    return {"changed": False, "run_id": module.params["run_id"]}
 
 
 def published(module: AnsibleModule, place: Place) -> dict[str, t.Any]:
@@ -242,12 +255,13 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["begun", "published", "abandoned"]},
+            "state": {"type": "str", "required": True, "choices": ["begun", "joined", "published", "abandoned"]},
             "root": {"type": "path", "required": True},
             "instance": {"type": "str", "required": True},
             "run_id": {"type": "str"},
             "manifest": {"type": "dict"},
             "forbidden": {"type": "list", "elements": "path", "default": []},
+            "nuxeo_conf": {"type": "path"},
             "required_bytes": {"type": "int", "default": 0},
             "require_mount": {"type": "bool", "default": False},
             "reason": {"type": "str", "default": ""},
@@ -255,10 +269,14 @@ def main() -> None:
             **LEASE,
             **PROGRESS,
         },
-        required_if=[("state", "published", ("run_id", "manifest")), ("state", "abandoned", ("run_id",))],
+        required_if=[
+            ("state", "joined", ("run_id",)),
+            ("state", "published", ("run_id", "manifest")),
+            ("state", "abandoned", ("run_id",)),
+        ],
         supports_check_mode=True,
     )
-    states = {"begun": begun, "published": published, "abandoned": abandoned}
+    states = {"begun": begun, "joined": joined, "published": published, "abandoned": abandoned}
     began = time.monotonic()
     with fail_json_on_error(module):
         result = states[module.params["state"]](module, Place(module.params["root"], module.params["instance"]))

@@ -98,15 +98,23 @@ server_started:
 
 import functools
 import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import is_turn_taken
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.watch import Watch
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import running
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+
+
+def restored(p: dict[str, t.Any]) -> bool:
+    """Whether a restore has the care of the node: by its lease where the node leads it, by its guard on every one."""
+    return is_turn_taken(p["data_dir"]) or is_armed(p["conf"])
 
 
 def main() -> None:
@@ -127,7 +135,7 @@ def main() -> None:
     with fail_json_on_error(module):
         place = Place(p["root"], p["instance"])
         servers = functools.partial(running, p["conf"])
-        watch = Watch(place, p["note"], p["run_id"], p["lease_timeout"], p["data_dir"], servers)
+        watch = Watch(place, p["note"], p["run_id"], p["lease_timeout"], servers, functools.partial(restored, p))
         taken = watch.wait({"node": os.path.basename(p["note"]), "controller": identity(os.getpid())})
         if taken:
             try:

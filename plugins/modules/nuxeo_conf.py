@@ -16,6 +16,7 @@ description:
   - A property that the file already sets is changed where it stands, its last line when there are several. A new one
     goes before the block that Nuxeo's launcher keeps for itself.
   - Owner and mode of the file stay. It is replaced as a whole or not at all.
+  - Where several nodes share the file, the first one changes it and the others find it changed.
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 options:
@@ -67,6 +68,11 @@ options:
   restore_set:
     description:
       - The id of the backup set that is restored, for the text of the block.
+    type: str
+  restore_by:
+    description:
+      - Whose restore it is, as RV(nuxeo.platform.restore_lease#module:who) told it, for the text of the block and for
+        the error that a backup ends with.
     type: str
 extends_documentation_fragment:
   - nuxeo.platform.attributes
@@ -131,8 +137,11 @@ backup_file:
   sample: /etc/nuxeo/nuxeo.conf.4711.2026-11-23@02:00:04~
 """
 
+import functools
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
@@ -148,13 +157,15 @@ def main() -> None:
             "backup": {"type": "bool", "default": False},
             "restore_guard": {"type": "str", "choices": ["absent", "armed"]},
             "restore_set": {"type": "str"},
+            "restore_by": {"type": "str"},
         },
         required_if=[("restore_guard", "armed", ["restore_set"])],
         supports_check_mode=True,
     )
     given = module.params
     with fail_json_on_error(module):
-        plan = change(
+        compute = functools.partial(
+            change,
             path=given["path"],
             home=given["home"],
             version=given["version"],
@@ -163,11 +174,15 @@ def main() -> None:
             present=given["state"] == "present",
             restore_guard=given["restore_guard"],
             restore_set=given["restore_set"],
+            restore_by=given["restore_by"],
         )
-        backup_file = None
+        plan, backup_file = compute(), None
         if plan.changed and not module.check_mode:
-            backup_file = module.backup_local(plan.path) if given["backup"] else None
-            plan.write()
+            with alone(plan.path):
+                plan = compute()  # another node may have changed it meanwhile, to the same end
+                if plan.changed:
+                    backup_file = module.backup_local(plan.path) if given["backup"] else None
+                    plan.write()
         module.exit_json(
             changed=plan.changed,
             conf=plan.path,

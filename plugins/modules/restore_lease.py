@@ -46,7 +46,10 @@ options:
     description: The name of the target. Required with O(backup_root).
     type: str
   run_id:
-    description: The run, as RV(run_id) told it. Required for O(state=absent).
+    description:
+      - The run, as RV(run_id) told it. Required for O(state=absent).
+      - In check mode of O(state=present) its own lease is not in its way, so that it can look on every node, after it
+        has begun, whether another run began at the same time.
     type: str
 seealso:
   - module: nuxeo.platform.backup_set
@@ -74,6 +77,11 @@ run_id:
   returned: O(state=present)
   type: str
   sample: 5f0c6a1de3b94e07
+who:
+  description: The run in words, for messages.
+  returned: O(state=present)
+  type: str
+  sample: run 5f0c6a1de3b94e07 of user 'ops' on 'controller1' (process 4711) at 2026-11-23T02:00:04.512345Z
 progress:
   description: A file for the option C(progress) of every long step, which shows that the run lives.
   returned: O(state=present)
@@ -114,8 +122,9 @@ def main() -> None:
     with fail_json_on_error(module):
         if p["state"] == "absent":
             module.exit_json(changed=end_turn(p["data_dir"], p["run_id"], module.check_mode))
-        taken = take_turn(p["data_dir"], p, module.check_mode)
-    module.exit_json(changed=True, **{key: taken[key] for key in ("run_id", "progress", "took_over")})
+        own = [p["run_id"]] if p["run_id"] and module.check_mode else []
+        taken = take_turn(p["data_dir"], {**p, "gone": p["gone"] + own}, module.check_mode)
+    module.exit_json(changed=True, **{key: taken[key] for key in ("run_id", "who", "progress", "took_over")})
 
 
 if __name__ == "__main__":

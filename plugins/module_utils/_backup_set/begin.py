@@ -13,9 +13,12 @@ import shutil
 import stat
 import typing as t
 
+from .._conf.guard import find
+from .._conf.load import begun_by
+from .._errors import PlatformError
 from .._files.at import why
 from .._io import fsync_directory, now, write_json
-from .lease import Lease, is_free, locked, read, set_aside, take
+from .lease import Lease, in_words, is_free, locked, read, set_aside, take
 from .place import ABANDONED, PARTIAL, Place, SetError, Target
 
 _MINIMUM = 1 << 20
@@ -93,6 +96,7 @@ def begin(
         "partial": partial,
         "progress": os.path.join(partial, "progress.json"),
         "lease": value,
+        "who": f"{in_words(run_id, value)} at {value['started']}",
     }
     if check:
         old = read(place)
@@ -127,6 +131,14 @@ def begin_here(place: Place, options: t.Mapping[str, t.Any], check: bool) -> dic
     return {**begun, "free_bytes": free}
 
 
+def join(place: Place, options: t.Mapping[str, t.Any]) -> None:
+    """Look on another node of an instance whether a restore is on there, for a run that has begun."""
+    try:
+        _look(place, [Target(path) for path in options["forbidden"]], options)
+    except OSError as error:
+        raise SetError(f"Begin of a {place.what}", *why(error, options["node"] or "")) from error
+
+
 def _begin_alone(
     place: Place, others: t.Sequence[Place], options: t.Mapping[str, t.Any], check: bool
 ) -> dict[str, t.Any]:
@@ -135,14 +147,31 @@ def _begin_alone(
     who = {"node": options["node"], "controller": options["controller"] or {}, "silence": timeout}
     begun = begin(place, who, timeout=timeout, gone=gone, check=check)
     try:
-        for other in others:
-            lease = _seen(other)
-            _refuse(other, lease, _silence(lease), gone, place.what)
-    except SetError:
+        _look(place, others, options)
+    except (OSError, PlatformError):
         if not check:
             _end(place, begun["run_id"])
         raise
     return begun
+
+
+def _look(place: Place, others: t.Sequence[Place], options: t.Mapping[str, t.Any]) -> None:
+    """Refuse what begins, or has begun, in a place while a run of the other kind is on, as this node sees it.
+
+    A restore's lease is in the data folder of its leader, so other nodes know it by its guard in their nuxeo.conf. It
+    comes after the lease, and the restore looks again after that: whoever is second sees the first.
+    """
+    for other in others:
+        lease = _seen(other)
+        _refuse(other, lease, _silence(lease), options["gone"], place.what)
+    conf = options.get("nuxeo_conf")
+    guard = find(conf) if conf else ""
+    if guard:
+        raise SetError(
+            f"Begin of a {place.what}",
+            f"a restore onto '{conf}' has begun{begun_by(guard)} and has not ended",
+            "Wait for its end, or run it again when it is not on any more",
+        )
 
 
 def _seen(place: Place) -> Lease | None:
@@ -171,12 +200,9 @@ def _refuse(place: Place, old: Lease | None, timeout: float, gone: t.Sequence[st
     if old is None or is_free(old, timeout, gone):
         return
     holder = old.describe()
-    controller = holder.get("controller") or {}
-    who = f"user '{controller.get('user', 'unknown')}' on '{controller.get('host', 'unknown')}'"
     raise SetError(
         f"Begin of a {what or place.what}",
-        f"{f'a {place.what}, ' if what else ''}run {old.run_id or 'unknown'} of {who} "
-        f"(process {controller.get('pid', '?')}) is on since "
+        f"{f'a {place.what}, ' if what else ''}{old.who} is on since "
         f"{holder.get('started', 'an unknown time')}; its last sign of life is {old.age:.0f} s old",
         f"Wait for its end. Without a sign of life for {timeout:.0f} s it is taken to be gone",
         {"holder": holder},

@@ -33,9 +33,21 @@ class Lease:
     age: float
     sign: float
 
+    @property
+    def who(self) -> str:
+        """The run in words, for messages."""
+        return in_words(self.run_id, self.value)
+
     def describe(self) -> dict[str, t.Any]:
         """For results and messages."""
         return {**self.value, "run_id": self.run_id, "last_sign_of_life": round(self.age, 1)}
+
+
+def in_words(run_id: str, value: t.Mapping[str, t.Any]) -> str:
+    """A run by what its lease holds, which another may have written."""
+    controller = value.get("controller") or {}
+    user, host = (controller.get(key, "unknown") for key in ("user", "host"))
+    return f"run {run_id or 'unknown'} of user '{user}' on '{host}' (process {controller.get('pid', '?')})"
 
 
 @contextlib.contextmanager

@@ -14,10 +14,11 @@ import os
 import time
 import typing as t
 
+from .._errors import PlatformError
 from .._progress import INTERVAL
-from .begin import abandon, begin, is_turn_taken
+from .begin import abandon, begin
 from .lease import Lease, read
-from .place import Place, SetError
+from .place import Place
 
 POLL = 2.0
 GRACE = 3 * INTERVAL
@@ -30,8 +31,8 @@ class Watch:
     :param note: the file that says that the node is to be started again; who has the care of that removes it
     :param run_id: the run that has stopped the node
     :param timeout: seconds without a sign of life after which the run is taken to be gone
-    :param data_dir: the node's data folder, in which a restore may be on
     :param servers: gives the server's processes
+    :param restored: whether a restore onto the node is on, or has begun and not ended
     """
 
     def __init__(
@@ -40,15 +41,15 @@ class Watch:
         note: str,
         run_id: str,
         timeout: float,
-        data_dir: str,
         servers: t.Callable[[], t.Sequence[object]],
+        restored: t.Callable[[], bool],
     ) -> None:
         self.place = place
         self.note = note
         self.run_id = run_id
         self.timeout = timeout
-        self.data_dir = data_dir
         self.servers = servers
+        self.restored = restored
         self._stopped = False
         self._sign: float | None = None
         self._since = time.monotonic()
@@ -56,11 +57,11 @@ class Watch:
     def wait(self, who: dict[str, t.Any]) -> str | None:
         """The run id under which the place was taken, for :meth:`end`; None when there is nothing left to do."""
         while os.path.exists(self.note):
-            with contextlib.suppress(OSError, SetError):  # a volume that is away, another run that was faster
+            with contextlib.suppress(OSError, PlatformError):  # a volume that is away, another run that was faster
                 lease = read(self.place)
                 if lease and lease.run_id != self.run_id:
                     return None  # that run has seen the note, and starts the node at its end
-                if self._was_started() or is_turn_taken(self.data_dir):
+                if self._was_started() or self.restored():
                     self._forget()
                     return None
                 if self._is_gone(lease):

@@ -56,6 +56,7 @@ def change(
     present: bool,
     restore_guard: str | None = None,
     restore_set: str | None = None,
+    restore_by: str | None = None,
 ) -> Plan:
     """Compute a change."""
     conf = os.path.abspath(path or locate(None, home, None).conf)
@@ -72,7 +73,7 @@ def change(
         after = editor.masked(changed if present else ())
     except MalformedEscape as error:
         raise refused(Origin(conf, error.line, error.name), "it has a malformed unicode escape") from error
-    new = _guarded(editor.content, was_armed, restore_guard, restore_set)
+    new = _guarded(editor.content, was_armed, restore_guard, (restore_set or "", restore_by or ""))
     block_after = guard.find_in(new)
     diff = {
         "before": was_armed + before,
@@ -92,10 +93,10 @@ def _edit(editor: Editor, properties: Properties, present: bool) -> list[str]:
     ]
 
 
-def _guarded(content: bytes, was_armed: str, restore_guard: str | None, restore_set: str | None) -> bytes:
+def _guarded(content: bytes, was_armed: str, restore_guard: str | None, restore: tuple[str, str]) -> bytes:
     """The content with the guard that is wanted, or else with the one that was there."""
     if restore_guard == "armed":
-        return guard.armed(content, restore_set or "")
+        return guard.armed(content, *restore)
     if restore_guard is None and was_armed:
         return was_armed.encode("iso-8859-1") + content
     return content

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from .errors import ConfError
-from .load import GUARD, read_bytes
+from .load import BEGUN_BY, GUARD, read_bytes
 from .write import replace_file
 
 BEGIN = "### nuxeo.platform restore guard: begin ###"
@@ -20,8 +20,8 @@ END = "### nuxeo.platform restore guard: end ###"
 _BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END) + r"(?:\r\n|\n|\r|$)", re.DOTALL)
 _TEXT = """{begin}
 # A restore of the backup set {set_id} onto this instance has begun and has not ended.
-# Its database, its blobs and its files do not belong together yet. The line below keeps Nuxeo from starting with them.
-# Run the restore again: it takes this block out when all is in its place.
+{by}# Its database, its blobs and its files do not belong together yet. The line below keeps Nuxeo from starting with them.
+# Run the restore again when it is not on any more: it takes this block out when all is in its place.
 {key}=\\u(unfinished)
 {end}
 """
@@ -43,12 +43,17 @@ def is_armed(path: str) -> bool:
     return bool(find(path))
 
 
-def armed(content: bytes, set_id: str) -> bytes:
-    """The content of a nuxeo.conf with the block of a set at its head, instead of any other."""
+def armed(content: bytes, set_id: str, by: str = "") -> bytes:
+    """The content of a nuxeo.conf with the block of a set at its head, instead of any other.
+
+    :param by: whose restore it is, for those who find the block
+    """
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", set_id):
         raise ConfError("Arming of the restore guard", f"'{set_id}' is no id of a backup set", "Give the id of the set")
     text = disarmed(content).decode("iso-8859-1")
-    block = _TEXT.format(begin=BEGIN, end=END, key=GUARD, set_id=set_id)
+    plain = re.sub(r"[^ -~]|\\", "?", by)  # whatever a host or a user is called: one line, in any encoding
+    begun = f"{BEGUN_BY}{plain}\n" if by else ""
+    block = _TEXT.format(begin=BEGIN, end=END, key=GUARD, set_id=set_id, by=begun)
     if "\r\n" in text:
         block = block.replace("\n", "\r\n")
     return (block + text).encode("iso-8859-1")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 
 from .errors import ConfError, Origin, refused
 from .java import hashtable_order, trim
@@ -17,6 +18,8 @@ CHUNK = 512
 NEWLINE = b"\n"
 GUARD = "nuxeo.platform.restore"
 """The property of an armed restore guard, see guard.py: its value is what every launcher refuses."""
+BEGUN_BY = "# Begun by "
+"""A comment of an armed restore guard begins with it."""
 LIMIT = 16 * 1024 * 1024
 """Bytes of a configuration file at most: nothing sane is near it, and a wrong path may name anything."""
 
@@ -91,6 +94,12 @@ def _origin_at(path: str, content: bytes, offset: int) -> Origin | str:
     return f"{path}:{content[:offset].count(NEWLINE) + 1}"
 
 
+def begun_by(block: str) -> str:
+    """Whose restore an armed guard is of, to go on a sentence with; nothing where it does not say."""
+    found = re.search(f"^{re.escape(BEGUN_BY)}(.+?)\\r?$", block, re.MULTILINE)
+    return f" by {found.group(1)}" if found else ""
+
+
 def load(path: str, line: Line, skip: str = "") -> dict[str, Value]:
     """The properties of one file: the last duplicate wins, values are trimmed, names too up to 10.10.
 
@@ -104,8 +113,9 @@ def load(path: str, line: Line, skip: str = "") -> dict[str, Value]:
     except MalformedEscape as error:
         origin = Origin(path, error.line, error.name)
         if error.name == GUARD:
-            why = "a restore onto this instance has begun and has not ended"
-            raise refused(origin, why, "Run the restore again") from error
+            why = f"a restore onto this instance has begun{begun_by(text)} and has not ended"
+            todo = "Wait for its end, or run it again when it is not on any more"
+            raise refused(origin, why, todo) from error
         raise refused(origin, "a \\u is not followed by four hexadecimal digits") from error
     last = {entry.name: entry for entry in entries}
     if line.modern:

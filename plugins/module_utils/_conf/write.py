@@ -6,14 +6,64 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import grp
 import os
 import pwd
 import secrets
 import stat
+import time
+import typing as t
 
 from .._io import fsync_directory, write_atomic
 from .errors import ConfError
+
+_WAIT = 60.0
+
+
+@contextlib.contextmanager
+def alone(path: str, wait: float = _WAIT) -> t.Iterator[None]:
+    """Hold the turn to change a file, which the nodes of an instance may share. Held for moments, from read to rename.
+
+    The lock is a file beside it, since the file itself is replaced. It ends with the process that has it; what a killed
+    one leaves is an empty file that the next one takes and removes.
+    """
+    path = os.path.realpath(path)
+    lock = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.lock")
+    until = time.monotonic() + wait
+    try:
+        descriptor = _locked(lock)
+        while descriptor is None:
+            if time.monotonic() > until:
+                raise ConfError(f"Writing of '{path}'", f"another process has '{lock}' since {wait:.0f} s", "Run again")
+            time.sleep(0.05)
+            descriptor = _locked(lock)
+    except OSError as error:
+        raise ConfError(
+            f"Writing of '{path}'", f"{error.strerror} at '{lock}'", "It is as it was. Run as its owner or as root"
+        ) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(lock)
+        os.close(descriptor)
+
+
+def _locked(lock: str) -> int | None:
+    """The lock, or None when another process has it or has just removed its file."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.stat(lock), os.fstat(descriptor)):
+            return descriptor
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR, errno.ENOENT):
+            os.close(descriptor)
+            raise
+    os.close(descriptor)
+    return None
 
 
 def new_file(path: str, content: bytes, mode: int, owner: str, group: str) -> None:

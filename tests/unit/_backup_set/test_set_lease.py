@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import multiprocessing
@@ -25,10 +26,12 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin i
     begin_here,
     end_turn,
     is_turn_taken,
+    join,
     take_turn,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError, Target
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 
 HERE = {"backup_root": None, "instance": None}
 FORK = multiprocessing.get_context("fork")
@@ -131,6 +134,36 @@ def test_backup_and_restore_of_an_instance_see_each_other(place: Place, tmp_path
         begin_here(place, {**backup, "gone": []}, check=False)
     assert take_turn(data_dir, restore, check=False)["took_over"]["run_id"] == turn  # by its own limit it is gone
     assert json.loads(pathlib.Path(place.lease).read_text())["run_id"] == again["run_id"]  # untouched
+
+
+def test_a_restore_that_another_node_leads_is_known_by_its_guard(place: Place, tmp_path: pathlib.Path) -> None:
+    """Two nodes with a data folder each: the lease of the restore is in that of its leader, its guard on both."""
+    led, other, conf = tmp_path / "n1" / "data", tmp_path / "n2" / "data", tmp_path / "n2" / "nuxeo.conf"
+    conf.parent.mkdir()
+    conf.write_text("nuxeo.db.name=acme\n")
+    who = {"node": "n1", "controller": controller.identity(os.getpid()), "lease_timeout": 20, "gone": []}
+    restore = {**who, "backup_root": place.root, "instance": place.instance}
+    backup = {**who, "forbidden": [str(other)], "required_bytes": 0, "require_mount": False, "nuxeo_conf": str(conf)}
+    turn = take_turn(str(led), restore, check=False)
+    late = begin_here(place, backup, check=False)  # between the lease of the restore and its guard
+    conf.write_bytes(guard.armed(conf.read_bytes(), "20261123T020004Z", turn["who"]))
+    again = {**restore, "gone": [turn["run_id"]]}
+    with pytest.raises(SetError, match=f"a backup of 'acme' .*, run {late['run_id']} of user"):
+        take_turn(str(led), again, check=True)
+    abandon(place, late["run_id"], "", "", check=False)
+    assert take_turn(str(led), again, check=True)["took_over"]["run_id"] == turn["run_id"], "its own is not in its way"
+    told = f"a restore onto '{conf}' has begun by run {turn['run_id']} of user '.*' on '.*' .process {os.getpid()}. at 2"
+    for check in (True, False):
+        with pytest.raises(SetError, match=told):
+            begin_here(place, backup, check)
+    assert not os.path.exists(place.lease) and partials(place) == [], "one that was refused has no place"
+    begun = begin_here(place, {**backup, "nuxeo_conf": None}, check=False)
+    with pytest.raises(SetError, match=told):
+        join(place, {**backup, "run_id": begun["run_id"]})
+    with pytest.raises(SetError, match=f"a restore into '{led}', run {turn['run_id']} of user"):
+        join(place, {**backup, "forbidden": [str(led)], "run_id": begun["run_id"]})
+    conf.write_bytes(guard.disarmed(conf.read_bytes()))
+    join(place, {**backup, "run_id": begun["run_id"]})
 
 
 def test_check_mode_says_the_same_and_changes_nothing(place: Place) -> None:
@@ -362,7 +395,8 @@ def watched(place: Place, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatc
         found, actions, clock = iter(servers), iter(looks), itertools.count(0.0, step)
         monkeypatch.setattr(watch.time, "monotonic", lambda: next(clock))
         monkeypatch.setattr(watch.time, "sleep", lambda _seconds: next(actions, lambda: None)())
-        return watch.Watch(place, str(note), run_id, 900, str(tmp_path / "data"), lambda: next(found, []))
+        restored = functools.partial(is_turn_taken, str(tmp_path / "data"))
+        return watch.Watch(place, str(note), run_id, 900, lambda: next(found, []), restored)
 
     return make
 
@@ -417,10 +451,12 @@ def test_a_server_that_its_operator_has_started_and_stopped_stays_stopped(watche
     assert holder(place) == begun["run_id"]
 
 
-def test_a_watch_leaves_a_server_to_the_restore_that_has_begun(watched: Watched, place: Place) -> None:
+def test_a_watch_leaves_a_server_to_the_restore_that_has_begun(
+    watched: Watched, place: Place, tmp_path: pathlib.Path
+) -> None:
     begun = start(place)
     options = {"node": "n1", "controller": {}, "lease_timeout": 900, "gone": [], **HERE}
-    one = watched(begun["run_id"], looks=[lambda: take_turn(one.data_dir, options, check=False)], step=1)
+    one = watched(begun["run_id"], looks=[lambda: take_turn(str(tmp_path / "data"), options, check=False)], step=1)
     grow_old(place, 901)
     assert one.wait({"node": "n1"}) is None
     assert not os.path.exists(one.note), "whether it runs afterwards is what restore_start says"
