@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import sys
+import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from servers.deployment import Site
@@ -21,11 +25,7 @@ def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
     other_database = make_database(postgresql15)
     other = make_nuxeo(other_database).start()
     site.add("a1", instance, nuxeo_instance="acme")
-    second = instance.home / "node2" / "nuxeo.conf"
-    second.parent.mkdir()
-    shutil.copy2(instance.conf, second)
     site.add("a2", instance, nuxeo_instance="acme", restore_start=False)  # here both would have one port
-    site.hosts["a2"]["nuxeo_conf_path"] = str(second)
     site.add("b1", other, nuxeo_instance="beta")
     postgresql15.create_user(other_database.user, "changed behind its back")
     run = site.run("backup")
@@ -40,12 +40,73 @@ def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
     assert "pgpass" not in " ".join(run.failures)
     site.assert_all_verify("acme")
     (instance.data_dir / "own").write_text("made after the backup")
-    back = site.restore(postgresql15, nuxeo_hosts="a1:a2", restore_overwrite=True)
+    with instance.conf.open("a", encoding="utf-8") as conf:
+        conf.write("".join(f"more{number}=x\n" for number in range(3000)))  # so that both read it at the same time
+    properties = {"own.property": "new"}
+    back = site.restore(postgresql15, nuxeo_hosts="a1:a2", restore_overwrite=True, restore_properties=properties)
+    written = [task for task in back.of("nuxeo_conf") if task.result.get("backup_file")]
+    assert len(written) == 1, "they have one nuxeo.conf, which is changed once"
+    assert instance.conf.read_text().splitlines().count("own.property=new") == 1
+    assert [path.name for path in instance.conf.parent.glob("*nuxeo.conf*~")] == [
+        Path(written[0].result["backup_file"]).name
+    ]
     begun = [task.host for task in back.of("restore_marker") if task.task.endswith("mark it as unfinished")]
     assert begun == ["a1"], "they have one data folder, which is restored once"
     assert not (instance.data_dir / "own").exists()
     assert instance.running
     assert site.run("restore", nuxeo_hosts="a1:a2").check().changed == []
+
+
+def wait_for(what: t.Callable[[], bool]) -> None:
+    until = time.monotonic() + 180
+    while not what():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.02)
+
+
+def test_backup_and_restore_see_each_other_whichever_node_leads(
+    site: Site,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+    node_apart: t.Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """Two nodes with a data folder each. While a run is on, the other node leads one of the other kind."""
+    instance = make_nuxeo(make_database(postgresql15), properties={"repository.binary.store": str(tmp_path / "blobs")})
+    second = tmp_path / "second"
+    shutil.copytree(instance.home, second)
+    (second / "nxserver" / "data" / "own").write_text("of a2")
+    instance.start().create_documents(3)
+    site.add("a1", instance, nuxeo_instance="acme")
+    site.add("a2", instance, nuxeo_instance="acme", restore_start=False)
+    site.hosts["a2"]["ansible_python_interpreter"] = str(node_apart({instance.home: second}))
+    site.backup()
+    kept = site.sets("acme")[0] / "files"
+    assert [(kept / node / "data" / "own").exists() for node in ("a1", "a2")] == [False, True]
+
+    first = site.start("backup", "--limit", "a2")
+    wait_for((site.root / "acme" / "lease.json").exists)
+    first.process.send_signal(signal.SIGSTOP)
+    refused = site.run("restore", restore_overwrite=True, **site.admin(postgresql15))
+    assert refused.rc != 0 and f"(process {first.process.pid}) is on since" in " ".join(refused.failures)
+    assert refused.changed == [] and instance.running
+    first.process.send_signal(signal.SIGCONT)
+    assert first.wait().check() and site.manifest("acme")["leader"] == "a2"
+    assert len(site.sets("acme")) == 2
+
+    back = site.start("restore", restore_overwrite=True, **site.admin(postgresql15))
+    wait_for(lambda: "restore guard" in (second / "bin" / "nuxeo.conf").read_text())
+    back.process.send_signal(signal.SIGSTOP)
+    refused = site.run("backup", "--limit", "a2")
+    holder = json.loads((instance.data_dir / ".nuxeo-platform-run" / "lease.json").read_text())
+    told = f"has begun by run {holder['run_id']} of user '{holder['controller']['user']}' on"
+    assert refused.rc != 0 and told in " ".join(refused.failures)
+    assert f"(process {back.process.pid})" in " ".join(refused.failures)
+    assert len(site.sets("acme")) == 2 and site.partial("acme") == []
+    back.process.send_signal(signal.SIGCONT)
+    assert back.wait().check() and instance.running
+    assert "restore guard" not in (second / "bin" / "nuxeo.conf").read_text()
 
 
 def test_nodes_that_disagree_are_refused(

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
+import io
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import typing as t
 from pathlib import Path
@@ -16,6 +20,8 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone
 
 if t.TYPE_CHECKING:
     from servers.nuxeo.instance import Instance
@@ -128,6 +134,62 @@ def test_conf_guard(call: Call, home: Path) -> None:
     assert "a restore onto this instance has begun and has not ended" in failed["msg"]
     assert call("nuxeo_conf", path=str(path), restore_guard="absent")["guard_changed"]
     assert path.read_bytes() == before
+
+
+FORK = multiprocessing.get_context("fork")
+
+
+def change_conf(options: dict[str, t.Any], gate: t.Any, results: t.Any) -> None:
+    module = importlib.import_module(f"{MODULES}.nuxeo_conf")
+    out = io.StringIO()
+    gate.wait()
+    with patch_module_args(options), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        module.main()
+    results.put(json.loads(out.getvalue().strip().splitlines()[-1]))
+
+
+def at_once(options: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The results of as many processes, each with one of the options."""
+    gate, results = FORK.Barrier(len(options)), FORK.SimpleQueue()
+    runs = [FORK.Process(target=change_conf, args=(one, gate, results)) for one in options]
+    for run in runs:
+        run.start()
+    found = [results.get() for dummy in runs]
+    for run in runs:
+        run.join()
+    return found
+
+
+def test_conf_that_nodes_share_is_written_once(home: Path) -> None:
+    conf = home / "bin/nuxeo.conf"
+    conf.write_text(conf.read_text() + "".join(f"more{number}=x\n" for number in range(2000)))  # reading takes its time
+    for number in range(4):
+        before = set(conf.parent.iterdir())
+        same = {"path": str(conf), "properties": {"a": str(number), "b": "2"}, "backup": True}
+        found = at_once([same] * 8)
+        assert [one.get("msg") for one in found if one.get("failed")] == []
+        assert len([one for one in found if one["changed"]]) == 1
+        kept = [one["backup_file"] for one in found if one["backup_file"]]
+        assert {str(path) for path in set(conf.parent.iterdir()) - before} == set(kept) and len(kept) == 1
+        os.unlink(kept[0])
+    found = at_once([{"path": str(conf), "properties": {f"own{number}": "1"}} for number in range(8)])
+    assert [one["changed"] for one in found] == [True] * 8
+    assert {f"own{number}=1" for number in range(8)} <= set(conf.read_text().splitlines()), "no change is lost"
+    assert [path.name for path in conf.parent.iterdir()] == ["nuxeo.conf"]
+
+
+def test_conf_that_another_process_changes_is_waited_for(home: Path) -> None:
+    conf = home / "bin/nuxeo.conf"
+    lock = conf.with_name(".nuxeo.conf.lock")
+    argv = ["flock", str(lock), "sh", "-c", "echo; sleep 60"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as other:
+        assert other.stdout and other.stdout.readline()
+        with pytest.raises(ConfError, match=f"another process has '{lock}' since 0 s"), alone(str(conf), 0.1):
+            pass
+        os.killpg(other.pid, signal.SIGKILL)
+    with alone(str(conf)):  # what the killed one has left is in nobody's way
+        assert lock.exists()
+    assert not lock.exists()
 
 
 def test_copy_and_back(call: Call, home: Path, tmp_path: Path) -> None:
