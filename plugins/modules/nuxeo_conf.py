@@ -138,29 +138,30 @@ backup_file:
 """
 
 import functools
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
+SPEC: dict[str, dict[str, t.Any]] = {
+    "path": {"type": "path"},
+    "home": {"type": "path"},
+    "version": {"type": "str"},
+    "properties": {"type": "dict", "default": {}},
+    "secret_properties": {"type": "dict", "default": {}, "no_log": True},
+    "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
+    "backup": {"type": "bool", "default": False},
+    "restore_guard": {"type": "str", "choices": ["absent", "armed"]},
+    "restore_set": {"type": "str"},
+    "restore_by": {"type": "str"},
+}
+
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path"},
-            "home": {"type": "path"},
-            "version": {"type": "str"},
-            "properties": {"type": "dict", "default": {}},
-            "secret_properties": {"type": "dict", "default": {}, "no_log": True},
-            "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
-            "backup": {"type": "bool", "default": False},
-            "restore_guard": {"type": "str", "choices": ["absent", "armed"]},
-            "restore_set": {"type": "str"},
-            "restore_by": {"type": "str"},
-        },
-        required_if=[("restore_guard", "armed", ["restore_set"])],
-        supports_check_mode=True,
+        argument_spec=SPEC, required_if=[("restore_guard", "armed", ["restore_set"])], supports_check_mode=True
     )
     given = module.params
     with fail_json_on_error(module):

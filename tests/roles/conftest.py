@@ -27,7 +27,7 @@ def site(tmp_path: Path, local_inventory: t.Callable[..., Path], start_playbook:
 
 @pytest.fixture
 def node_apart(tmp_path: Path) -> t.Iterator[t.Callable[..., Path]]:
-    """Makes another node of this machine: its Python, which sees other folders under some names, and no process of ours.
+    """Makes another node of this machine: a Python that sees other folders under some names, and no process of ours.
 
     ``node_apart({folder: the folder that the node has there})``
     """

@@ -20,7 +20,8 @@ END = "### nuxeo.platform restore guard: end ###"
 _BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END) + r"(?:\r\n|\n|\r|$)", re.DOTALL)
 _TEXT = """{begin}
 # A restore of the backup set {set_id} onto this instance has begun and has not ended.
-{by}# Its database, its blobs and its files do not belong together yet. The line below keeps Nuxeo from starting with them.
+{by}# Its database, its blobs and its files do not belong together yet. The line below keeps Nuxeo from starting with
+# them.
 # Run the restore again when it is not on any more: it takes this block out when all is in its place.
 {key}=\\u(unfinished)
 {end}

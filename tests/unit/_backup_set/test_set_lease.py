@@ -151,8 +151,8 @@ def test_a_restore_that_another_node_leads_is_known_by_its_guard(place: Place, t
     with pytest.raises(SetError, match=f"a backup of 'acme' .*, run {late['run_id']} of user"):
         take_turn(str(led), again, check=True)
     abandon(place, late["run_id"], "", "", check=False)
-    assert take_turn(str(led), again, check=True)["took_over"]["run_id"] == turn["run_id"], "its own is not in its way"
-    told = f"a restore onto '{conf}' has begun by run {turn['run_id']} of user '.*' on '.*' .process {os.getpid()}. at 2"
+    assert take_turn(str(led), again, check=True)["took_over"]["run_id"] == turn["run_id"], "its own"
+    told = f"onto '{conf}' has begun by run {turn['run_id']} of user '.*' on '.*' .process {os.getpid()}. at 2"
     for check in (True, False):
         with pytest.raises(SetError, match=told):
             begin_here(place, backup, check)
