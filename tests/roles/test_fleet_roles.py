@@ -145,13 +145,23 @@ def test_an_unreachable_node_does_not_stop_a_hot_backup_but_is_not_hidden(
     gone = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     site.add("a1", instance, nuxeo_instance="acme", **gone)
     site.add("a2", instance, nuxeo_instance="acme")
+    site.add("b1", instance, nuxeo_instance="beta", **gone)
     run = site.run("backup")
     assert run.rc != 0, "an unreachable node is never a success"
+    assert "Backup of instance 'beta': its node b1 cannot be reached: " in " ".join(run.failures)
+    assert [task.result["msg"] for task in run.of("no node could be reached")] == [
+        "NOT BACKED UP: beta, of which no node could be reached"
+    ]
     assert site.manifest("acme")["leader"] == "a2"
     assert site.manifest("acme")["nodes"] == {"a1": False, "a2": True}
     assert "NOT in the set: files of node a1" in run.stdout
-    found = site.run("verify")
-    assert found.rc != 0 and "OK (verified) acme" in found.stdout, "the first node that can be reached does the work"
+    for playbook, word, what in (("verify", "OK (verified) acme", "Check of a set"), ("list", " · hot · ", "List")):
+        found = site.run(playbook)
+        assert found.rc != 0 and word in found.stdout, "the first node that can be reached does the work"
+        assert f"{what} of" in found.stdout and "its node a1 cannot be reached: " in " ".join(found.failures)
+    site.hosts.pop("a2")
+    run = site.run("restore", restore_overwrite=True)
+    assert run.rc != 0 and "Restore of instance 'beta': its node b1 cannot be reached: " in " ".join(run.failures)
 
 
 def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
