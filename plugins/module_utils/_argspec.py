@@ -17,6 +17,12 @@ NUXEO_CONF: Spec = {
 }
 """Where a module reads a secret on the node: doc fragment nuxeo.platform.nuxeo_conf."""
 
+BACKUP_ROOT: Spec = {
+    "root": {"type": "path", "required": True},
+    "instance": {"type": "str", "required": True},
+}
+"""Doc fragment nuxeo.platform.backup_root."""
+
 PROGRESS: Spec = {"progress": {"type": "path"}}
 """Doc fragment nuxeo.platform.progress."""
 

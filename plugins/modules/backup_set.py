@@ -21,6 +21,7 @@ version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
+  - nuxeo.platform.backup_root
   - nuxeo.platform.lease
   - nuxeo.platform.progress
 attributes:
@@ -43,14 +44,6 @@ options:
       joined: Look on another node of the instance whether a restore is on there, for a run that has begun.
       published: Complete the manifest, write C(SHA256SUMS), make all durable, rename, give the lease back.
       abandoned: Remove the partial set and the lease, if they are still this run's.
-  root:
-    description: The backup root. It must exist, the folder of the instance in it is made.
-    type: path
-    required: true
-  instance:
-    description: The name of the instance, which is the name of its folder.
-    type: str
-    required: true
   run_id:
     description: The run, as RV(run_id) of O(state=begun) told it. Required for the other states.
     type: str
@@ -210,7 +203,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import LEASE, PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import BACKUP_ROOT, LEASE, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin_here, join
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import count_blobs
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
@@ -255,9 +248,8 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
+            **BACKUP_ROOT,
             "state": {"type": "str", "required": True, "choices": ["begun", "joined", "published", "abandoned"]},
-            "root": {"type": "path", "required": True},
-            "instance": {"type": "str", "required": True},
             "run_id": {"type": "str"},
             "manifest": {"type": "dict"},
             "forbidden": {"type": "list", "elements": "path", "default": []},

@@ -16,16 +16,9 @@ version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
+  - nuxeo.platform.backup_root
   - nuxeo.platform.attributes.read_only
 options:
-  root:
-    description: The backup root.
-    type: path
-    required: true
-  instance:
-    description: The name of the instance.
-    type: str
-    required: true
   set:
     description:
       - A set, by its id, or V(latest) for the one with the newest backup date. Its manifest is returned.
@@ -170,6 +163,7 @@ manifest_sha256:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import BACKUP_ROOT
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -179,8 +173,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "root": {"type": "path", "required": True},
-            "instance": {"type": "str", "required": True},
+            **BACKUP_ROOT,
             "set": {"type": "str"},
             "limit": {"type": "int", "default": 100},
         },

@@ -18,17 +18,10 @@ version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
+  - nuxeo.platform.backup_root
   - nuxeo.platform.attributes.read_only
   - nuxeo.platform.progress
 options:
-  root:
-    description: The backup root.
-    type: path
-    required: true
-  instance:
-    description: The name of the instance.
-    type: str
-    required: true
   set:
     description: The set, by its id, or V(latest).
     type: str
@@ -111,7 +104,7 @@ duration:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import BACKUP_ROOT, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.verify import Verifier
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.clients import clients
@@ -124,8 +117,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "root": {"type": "path", "required": True},
-            "instance": {"type": "str", "required": True},
+            **BACKUP_ROOT,
             "set": {"type": "str", "default": "latest"},
             "bin_dir": {"type": "path"},
             **PROGRESS,

@@ -13,12 +13,14 @@ description:
     started the server again, this does.
   - Ends without a change when the server was started, whoever did it, when another run has taken the place of this one,
     and when a restore onto the server begins. A server that is stopped afterwards stays so.
+  - When the backup root is full, read-only or away, the server is started all the same.
   - Made to be started with C(async) and C(poll=0), so that it goes on when the run, or the whole controller, is killed.
   - Used by the role P(nuxeo.platform.backup#role).
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
+  - nuxeo.platform.backup_root
 attributes:
   check_mode:
     support: none
@@ -30,14 +32,6 @@ attributes:
     support: full
     details: A server that runs is left alone.
 options:
-  root:
-    description: The backup root.
-    type: path
-    required: true
-  instance:
-    description: The name of the instance.
-    type: str
-    required: true
   run_id:
     description: The run, as RV(nuxeo.platform.backup_set#module:run_id) told it.
     type: str
@@ -101,6 +95,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import BACKUP_ROOT
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import is_turn_taken
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
@@ -122,8 +117,8 @@ def main() -> None:
     required = {"type": "path", "required": True}
     module = AnsibleModule(
         argument_spec={
-            **dict.fromkeys(("root", "note", "data_dir", "conf", "home"), required),
-            "instance": {"type": "str", "required": True},
+            **BACKUP_ROOT,
+            **dict.fromkeys(("note", "data_dir", "conf", "home"), required),
             "run_id": {"type": "str", "required": True},
             "lease_timeout": {"type": "int", "default": 900},
             "name": {"type": "str", "default": "nuxeoctl"},
@@ -137,7 +132,7 @@ def main() -> None:
         servers = functools.partial(running, p["conf"])
         watch = Watch(place, p["note"], p["run_id"], p["lease_timeout"], servers, functools.partial(restored, p))
         taken = watch.wait({"node": os.path.basename(p["note"]), "controller": identity(os.getpid())})
-        if taken:
+        if taken is not None:
             try:
                 configuration = resolve(p["conf"], p["home"], None, None)
                 Service(p["name"], configuration, runner(module), p["timeout"]).start()

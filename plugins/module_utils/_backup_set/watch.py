@@ -55,19 +55,40 @@ class Watch:
         self._since = time.monotonic()
 
     def wait(self, who: dict[str, t.Any]) -> str | None:
-        """The run id under which the place was taken, for :meth:`end`; None when there is nothing left to do."""
-        while os.path.exists(self.note):
-            with contextlib.suppress(OSError, PlatformError):  # a volume that is away, another run that was faster
-                lease = read(self.place)
+        """The run id under which the place was taken, for :meth:`end`; None when there is nothing left to do.
+
+        It is empty when the backup root is away, full or read-only. Then no other run can take the place either.
+        """
+        while self._is_noted():
+            with contextlib.suppress(OSError, PlatformError):  # another run that was faster
+                lease = self._lease()
                 if lease and lease.run_id != self.run_id:
                     return None  # that run has seen the note, and starts the node at its end
                 if self._was_started() or self.restored():
                     self._forget()
                     return None
                 if self._is_gone(lease):
-                    return str(begin(self.place, who, timeout=self.timeout)["run_id"])
+                    return self._take(who)
             time.sleep(POLL)
         return None
+
+    def _is_noted(self) -> bool:
+        """Whether the note is there. When its folder is away too, so is the volume, and nobody has removed the note."""
+        return os.path.exists(self.note) or not os.path.isdir(os.path.dirname(self.note))
+
+    def _lease(self) -> Lease | None:
+        try:
+            return read(self.place)
+        except OSError:  # of a volume that is away; its run gives no sign of life either
+            return None
+
+    def _take(self, who: dict[str, t.Any]) -> str:
+        if not os.path.isdir(self.place.sets):
+            return ""  # nothing is made in what lies below a mount that is away
+        try:
+            return str(begin(self.place, who, timeout=self.timeout)["run_id"])
+        except OSError:
+            return ""
 
     def _was_started(self) -> bool:
         """Whether it runs after it was stopped. If it is stopped once more, that is not for us to undo."""
@@ -84,7 +105,7 @@ class Watch:
         return quiet > GRACE and lease.age > self.timeout if lease else quiet > self.timeout
 
     def _forget(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # of a read-only root: the next run finds it, and the server running
             os.unlink(self.note)
 
     def end(self, taken: str, started: bool) -> None:
@@ -93,4 +114,6 @@ class Watch:
             self._forget()
         word = "the run ended without a word and left the server stopped; "
         word += "it was started again" if started else "it could not be started"
-        abandon(self.place, taken, "cold", word, check=False)
+        if taken:
+            with contextlib.suppress(OSError):  # then the place is free again when it has grown old
+                abandon(self.place, taken, "cold", word, check=False)
