@@ -336,7 +336,7 @@ def cuts(kafka: Kafka, folder: Path, rounds: int) -> dict[str, t.Any]:
     found = []
     with Server(folder / "server", version="15") as server:
         server.create_database(*login.values())
-        database = {"host": server.host, "port": server.port, **login}
+        database: dict[str, str | int] = {"host": server.host, "port": server.port, **login}
         instance = make_instance(folder / "home", database, "2023.31", properties=properties).start()
         try:
             site.add("acme", instance, nuxeo_client_python=sys.executable)

@@ -97,7 +97,7 @@ def test_mypy_of_plugins() -> None:
     run("mypy", "--cache-dir", "build/mypy", f"{link}/plugins", env={"MYPYPATH": "build/collections"})
 
 
-@pytest.mark.parametrize("part", ["conftest.py servers meta demo", "servers/nuxeo/program"])
+@pytest.mark.parametrize("part", ["conftest.py servers meta demo bench", "servers/nuxeo/program"])
 def test_mypy_of_tests(part: str) -> None:
     """Strict types in the test equipment."""
     paths = [REPO / "tests" / name for name in part.split()]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -35,12 +36,6 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 
 HERE = {"backup_root": None, "instance": None}
 FORK = multiprocessing.get_context("fork")
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> Place:
-    (tmp_path / "root").mkdir()
-    return Place(str(tmp_path / "root"), "acme")
 
 
 def start(place: Place, timeout: float = 900, gone: t.Sequence[str] = ()) -> t.Dict[str, t.Any]:
@@ -391,6 +386,8 @@ def watched(place: Place, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatc
         servers: t.Sequence[t.List[str]] = (),
         looks: t.Sequence[t.Callable[[], object]] = (),
         step: float = 60,
+        note: pathlib.Path = note,
+        place: Place = place,
     ) -> watch.Watch:
         found, actions, clock = iter(servers), iter(looks), itertools.count(0.0, step)
         monkeypatch.setattr(watch.time, "monotonic", lambda: next(clock))
@@ -430,6 +427,33 @@ def test_a_watch_takes_the_place_of_a_run_that_is_gone(watched: Watched, place: 
     one.end(taken, started=True)
     assert not os.path.exists(one.note) and not os.path.exists(place.lease) and partials(place) == []
     assert "it was started again" in pathlib.Path(place.failed).read_text()
+
+
+@pytest.mark.parametrize("how", ["full", "read-only", "away", "replaced"])
+def test_a_watch_starts_the_server_though_the_backup_root_takes_nothing(
+    watched: Watched, tmp_path: pathlib.Path, mounted: t.Callable[..., pathlib.Path], how: str
+) -> None:
+    root = mounted("-t", "tmpfs", "-o", "size=256k", "tmpfs")
+    place = Place(str(root), "acme")
+    begun = start(place)
+    note = pathlib.Path(place.folder, "stopped-n1")
+    note.write_text("x")
+    grow_old(place, 901)
+    one = watched(begun["run_id"], note=note, place=place)
+    if how == "full":
+        with contextlib.suppress(OSError), open(root / "rest", "wb", buffering=0) as rest:
+            while True:
+                rest.write(bytes(4096))
+    elif how == "read-only":
+        subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+    else:
+        subprocess.run(["umount", str(root)], check=True)
+        if how == "away":
+            root.rmdir()
+    assert one.wait({"node": "n1"}) == ""
+    one.end("", started=True)
+    assert how == "away" or sorted(os.listdir(root)) == {"full": ["acme", "rest"], "read-only": ["acme"]}.get(how, [])
+    assert note.exists() == (how == "read-only")
 
 
 def test_a_run_that_only_looks_old_keeps_its_place(watched: Watched, place: Place) -> None:

@@ -1,0 +1,90 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is listed is complete, and the rest is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import typing as t
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
+from ansible_collections.nuxeo.platform.tests.unit._backup_set.sets import Json, make
+
+
+def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> None:
+    for second in (5, 7, 6):
+        make(place, second)
+    running = begin(place, {}, timeout=900)["run_id"]
+    sets = pathlib.Path(place.sets)
+
+    def variant(name: str, change: t.Callable[[Json], t.Any]) -> None:
+        shutil.copytree(sets / "20261123T020005Z", sets / name, symlinks=True)
+        path = sets / name / "manifest.json"
+        value = {**json.loads(path.read_text()), "id": name}
+        changed = change(value)
+        path.write_text(changed if isinstance(changed, str) else json.dumps(value))
+
+    variant("20271123T020001Z", lambda m: m.update(id="20261123T020005Z"))
+    variant("20271123T020002Z", lambda m: m.update(instance="other"))
+    variant("20271123T020003Z", lambda m: '{"half')
+    variant("20271123T020004Z", lambda m: m.pop("nuxeo") and None)
+    variant("20271123T020005Z", lambda m: m.update(format=2))
+    variant("20271123T020006Z", lambda m: "[]")
+    variant("20271123T020007Z", lambda m: None)
+    (sets / "20271123T020007Z/SHA256SUMS").unlink()
+    variant("20271123T020008Z", lambda m: None)
+    (sets / "20271123T020008Z/manifest.json").unlink()
+    variant("20271123T020009Z", lambda m: "[" * 100000)
+    (sets / "20271123T020010Z").symlink_to("20261123T020005Z")
+    (sets / "20271123T020011Z").write_text("a file")
+    (sets / "old").mkdir()
+    (sets / ".abandoned-x").mkdir()
+    found = list_sets(place, "latest", 2)
+    assert [item["id"] for item in found["sets"]] == ["20261123T020007Z", "20261123T020006Z"]
+    assert (found["count"], found["latest"], found["id"]) == (3, "20261123T020007Z", "20261123T020007Z")
+    assert (found["in_progress"], found["lease"]["run_id"]) == (1, running)
+    reasons = {item["name"][-3:]: item["reason"] for item in found["unreadable"]}
+    assert found["unreadable_count"] == len(reasons) == 12
+    for name, word in {
+        "01Z": "manifest says id '20261123T020005Z'",
+        "02Z": "manifest says instance 'other'",
+        "03Z": "cannot be read",
+        "04Z": "manifest.nuxeo is missing",
+        "05Z": "its format is 2 and this collection knows 1",
+        "06Z": "not of type object",
+        "07Z": "it has no SHA256SUMS",
+        "08Z": "it has no manifest.json",
+        "09Z": "cannot be read",
+        "10Z": "it is a link",
+        "11Z": "it has no SHA256SUMS",
+        "old": "its name is not that of a set",
+    }.items():
+        assert word in reasons[name], (name, reasons[name])
+    with pytest.raises(SetError, match="its format is 2"):
+        list_sets(place, "20271123T020005Z", 2)
+    with pytest.raises(SetError, match="there is no such set, the newest are 20261123T020007Z, 20261123T020006Z"):
+        list_sets(place, "20200101T000000Z", 2)
+
+
+def test_a_list_of_nothing(place: Place) -> None:
+    found = list_sets(place, None, 9)
+    assert (found["sets"], found["latest"], found["lease"], found["last_failure"]) == ([], None, None, None)
+    assert os.listdir(place.root) == []
+    with pytest.raises(SetError, match="Choice of set 'latest' of 'acme' in .*: there is no complete set"):
+        list_sets(place, "latest", 9)
+    with pytest.raises(SetError, match="there is no such folder"):
+        list_sets(Place(place.root + "/no", "acme"), None, 9)
+
+
+def test_a_failure_is_listed(place: Place) -> None:
+    run_id = begin(place, {}, timeout=900)["run_id"]
+    abandon(place, run_id, "dump", "No space left on device", False)
+    failure = list_sets(place, None, 9)["last_failure"]
+    assert (failure["run_id"], failure["step"], failure["error"]) == (run_id, "dump", "No space left on device")
