@@ -52,12 +52,14 @@ def folder_of(key: bytes, depth: int) -> bytes:
         return b""
     if len(key) < 2 * depth:
         return b"000"
-    return b"/".join(key[2 * level : 2 * level + 2] for level in range(depth))
+    return b"/".join([key[level : level + 2] for level in range(0, 2 * depth, 2)])
 
 
 def pool_path(name: bytes) -> bytes:
-    """Where the pool keeps a name, whatever the depth of the store is."""
-    return folder_of(name, 2) + b"/" + name
+    """Where the pool keeps a name, whatever the depth of the store is: as a store of depth 2 does."""
+    if len(name) < 4:
+        return b"000/" + name
+    return b"%b/%b/%b" % (name[:2], name[2:4], name)
 
 
 class Entry(t.NamedTuple):

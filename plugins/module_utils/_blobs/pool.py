@@ -16,10 +16,11 @@ import stat
 import typing as t
 
 from . import disk, names
-from .copier import TEMPORARY as SUFFIX
 from .copier import Changed, Copier, SourceError, Vanished, hash_file, look_at
 from .errors import BlobError, os_reason
 from .lock import Lock
+from .waiting import TEMPORARY as SUFFIX
+from .waiting import sweep
 
 GENERATION = ".generation"
 """Changed by whoever takes something out of the pool: the next pass then looks for every name."""
@@ -194,7 +195,7 @@ class LocalHome:
                 os.unlink(self.pool + b"/" + name)
         if os.path.lexists(self.temporary):
             if os.listdir(self.temporary):
-                sweep(self.pool)
+                sweep(self.pool, os.fsencode(TEMPORARY))
             shutil.rmtree(self.temporary)
 
     def sync(self) -> None:
@@ -222,7 +223,7 @@ class LocalHome:
     def _tidy(self) -> None:
         """Leave nothing. The mark of an unfinished run stays: a worker on another host may not know yet."""
         if os.listdir(self.temporary):
-            sweep(self.pool)
+            sweep(self.pool, os.fsencode(TEMPORARY))
         else:
             os.rmdir(self.temporary)
 
@@ -269,7 +270,7 @@ class LocalShelf:
 
     @property
     def pending(self) -> bool:
-        return bool(self.copier.pending)
+        return self.copier.pending
 
     @property
     def full(self) -> bool:
@@ -326,19 +327,11 @@ class LocalSource:
         return said
 
 
-def sweep(pool: bytes) -> None:
-    """Remove temporary files, those beside the blobs too."""
-    for top in os.listdir(pool):
-        own = top == os.fsencode(TEMPORARY)
-        for folder, _below, files in os.walk(pool + b"/" + top) if own or not top.startswith(b".") else ():
-            for name in files:
-                if own or (name.startswith(b".") and name.endswith(SUFFIX)):
-                    os.unlink(folder + b"/" + name)
-
-
 def all_names(pool: bytes, folder: bytes) -> t.Iterator[bytes]:
     """Every blob below one folder of a pool, sorted."""
     for name in sorted(os.listdir(pool + b"/" + folder)):
+        if name.startswith(b"."):
+            continue
         below = pool + b"/" + folder + b"/" + name
         if os.path.isdir(below) and not os.path.islink(below):
             yield from sorted(each for each in os.listdir(below) if not each.startswith(b"."))

@@ -14,13 +14,14 @@ import time
 import typing as t
 
 from .. import _errors, _io
-from . import agent, copier, disk, errors, lock, names, pool, wire
-from .copier import Copier, Group, SourceError, hash_file, open_blob
+from . import agent, copier, disk, errors, lock, names, pool, waiting, wire
+from .copier import Copier, SourceError, hash_file, open_blob
 from .errors import BlobError
 from .pool import Digest, Rejected, Took, as_error
+from .waiting import Group
 from .wire import CALL, ERROR, REPLY, Channel, Message, pack_names, unpack_names
 
-_PARTS = (_errors, _io, names, errors, copier, disk, lock, pool, wire, agent)
+_PARTS = (_errors, _io, names, errors, waiting, copier, disk, lock, pool, wire, agent)
 """Imported by name, so that Ansible sends them along with the module."""
 
 _START = (

@@ -161,17 +161,18 @@ def test_data_before_names_and_names_before_the_list(lab: t.Any, tmp_path: Path)
     log = tmp_path / "calls"
     watched = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", "trace=syncfs,rename,write,copy_file_range,sendfile"]
     assert lab.backup("a", strace=watched).rc == 0
-    pool, unnamed = re.escape(str(lab.pool)), r"\.[0-9a-f]{32}\.tmp"
+    pool = re.escape(str(lab.pool))
+    unnamed = rf"{pool}/../(?:\.[0-9a-f]{{2}}\.[0-9a-f]+\.tmp/[0-9a-f]{{32}}|../\.[0-9a-f]{{32}}\.[0-9a-f]+\.tmp)"
     events, named = [], set()
     for line in log.read_text().splitlines():
         if "syncfs(" in line:
             events.append("sync")
-        elif "rename(" in line and re.search(rf'"{pool}/../../{unnamed}"', line):
+        elif "rename(" in line and (found := re.search(rf'\.tmp", "{pool}/(..)/(..)(?:/([0-9a-f]{{32}}))?"', line)):
             events.append("name")
-            named.add(re.findall(r'/([0-9a-f]{32})"', line)[-1])
+            named |= {found[3]} if found[3] else {key for key in keys if key.startswith(found[1] + found[2])}
         elif "rename(" in line and "blobs/default.json" in line:
             events.append("list")
-        elif re.search(rf"<{pool}/../../{unnamed}>", line):
+        elif re.search(rf"<{unnamed}>", line):
             events.append("data")
     assert named == keys
     assert events[-1] == "list"

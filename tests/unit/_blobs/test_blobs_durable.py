@@ -12,9 +12,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copier, disk, names
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Copier, Group
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import disk, names, pool, waiting
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Copier
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.disk import Volume
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group, sweep
 
 
 class Clock:
@@ -22,7 +23,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(copier.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(waiting.time, "monotonic", lambda: self.now)
 
 
 def test_a_group_is_full_by_files_by_bytes_and_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +71,7 @@ class Tree:
         self.calls: list[tuple[str, t.Any]] = []
         self.copier = Copier(os.fsencode(self.tree), os.fsencode(self.tree / ".tmp"))
         rename = os.rename
-        monkeypatch.setattr(copier.os, "rename", lambda a, b: (self.calls.append(("rename", b)), rename(a, b)))
+        monkeypatch.setattr(waiting.os, "rename", lambda a, b: (self.calls.append(("rename", b)), rename(a, b)))
 
     def place(self, *contents: bytes) -> list[bytes]:
         """Copy some blobs; where they are to be in the tree."""
@@ -142,8 +143,7 @@ def test_without_syncfs_each_file_then_each_folder_up_to_the_pool(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Linux before 5.8 syncfs tells no error, so it is of no use."""
-    for module in (copier, disk):
-        monkeypatch.setattr(module, "HAS_SYNCFS", False)
+    monkeypatch.setattr(disk, "HAS_SYNCFS", False)
     fsync = disk.fsync
     monkeypatch.setattr(disk, "fsync", lambda path: (tree.calls.append(("fsync", path)), fsync(path)))
     placed = tree.place(b"one", b"two", b"three")
@@ -170,10 +170,127 @@ def broken(descriptor: int) -> None:
 def test_without_syncfs_a_file_that_cannot_be_synced_keeps_all_names_back(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (copier, disk):
-        monkeypatch.setattr(module, "HAS_SYNCFS", False)
+    monkeypatch.setattr(disk, "HAS_SYNCFS", False)
     monkeypatch.setattr(disk.os, "fsync", broken)
     tree.place(b"one", b"two")
     with pytest.raises(OSError, match="bad disk"):
         tree.copier.commit()
     assert tree.there() == []
+
+
+# --- beside the place
+
+
+def blobs_of(folder: bytes, count: int) -> list[tuple[bytes, bytes]]:
+    """Some blobs whose keys lie in one folder of the pool: paths in it, and bytes."""
+    return [(folder + b"/" + b"%s%028x" % (folder.replace(b"/", b""), n), b"blob %d" % n) for n in range(count)]
+
+
+class Worker:
+    """A worker that puts blobs into a pool beside their places."""
+
+    def __init__(self, root: Path, number: int) -> None:
+        self.root = root
+        self.copier = Copier(os.fsencode(root / "pool"), os.fsencode(root / "pool" / ".tmp" / str(number)))
+
+    def put(self, *blobs: tuple[bytes, bytes]) -> None:
+        for path, content in blobs:
+            self.begin(path, content)
+            self.copier.place(path, len(content))
+
+    def begin(self, path: bytes, content: bytes) -> None:
+        source = self.root / "source"
+        source.write_bytes(content)
+        self.copier.copy(os.fsencode(source), "md5", path)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> t.Callable[[], Worker]:
+    (tmp_path / "pool" / ".tmp").mkdir(parents=True)
+    numbers = iter(range(100))
+    return lambda: Worker(tmp_path, next(numbers))
+
+
+def there(root: Path) -> dict[bytes, bytes]:
+    """What has a name in the pool, read by other means."""
+    files = (path for path in (root / "pool").rglob("*") if path.is_file())
+    shown = {os.fsencode(path.relative_to(root / "pool")): path.read_bytes() for path in files}
+    return {path: content for path, content in shown.items() if b"/." not in b"/" + path}
+
+
+def test_all_blobs_of_a_new_folder_get_their_names_by_one_rename(
+    tmp_path: Path, worker: t.Callable[[], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[bytes] = []
+    rename = os.rename
+    monkeypatch.setattr(waiting.os, "rename", lambda a, b: (calls.append(b), rename(a, b)))
+    one = worker()
+    blobs = blobs_of(b"aa/bb", 5) + blobs_of(b"aa/cc", 3)
+    one.put(*blobs)
+    assert there(tmp_path) == {}
+    assert list(pool.all_names(os.fsencode(tmp_path / "pool"), b"aa")) == [], "what waits is not in the pool"
+    one.copier.commit()
+    assert there(tmp_path) == dict(blobs)
+    assert len(calls) == 2
+    one.put(*(more := blobs_of(b"aa/bb", 7)[5:]))
+    one.copier.commit()
+    assert there(tmp_path) == dict(blobs + more)
+    assert len(calls) == 4, "a folder that is there gets each"
+    assert os.listdir(tmp_path / "pool" / ".tmp") == []
+
+
+def test_a_folder_that_another_worker_has_made_meanwhile(tmp_path: Path, worker: t.Callable[[], Worker]) -> None:
+    one, two = worker(), worker()
+    blobs = blobs_of(b"aa/bb", 6)
+    one.put(*blobs[:3])
+    two.put(*blobs[2:])  # one of them twice
+    two.copier.commit()
+    assert there(tmp_path) == dict(blobs[2:])
+    one.copier.commit()
+    assert there(tmp_path) == dict(blobs)
+    assert sorted(path.name for path in (tmp_path / "pool" / "aa").iterdir()) == ["bb"]
+
+
+def test_nobody_names_the_unfinished_file_of_another_run(tmp_path: Path, worker: t.Callable[[], Worker]) -> None:
+    """A worker whose run was cut off may live on, on another host, while the next run sweeps and copies the same."""
+    old, new = worker(), worker()
+    there_before = blobs_of(b"aa/bb", 1)
+    old.put(*there_before)
+    old.copier.commit()
+    blobs = blobs_of(b"aa/bb", 4)[1:] + blobs_of(b"cc/dd", 4)
+    old.put(*blobs)
+    sweep(os.fsencode(tmp_path / "pool"), b".tmp")
+    for path, content in blobs:
+        new.begin(path, content[:3])
+    with pytest.raises(FileNotFoundError):
+        old.copier.commit()
+    assert there(tmp_path) == dict(there_before)
+
+
+def test_what_was_left_is_swept_and_nothing_else(tmp_path: Path, worker: t.Callable[[], Worker]) -> None:
+    kept = blobs_of(b"aa/bb", 2)
+    one = worker()
+    one.put(*kept)
+    one.copier.commit()
+    one.put(*blobs_of(b"aa/bb", 4)[2:], *blobs_of(b"aa/cc", 2), *blobs_of(b"dd/ee", 1))
+    one.copier.new()
+    (tmp_path / "pool" / ".rotten").mkdir()
+    (tmp_path / "pool" / ".rotten" / ".x.tmp").touch()
+    sweep(os.fsencode(tmp_path / "pool"), b".tmp")
+    assert there(tmp_path) == dict(kept)
+    left = {str(path.relative_to(tmp_path / "pool")) for path in (tmp_path / "pool").rglob("*") if path.name[0] == "."}
+    assert left == {".tmp", ".rotten", ".rotten/.x.tmp"}
+    assert os.listdir(tmp_path / "pool" / ".tmp" / "0") == [], "the worker may live: its folder stays, and says so"
+
+
+def test_a_blob_that_is_dropped_leaves_no_trace(tmp_path: Path, worker: t.Callable[[], Worker]) -> None:
+    one = worker()
+    good, bad = blobs_of(b"aa/bb", 2)
+    one.begin(*bad)
+    one.copier.drop()
+    one.put(good)
+    one.begin(*bad)
+    one.copier.drop()
+    one.copier.commit()
+    assert there(tmp_path) == dict([good])
+    assert os.listdir(tmp_path / "pool" / ".tmp") == []

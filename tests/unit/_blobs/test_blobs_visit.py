@@ -11,9 +11,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Group
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.state import State
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit import AS_BEFORE, UNTRUSTED, Plan, Visitor
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group
 
 
 class Shelf:

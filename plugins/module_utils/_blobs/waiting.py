@@ -1,0 +1,200 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: files that wait for their names: names only for what is on the disk.
+
+Files are written under temporary names. A group of them is made durable by one sync, then each is renamed to its place.
+A process that is killed leaves temporary files and whole blobs, nothing else. A temporary name is one of these:
+
+- ``<temporary>/<number>``, in a folder of the worker.
+- ``xx/yy/.<name>.<run>.tmp``, beside the place that the file will have: a change of one small folder is less work for
+  the file system than one of two, of which one is large.
+- ``xx/.yy.<run>.tmp/<name>``, when there is no folder ``xx/yy`` yet: one rename then is for all that is in it.
+
+``<run>`` is the worker's own, so that no other, not one of a run that was cut off either, names a file that is not its
+own. The folder of the worker is there exactly while files wait for their names: it tells the next run that there may be
+some to be removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+import typing as t
+
+from . import disk
+
+TEMPORARY = b".tmp"
+"""The end of a temporary name. Beside blobs it begins with a dot, as no blob's does."""
+
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Group:
+    """Blobs that wait for their names. Each sync costs the same, so they are many; a kill loses no more than these."""
+
+    FILES = 65536
+    BYTES = 1 << 30
+    SECONDS = 30.0
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.files = self.bytes = 0
+        self.since = 0.0
+
+    def add(self, size: int) -> None:
+        self.since = self.since or time.monotonic()
+        self.files += 1
+        self.bytes += size
+
+    @property
+    def full(self) -> bool:
+        if self.files >= self.FILES or self.bytes >= self.BYTES:
+            return True
+        return bool(self.files) and time.monotonic() - self.since >= self.SECONDS
+
+
+class Waiting:
+    """The files of one worker in a tree."""
+
+    def __init__(self, tree: bytes, temporary: bytes) -> None:
+        self.tree = tree
+        self.temporary = temporary
+        self.folder_made: t.Callable[[bytes], None] = lambda path: None
+        self.group = Group()
+        self.current = b""
+        """The file that was made last."""
+        self._run = os.urandom(6).hex().encode()
+        self._number = 0
+        self._begun = False
+        self._renames: t.List[t.Tuple[bytes, bytes]] = []
+        self._folder = b""
+        self._fresh = b""
+        """The temporary folder that stands for the folder that was written to last, if it is new."""
+        self._volume = disk.Volume(tree)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits."""
+        return bool(self._renames)
+
+    def new(self, beside: bytes = b"") -> int:
+        """Make a temporary file; its descriptor. ``beside`` is the path below the tree that it is meant for."""
+        if not self._begun:
+            os.mkdir(self.temporary, 0o700)
+            self._begun = True
+        if beside:
+            folder, _slash, name = beside.rpartition(b"/")
+            if folder != self._folder:
+                self._fresh = self._enter(folder)
+                self._folder = folder
+            if self._fresh:
+                self.current = b"%b/%b" % (self._fresh, name)
+            else:
+                self.current = b"%b/%b/.%b.%b%b" % (self.tree, folder, name, self._run, TEMPORARY)
+            try:
+                return os.open(self.current, _WRITE, 0o600)
+            except FileExistsError:  # the same blob, which the store has in two folders
+                pass
+        self._number += 1
+        self.current = b"%b/%d" % (self.temporary, self._number)
+        return os.open(self.current, _WRITE, 0o600)
+
+    def _enter(self, folder: bytes) -> bytes:
+        """A temporary folder in place of one that is not there yet, or nothing when its files are to go into it."""
+        above, leaf = os.path.split(folder)
+        if os.path.lexists(self.tree + b"/" + folder):
+            return b""
+        if not above or not disk.HAS_SYNCFS:  # without that each file is synced by its name
+            self._make_folders(folder)
+            return b""
+        fresh = b"%s/%s/.%s.%s%s" % (self.tree, above, leaf, self._run, TEMPORARY)
+        try:
+            os.mkdir(fresh, 0o700)
+        except FileExistsError:  # it waits already
+            return fresh
+        except FileNotFoundError:
+            self._make_folders(above)
+            os.mkdir(fresh, 0o700)
+        self._renames.append((fresh, folder))
+        return fresh
+
+    def drop(self) -> None:
+        """Forget the file that was made last."""
+        os.unlink(self.current)
+        if not self._renames:
+            self._rest()
+
+    def place(self, path: bytes, size: int) -> None:
+        """Let the file that was made last go to a path below the tree, at the next commit."""
+        if not self._fresh or not self.current.startswith(self._fresh):
+            self._renames.append((self.current, path))
+        self.group.add(size)
+
+    def commit(self) -> None:
+        """Data first, then names. The names are durable after :meth:`disk.Volume.sync_names`."""
+        if not self._begun:
+            return
+        self._volume.sync_files(name for name, _path in self._renames)
+        for name, path in self._renames:
+            self._rename(name, path)
+        if not disk.HAS_SYNCFS:
+            self._volume.sync_names(self.tree + b"/" + path for _name, path in self._renames)
+        self._renames.clear()
+        self._folder = self._fresh = b""
+        self.group.clear()
+        self._rest()
+
+    def _rename(self, name: bytes, path: bytes) -> None:
+        target = self.tree + b"/" + path
+        try:
+            os.rename(name, target)
+        except FileNotFoundError:
+            self._make_folders(os.path.dirname(path))
+            os.rename(name, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            for each in os.listdir(name):  # another worker has made that folder meanwhile
+                os.rename(name + b"/" + each, target + b"/" + each)
+            os.rmdir(name)
+
+    def _rest(self) -> None:
+        """No file waits for its name any more."""
+        os.rmdir(self.temporary)
+        self._begun = False
+
+    def _make_folders(self, path: bytes) -> None:
+        made = self.tree
+        for part in path.split(b"/"):
+            made += b"/" + part
+            try:
+                os.mkdir(made, 0o700)
+            except FileExistsError:
+                continue
+            self.folder_made(made)
+
+
+def sweep(tree: bytes, own: bytes) -> None:
+    """Remove what waits for its name. The folders of the workers stay, in the folder ``own`` below the tree."""
+    for top in os.listdir(tree):
+        if top == own or not top.startswith(b"."):
+            _sweep_below(tree + b"/" + top, every_file=top == own)
+
+
+def _sweep_below(top: bytes, every_file: bool) -> None:
+    for folder, below, files in os.walk(top):
+        for name in files:
+            if every_file or _is_temporary(name):
+                os.unlink(folder + b"/" + name)
+        for name in filter(_is_temporary, list(below)):
+            shutil.rmtree(folder + b"/" + name)
+            below.remove(name)
+
+
+def _is_temporary(name: bytes) -> bool:
+    return name.startswith(b".") and name.endswith(TEMPORARY)
