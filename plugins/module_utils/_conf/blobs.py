@@ -70,7 +70,8 @@ def _absolute(configuration: Configuration, folder: str) -> str:
         before_5_4 = java_path(f"{configuration.home}/nxserver/{folder}")
         if os.path.exists(before_5_4):
             return before_5_4
-    return resolve_path(configuration.folder("nuxeo.data.dir"), folder)
+    path = resolve_path(configuration.folder("nuxeo.data.dir"), folder)
+    return path if folder.startswith("/") or not configuration.line.modern else os.path.normpath(path)
 
 
 def read_config_xml(folder: str) -> tuple[str, int]:

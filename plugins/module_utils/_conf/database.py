@@ -74,7 +74,7 @@ def sql_database(configuration: Configuration) -> Database:
     url = configuration.used(URL)
     if not url:
         return Database(None)
-    found = re.match(r"jdbc:((?:jtds:)?[a-z0-9]+):", url, re.IGNORECASE)
+    found = re.match(r"jdbc:(?:aws-wrapper:)?((?:jtds:)?[a-z0-9]+):", url, re.IGNORECASE)
     kind = _KINDS.get(found.group(1).lower()) if found else None
     if kind is None or found is None:
         return Database("other", url=url)
@@ -85,8 +85,8 @@ def sql_database(configuration: Configuration) -> Database:
         path = parsed.name or ""
         if not path.startswith(("/", "mem:", "tcp:", "ssl:", "~")):
             path = f"{configuration.home}/{path}"
-        parsed = dataclasses.replace(parsed, path=path, name=configuration.used("nuxeo.db.name") or None)
-    elif not parsed.name:
+        parsed = dataclasses.replace(parsed, path=path, name=re.split(r"[/:]", path)[-1])
+    if not parsed.name:
         parsed = dataclasses.replace(parsed, name=configuration.used("nuxeo.db.name") or None)
     return dataclasses.replace(
         parsed, kind=kind, user=parsed.user or user, password=parsed.password or password, url=url
@@ -118,12 +118,13 @@ def _authority(kind: str) -> t.Callable[[str], Database]:
 
     def parse(rest: str) -> Database:
         rest, _sep, query = rest.partition("?")
+        rest = re.sub(r"^[a-z]+:(?=//)", "", rest)  # loadbalance, replication, ...
         if rest.startswith("//"):
             address, _sep, name = rest[2:].partition("/")
             host, port = _address(address, kind)
             login = address.rsplit("@", 1)[0] if "@" in address else ""
         else:  # jdbc:postgresql:name
-            name, login = rest, ""
+            name, login = rest.lstrip("/"), ""
             host, port = "localhost", PORTS[kind]
         user, _sep, password = login.partition(":")
         return Database(

@@ -45,6 +45,9 @@ PLACES = [
     ("jdbc:postgresql://h1:1,h2:2/n?targetServerType=primary", "postgresql", "h1", 1, "n"),
     ("jdbc:postgresql:n", "postgresql", "localhost", 5432, "n"),
     ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "property"),
+    ("jdbc:postgresql:/", "postgresql", "localhost", 5432, "property"),
+    ("jdbc:aws-wrapper:postgresql://h:5433/n", "postgresql", "h", 5433, "n"),
+    ("jdbc:mariadb:replication://h1:1,h2/n", "mariadb", "h1", 1, "n"),
     ("jdbc:postgresql://h/a%20b", "postgresql", "h", 5432, "a b"),
     ("jdbc:mysql://h:3307/n?relaxAutoCommit=true", "mysql", "h", 3307, "n"),
     ("jdbc:mariadb://h/n", "mariadb", "h", 3306, "n"),
@@ -108,6 +111,19 @@ def test_h2(configuration: Resolve, tmp_path: Path, version: str) -> None:
         "user": "sa",
         "path": path,
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "name"),
+    [
+        ("jdbc:h2:file:/x/y;MODE=LEGACY", "/x/y", "y"),
+        ("jdbc:h2:x/y", "<home>/x/y", "y"),
+        ("jdbc:h2:mem:y", "mem:y", "y"),
+    ],
+)
+def test_h2_elsewhere(configuration: Resolve, tmp_path: Path, url: str, path: str, name: str) -> None:
+    found = database(configuration(LOGIN + f"nuxeo.db.jdbc.url={url}\n"))
+    assert (found.path, found.name) == (path.replace("<home>", str(tmp_path / "home")), name)
 
 
 MONGODB = [

@@ -135,6 +135,8 @@ def test_blobs_by_default(read: Facts, version: str) -> None:
         ("2023", "nuxeo.data.dir=/mnt/data/\n", "/mnt/data/binaries"),
         ("10.10", "nuxeo.data.dir=/mnt/data/\n", "/mnt/data/binaries"),
         ("2023", "repository.binary.store=/mnt/b/\n", "/mnt/b"),
+        ("2023", "repository.binary.store=../b\n", "<home>/nxserver/b"),
+        ("9.10", "repository.binary.store=../b\n", "<home>/nxserver/data/../b"),
     ],
 )
 def test_where_blobs_are(read: Facts, version: str, lines: str, path: str) -> None:
