@@ -82,6 +82,7 @@ class Editor:
         _check(name, value)
         if self.get(name) == value:
             return False
+        self._forget(name)
         begin, _end = self._block()
         entries = [entry for entry in self._entries(name) if entry.start < begin]
         self._cut(entry for entry in self._entries(name) if entry.start >= begin)
@@ -95,9 +96,11 @@ class Editor:
 
     def remove(self, name: str) -> bool:
         """Take every line of a property out; whether there was one."""
-        entries = self._entries(name)
-        self._cut(entries)
-        return bool(entries)
+        if not self._entries(name):
+            return False
+        self._forget(name)
+        self._cut(self._entries(name))
+        return True
 
     def _cut(self, entries: t.Iterable[Entry]) -> None:
         for entry in sorted(entries, key=lambda entry: -entry.start):
@@ -110,6 +113,12 @@ class Editor:
             return len(self.text), len(self.text)
         end = self.text.find(END, begin.end())
         return begin.start(), len(self.text) if end < 0 else end
+
+    def _forget(self, name: str) -> None:
+        """Take out the launcher's note of an older value, for up to 10.10 it would write the new one again, unescaped."""
+        begin, end = self._block()
+        note = re.compile(r"^#" + re.escape(name) + r"[ \t]*=[^\r\n]*(?:\r\n|\n|\r)?", re.MULTILINE)
+        self.text = self.text[:begin] + note.sub("", self.text[begin:end]) + self.text[end:]
 
     def _insert(self, line: str) -> None:
         """Before the launcher's block and the blank line above it, or at the end."""

@@ -55,9 +55,12 @@ def test_set(before: str, after: str) -> None:
 
 
 def test_set_what_the_launcher_has_in_its_block() -> None:
-    after = edited("b=1\n" + BLOCK, b="3")
-    assert after == "b=3\n" + BLOCK.replace("\nb=2", "")
-    assert edited(BLOCK, b="3") == "b=3\n" + BLOCK.replace("\nb=2", "")
+    """With its note of an older value: up to 10.10 it would write the new one again behind that, unescaped."""
+    without = BLOCK.replace("#b=0\nb=2\n", "")
+    assert edited("b=1\n" + BLOCK, b="3") == "b=3\n" + without
+    assert edited(BLOCK, b="3") == "b=3\n" + without
+    assert edited("#b=1\n" + BLOCK, b=None) == "#b=1\n" + without
+    assert edited(BLOCK, b="2") == BLOCK
 
 
 @pytest.mark.parametrize(
