@@ -115,7 +115,7 @@ class Editor:
         return begin.start(), len(self.text) if end < 0 else end
 
     def _forget(self, name: str) -> None:
-        """Take out the launcher's note of an older value, for up to 10.10 it would write the new one again, unescaped."""
+        """Take out the launcher's note of an older value: up to 10.10 it would write the new one again, unescaped."""
         begin, end = self._block()
         note = re.compile(r"^#" + re.escape(name) + r"[ \t]*=[^\r\n]*(?:\r\n|\n|\r)?", re.MULTILINE)
         self.text = self.text[:begin] + note.sub("", self.text[begin:end]) + self.text[end:]
