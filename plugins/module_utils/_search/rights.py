@@ -10,8 +10,10 @@ that allows it answers that there is no such thing.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
+from . import snapshot
 from .client import Answer, Client, path
 from .engine import OPENSEARCH, Engine
 from .errors import Lost, error_types, missing_privilege, reason, refused
@@ -22,6 +24,7 @@ _NO_TYPE = "nuxeo-platform-none"
 """No engine takes a repository of such a type."""
 _UNANSWERABLE = "search_phase_execution_exception"
 """An index whose shards are gone: that is told by its health, and the search was allowed."""
+_PATIENCE = 5.0
 
 
 def restore_body(source: str, target: str) -> dict[str, t.Any]:
@@ -43,6 +46,8 @@ class Probe(t.NamedTuple):
     method: str
     target: str
     body: t.Any = None
+    waits: bool = False
+    """Whether an old engine leaves it without an answer while it makes a snapshot."""
 
 
 def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[str]:
@@ -59,7 +64,7 @@ def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[s
         Probe("GET", "/_snapshot/_status"),
         Probe("GET", path(*nowhere, "_all")),
         Probe("POST", path(*nowhere, "_verify")),
-        Probe("PUT", path(*nowhere, name), {"indices": ",".join(names)}),
+        Probe("PUT", path(*nowhere, name), {"indices": ",".join(names)}, waits=True),
         Probe("DELETE", path(*nowhere, name)),
     ]
     if own:
@@ -70,22 +75,23 @@ def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[s
 
 
 def for_restore(
-    client: Client, engine: Engine, snapshot: tuple[str, str], sources: t.Mapping[str, str], *, written: bool
+    client: Client, engine: Engine, place: tuple[str, str], sources: t.Mapping[str, str], *, written: bool
 ) -> list[str]:
     """The same for restoring indices beside names.
 
     OpenSearch looks into the snapshot before it judges the login. So there it is that of the restore, but into a name
     that no index can have; where that is allowed, the name is refused.
 
-    :param snapshot: its repository and its name
+    :param place: the snapshot's repository and name
     :param sources: what each target's name is restored from
     :param written: whether documents of them will be removed or changed
     """
     names = [f"{target}-{_NOWHERE}" for target in sources]
-    probes = [Probe("POST", path("_snapshot", _NOWHERE, "rights", "_restore"), {"indices": ",".join(names)})]
+    nowhere = path("_snapshot", _NOWHERE, "rights", "_restore")
+    probes = [Probe("POST", nowhere, {"indices": ",".join(names)}, waits=True)]
     if engine.distribution == OPENSEARCH:
         probes = [
-            Probe("POST", path("_snapshot", *snapshot, "_restore"), restore_body(source, f"{target}-{_NOWHERE}"))
+            Probe("POST", path("_snapshot", *place, "_restore"), restore_body(source, f"{target}-{_NOWHERE}"))
             for target, source in sources.items()
         ]
     for index in names:
@@ -118,6 +124,11 @@ def _lacking(client: Client, probes: t.Sequence[Probe]) -> list[str]:
 
 
 def _answer(client: Client, probe: Probe) -> Answer:
+    if probe.waits:
+        with contextlib.suppress(Lost):
+            return client.call(probe.method, probe.target, probe.body, timeout=_PATIENCE)
+        if snapshot.running(client):  # which is told by itself; the login is judged when its turn comes
+            return Answer(200, {})
     try:
         return client.call(probe.method, probe.target, probe.body, repeat=not probe.target.endswith("_count"))
     except Lost as lost:
