@@ -50,14 +50,15 @@ def check_free(
     cluster: Cluster, names: t.Sequence[str], topics: t.Collection[str], ours: t.Optional[Positions]
 ) -> list[str]:
     """What speaks against setting positions: members, and positions that this copy has not set."""
-    problems = []
+    problems, idle = [], []
     for name, group in cluster.groups(names).items():
         if group.members or group.state not in ("EMPTY", "DEAD"):
             problems.append(
                 f"group '{name}' has {group.members} active members (state {group.state}): stop what consumes with it"
             )
-    alive = [name for name in names if not problems]
-    for name, positions in cluster.positions(alive).items():
+        else:
+            idle.append(name)
+    for name, positions in cluster.positions(idle).items():
         wrong = [
             f"'{topic}' {number} at {value[0]}"
             for (topic, number), value in sorted(positions.items())

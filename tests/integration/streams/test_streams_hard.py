@@ -207,7 +207,8 @@ def test_target_that_holds_anything_or_is_consumed_is_refused(copying):
     topic = copying.name("work-a")
     copying.site.create(topic)
     send_numbers(copying, "work-a", range(10))
-    copying.site.commit(copying.name("work-a"), {(topic, 0): 3})
+    for group in ("work-a", "work-b"):
+        copying.site.commit(copying.name(group), {(topic, 0): 3})
     copying.backup()
     copying.site.create(copying.copied("work-a"))
     send = [(0, NOW, b"k", b"somebody's")]
@@ -223,11 +224,14 @@ def test_target_that_holds_anything_or_is_consumed_is_refused(copying):
     copying.site.create(copying.copied("work-a"))  # empty is taken
     member = copying.site.member(copying.copied("work-a"), copying.copied("work-a"))
     try:
-        with pytest.raises(Failed, match="1 active members"):
+        copying.site.commit(copying.copied("work-b"), {(copying.copied("work-a"), 0): 0})
+        with pytest.raises(Failed, match=f"'{copying.copied('work-a')}' has 1 active members") as error:
             copying.restore()
+        assert f"'{copying.copied('work-b')}' has 1 positions that" in error.value.result["msg"]
         assert copying.site.rows(copying.copied("work-a")) == []
     finally:
         member.close()
+    copying.site.admin.delete_consumer_groups([copying.copied("work-b")])[copying.copied("work-b")].result(20)
     assert copying.restore()["records"] == 10
     assert copying.site.configs(copying.copied("work-a"))["retention.ms"] == "-1"
 
