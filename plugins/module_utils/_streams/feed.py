@@ -20,6 +20,7 @@ from .records import Record
 
 FETCH_BYTES = 2 << 20
 QUEUE_KILOBYTES = 16 << 10
+AHEAD_KILOBYTES = 4 << 10
 BATCH_BYTES = 1 << 20
 """Less than a fetch, so that the next one is under way while the rest of this one is worked off."""
 
@@ -66,9 +67,14 @@ class Feed(t.Protocol):
 
 
 class KafkaFeed:
-    """Reads committed records of partitions of a cluster, each up to its end (exclusive)."""
+    """Reads committed records of partitions of a cluster, each up to its end (exclusive).
 
-    def __init__(self, settings: t.Mapping[str, t.Any], group: str, timeout: float, stall: float) -> None:
+    :param ahead: fetch the next before the former was taken: where nothing is behind the end
+    """
+
+    def __init__(
+        self, settings: t.Mapping[str, t.Any], group: str, timeout: float, stall: float, ahead: bool = False
+    ) -> None:
         self.kafka = library()
         self.stall = stall
         self.timeout = timeout
@@ -89,8 +95,8 @@ class KafkaFeed:
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
                 "check.crcs": True,
-                "queued.min.messages": 1,
-                "queued.max.messages.kbytes": QUEUE_KILOBYTES,
+                "queued.min.messages": 100_000 if ahead else 1,
+                "queued.max.messages.kbytes": AHEAD_KILOBYTES if ahead else QUEUE_KILOBYTES,
                 "fetch.queue.backoff.ms": 5,
                 "fetch.message.max.bytes": FETCH_BYTES,
                 "fetch.max.bytes": 4 * FETCH_BYTES,

@@ -23,10 +23,11 @@ import typing as t
 
 from .._errors import PlatformError
 from .archive import ArchiveFeed, ArchiveSink
+from .cluster import Partition
 from .copier import Copier, Emit, Event, KafkaSink, Lane, Mismatch, Nowhere, Sink, Task
 from .errors import StreamsError
 from .feed import Feed, KafkaFeed
-from .records import encode
+from .records import Record, encode
 
 
 @dataclasses.dataclass
@@ -47,7 +48,7 @@ class Job:
 
 
 def _target_feed(job: Job) -> KafkaFeed:
-    return KafkaFeed(job.target, job.group, job.timeout, job.stall)
+    return KafkaFeed(job.target, job.group, job.timeout, job.stall, ahead=True)
 
 
 def _source_feed(job: Job) -> Feed:
@@ -56,12 +57,18 @@ def _source_feed(job: Job) -> Feed:
     return KafkaFeed(job.source, job.group, job.timeout, job.stall)
 
 
-def read_back(feed: Feed, lanes: t.Sequence[Lane]) -> None:
-    """Read what the target holds into each lane: its digest, and each record's own from the lane's mark on."""
-    waiting = {(lane.task.target, lane.task.partition): lane for lane in lanes if lane.task.there}
-    for key, lane in waiting.items():
-        feed.open(key, 0, lane.task.there)
-    while waiting:
+def read_back(feed: Feed, lanes: t.Sequence[Lane]) -> t.Iterator[Lane]:
+    """Read what the target holds into each lane: its digest, and each record's own from the lane's mark on.
+
+    Several at a time, so that one is worked off while the next is under way; each lane is given when it is done.
+    """
+    left = [lane for lane in reversed(lanes) if lane.task.there]
+    waiting: dict[Partition, Lane] = {}
+    while left or waiting:
+        while left and len(waiting) < BACK_AT_ONCE:
+            lane = left.pop()
+            waiting[(lane.task.target, lane.task.partition)] = lane
+            feed.open((lane.task.target, lane.task.partition), 0, lane.task.there)
         for piece in feed.read():
             lane = waiting[piece.partition]
             _take_back(lane, piece.records)
@@ -69,19 +76,24 @@ def read_back(feed: Feed, lanes: t.Sequence[Lane]) -> None:
                 del waiting[piece.partition]
                 if lane.content.records != lane.task.there:
                     raise Mismatch(lane.task.topic, lane.task.partition, "the target has lost records")
+                yield lane
 
 
-def _take_back(lane: Lane, records: t.Sequence[t.Any]) -> None:
-    raws = []
-    first = lane.content.records
+def _take_back(lane: Lane, records: t.Sequence[Record]) -> None:
+    """Take in some records. Offsets only rise, so the first and the last tell whether any is missing between."""
+    if not records:
+        return
+    first, mark = lane.content.records, lane.task.index
+    if (records[0].offset(), records[-1].offset()) != (first, first + len(records) - 1):
+        raise Mismatch(lane.task.topic, lane.task.partition, f"the target lacks a record from offset {first} on")
+    pieces: list[bytes] = []
     for number, record in enumerate(records, first):
-        if record.offset() != number:
-            raise Mismatch(lane.task.topic, lane.task.partition, f"the target has no record at offset {number}")
-        raw = b"".join(encode(record.timestamp()[1], record.key(), record.value(), record.headers()))
-        raws.append(raw)
-        if number >= lane.task.index:
-            lane.known.append(hashlib.sha256(raw).digest()[:16])
-    lane.content.add(b"".join(raws), len(raws), sum(map(len, raws)) - 20 * len(raws))
+        encoded = encode(record.timestamp()[1], record.key(), record.value(), record.headers())
+        if number >= mark:
+            lane.known.append(hashlib.sha256(b"".join(encoded)).digest()[:16])
+        pieces += encoded
+    raw = b"".join(pieces)
+    lane.content.add(raw, len(records), len(raw) - 20 * len(records))
 
 
 def work(job: Job, emit: Emit) -> None:
@@ -89,16 +101,15 @@ def work(job: Job, emit: Emit) -> None:
     with contextlib.ExitStack() as stack:
         if job.kind == "verify":
             feed: Feed = stack.enter_context(contextlib.closing(_target_feed(job)))
-            for task in job.tasks:
-                lane = Lane(dataclasses.replace(task, index=NEVER_KEPT))
-                read_back(feed, [lane])
-                emit(("verified", task.topic, task.partition, lane.content.records, lane.content.digest.hexdigest()))
+            for lane in read_back(feed, [Lane(dataclasses.replace(task, index=NEVER_KEPT)) for task in job.tasks]):
+                place, content = (lane.task.topic, lane.task.partition), lane.content
+                emit(("verified", *place, content.records, content.digest.hexdigest()))
             return
         lanes = [Lane(task) for task in job.tasks]
         if job.kind == "copy" and any(task.there for task in job.tasks):
             back = stack.enter_context(contextlib.closing(_target_feed(job)))
-            for lane in lanes:
-                read_back(back, [lane])
+            for _lane in read_back(back, lanes):
+                pass
         feed = stack.enter_context(contextlib.closing(_source_feed(job)))
         sink: Sink = Nowhere()
         if job.kind == "copy":
@@ -110,6 +121,8 @@ def work(job: Job, emit: Emit) -> None:
 
 
 NEVER_KEPT = 1 << 62
+BACK_AT_ONCE = 4
+"""Partitions that are read back side by side in one process."""
 
 
 def _child(pipe: multiprocessing.connection.Connection, others: t.Sequence[t.Any]) -> None:
