@@ -105,7 +105,8 @@ def _search_2025(configuration: Configuration) -> Facts:
     client = _client_2025(configuration, prefix)
     path = None
     if client["embedded"]:
-        path = configuration.used("nuxeo.opensearch1.embed.dataPath") or None
+        path = configuration.used("nuxeo.opensearch1.embed.dataPath")
+        path = path or f"{configuration.home}/nxserver/data/opensearch"
     return {
         **_no_search(),
         **client,

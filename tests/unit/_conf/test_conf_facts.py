@@ -249,8 +249,10 @@ def test_2025_with_the_old_names(read: Facts) -> None:
 
 
 def test_2025_embedded(read: Facts) -> None:
-    found = read("2025", "nuxeo.templates=default,opensearch1-search-client,opensearch1-embed\n")["search"]
+    lines = "nuxeo.templates=default,opensearch1-search-client,opensearch1-embed\nnuxeo.data.dir=/mnt/data\n"
+    found = read("2025", lines)["search"]
     assert (found["kind"], found["embedded"], found["url"]) == ("opensearch", True, [])
+    assert found["path"] == "<home>/nxserver/data/opensearch"  # wherever the data folder is
 
 
 def test_2025_packages(read: Facts) -> None:
