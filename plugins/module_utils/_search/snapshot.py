@@ -199,7 +199,10 @@ class Maker:
         if self.beat is silent:
             return
         done, total = 0, None
-        answer = self.client.call("GET", path("_snapshot", self.repository, self.name, "_status"))
+        try:
+            answer = self.client.call("GET", path("_snapshot", self.repository, self.name, "_status"))
+        except Lost:  # the engine may be away as long as the deadline allows
+            answer = Answer(503, {})
         if answer.ok and answer.body.get("snapshots"):
             stats = answer.body["snapshots"][0].get("stats", {})
             done = stats.get("processed", {}).get("size_in_bytes", stats.get("processed_size_in_bytes", 0))

@@ -11,10 +11,11 @@ import typing as t
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._search import repository, snapshot
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Answer, Client
-from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import SearchError
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import Lost, SearchError
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.indices import Counter, Documents, Shard, counted
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.operations import restore_request
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.trim import field_type, milliseconds
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.wait import Deadline
 
 
 class Fake:
@@ -67,6 +68,24 @@ def test_a_listing_with_errors_inside_is_an_error() -> None:
     for listed in ({"snapshots": [], "failures": {"r": wrong}}, {"responses": [{"repository": "r", "error": wrong}]}):
         with pytest.raises(SearchError, match="broken"):
             snapshot.listing(fake(**answers, **{"GET /_snapshot/r/_all": listed}), "r")
+
+
+def test_an_engine_that_is_away_while_it_is_asked_how_far_it_is_does_not_end_the_wait() -> None:
+    states, told = ["IN_PROGRESS", "IN_PROGRESS", "SUCCESS"], []
+
+    class Away(Fake):
+        def call(self, method: str, target: str, body: t.Any = None, **_: t.Any) -> Answer:
+            if target.endswith("/_status"):
+                raise Lost("Status", "no answer")
+            if target.startswith("/_snapshot/r/"):
+                return Answer(200, {"snapshots": [{"snapshot": "s", "state": states.pop(0)}]})
+            return super().call(method, target, body)
+
+    away = t.cast(Client, Away({"GET /_snapshot/r": Answer(200, {"r": {"type": "fs", "settings": {}}})}))
+    deadline = Deadline(60, sleep=lambda seconds: None)
+    maker = snapshot.Maker(away, "r", "s", ["a"], deadline=deadline, beat=lambda done, total: told.append(done))
+    assert maker.wait()["state"] == "SUCCESS"
+    assert told == [0, 0]
 
 
 @pytest.mark.parametrize(("successful", "failed"), [(1, 1), (1, 0)])

@@ -65,3 +65,20 @@ def test_an_index_that_is_red_is_not_a_matter_of_rights() -> None:
     assert ask("GET /a/_count", lost) == []
     with pytest.raises(Lost):
         ask("GET /a/_count", Lost("Count", "no answer"))
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_an_old_engine_that_makes_a_snapshot_is_not_waited_for(running: bool) -> None:
+    """It does not answer before that one has ended, which may be in hours."""
+    status = Answer(200, {"snapshots": [{"repository": "r", "snapshot": "theirs"}] if running else []})
+
+    class Busy(Fake):
+        def call(self, method: str, target: str, body: t.Any = None, **_: t.Any) -> Answer:
+            return status if target.endswith("_status") else super().call(method, target, body)
+
+    busy = t.cast(Client, Busy("PUT /_snapshot/RIGHTS%23/rights", Lost("Snapshot", "no answer")))
+    if running:
+        assert rights.for_snapshot(busy, ["a"], own=True) == []
+    else:
+        with pytest.raises(Lost):
+            rights.for_snapshot(busy, ["a"], own=True)
