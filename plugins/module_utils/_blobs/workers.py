@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import ctypes
+import gc
 import marshal
 import os
 import selectors
@@ -98,6 +99,7 @@ class Workers:
         self._holding: t.Dict[int, bool] = {}
         self._idle: t.List[int] = []
         self._selector = selectors.DefaultSelector()
+        gc.freeze()  # else each worker's collector writes to, and so copies, all memory that it shares with the parent
         for number in range(jobs):
             self._fork(number, make)
 
