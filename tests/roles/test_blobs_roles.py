@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An instance with more stores than nuxeo.conf names: each is in the set, and comes back as it was at its time."""
+"""Blob stores that nuxeo.conf does not name, and a pool on another host: all is saved, and comes back as it was."""
 
 from __future__ import annotations
 
@@ -48,3 +48,39 @@ def test_records_and_encrypted_blobs_beside_the_store_of_the_configuration(
     (secret / "data" / keys[0][:2] / keys[0]).write_bytes(b"NUXEOCRYPT\x01 rot")
     site.restore(None, restore_overwrite=True)
     assert (files(records), files(secret)) == before
+
+
+def test_a_pool_on_another_host(site: Site, make_nuxeo: t.Callable[..., t.Any], tmp_path: Path) -> None:
+    """The other host is this one, reached by what takes the words of ssh; tests of blob_rsync do it by ssh itself."""
+    instance = make_nuxeo(None).start()
+    instance.create_documents(8)
+    there, down = tmp_path / "there", tmp_path / "down"
+    shell = tmp_path / "rsh"
+    cut = f'[ ! -e {down} ] || {{ echo "no route" >&2; exit 255; }}'
+    shell.write_text(f'#!/bin/sh\n{cut}\n[ "$1" = far ] || exit 9\nexec sh -c "$2"\n')
+    shell.chmod(0o755)
+    rsh = {"backup_pool_rsh": [str(shell)], "restore_pool_rsh": [str(shell)]}
+    site.add("acme", instance, backup_pool_root=f"far:{there}", **rsh)
+    wrong = site.run("backup", backup_pool_root=str(there))
+    assert wrong.rc != 0
+    assert f"Check of backup_pool_root '{there}': it names no host" in wrong.stdout
+    site.backup()
+    assert site.manifest("acme")["blobs"]["default"]["pool"] == f"far:{there}/acme/blobs/default"
+    assert not (site.root / "acme" / "blobs").exists(), "no blob is in the backup root"
+    pool = {name.rpartition("/")[2] for name in files(there) if "/." not in f"/{name}"}
+    blobs = {name.rpartition("/")[2]: content for name, content in files(instance.store / "data").items()}
+    assert pool == set(blobs)
+    site.run("verify").check()
+    down.touch()
+    for playbook, variables in (("verify", {}), ("restore", {"restore_overwrite": True}), ("backup", {})):
+        refused = site.run(playbook, **variables)
+        assert refused.rc != 0
+        assert "Connection to 'far'" in refused.stdout, refused.stdout
+        assert len(site.sets("acme")) == 1
+    assert instance.running, "what cannot be read is known before the first change"
+    down.unlink()
+    victim = next(iter(blobs))
+    next((instance.store / "data").rglob(victim)).write_bytes(b"rot")
+    site.restore(None, restore_overwrite=True)
+    back = {name.rpartition("/")[2]: content for name, content in files(instance.store / "data").items()}
+    assert back == blobs
