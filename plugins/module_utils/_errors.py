@@ -46,6 +46,6 @@ def fail_json_on_problems(module: AnsibleModule, what: str, problems: list[str])
     if problems:
         lines = "\n".join(f"- {problem}" for problem in problems)
         module.fail_json(
-            msg=f"{what}: {len(problems)} problem(s), nothing was changed:\n{lines}",
+            msg=f"{what}: {len(problems)} problem{'s' if len(problems) > 1 else ''}, nothing was changed:\n{lines}",
             problems=problems,
         )

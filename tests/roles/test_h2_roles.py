@@ -72,6 +72,16 @@ def test_a_stopped_server_stays_stopped(site: Site, make_nuxeo: t.Callable[..., 
     site.backup()
     assert not instance.running
     assert len(site.sets("acme")) == 1
+    ctl = instance.home / "bin" / "starts-nothing"
+    ctl.write_text(f'#!/bin/sh\n[ "$2" = startbg ] && exit 1\nexec {instance.ctl} "$@"\n')
+    ctl.chmod(0o755)
+    failed = site.run("restore", restore_overwrite=True, restore_service=str(ctl))
+    assert failed.rc != 0
+    assert "All of the set is in its place, and the server may be started" in failed.failures[-1]
+    instance.start().create_documents(1)
+    refused = site.run("restore")
+    assert refused.rc != 0 and "it is not empty" in " ".join(refused.failures)
+    assert instance.running, "what was written since is no unfinished work of a restore"
 
 
 def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:

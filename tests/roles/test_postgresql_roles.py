@@ -181,7 +181,7 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
     refused = site.run("restore", **site.admin(postgresql15))
     message = " ".join(refused.failures)
     assert refused.rc != 0
-    assert "2 problem(s), nothing was changed" in message
+    assert "2 problems, nothing was changed" in message
     assert "data folder" in message
     assert "not empty: relation" in message
     assert instance.running
