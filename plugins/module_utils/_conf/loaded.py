@@ -103,7 +103,7 @@ class Loaded:
 
     def template_folder(self, element: str) -> str:
         """The folder that an element of a list of templates names."""
-        if "\0" in element:
+        if "\0" in element and self.line.modern:
             raise refused(self.origin(TEMPLATES), "a template has a null character in its name")
         if element.startswith("/") and os.path.exists(element):
             return path(element)
