@@ -60,10 +60,6 @@ unchanged:
     - V(false) for PostgreSQL, which M(nuxeo.platform.postgresql_restore) asks itself.
   returned: success
   type: bool
-guarded:
-  description: Whether an unfinished restore keeps the server from being started.
-  returned: success
-  type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -71,7 +67,6 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUX
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import occupied
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -91,12 +86,11 @@ def main() -> None:
         conf = p["nuxeo_conf"], p["nuxeo_home"], taken_environment(module, "nuxeo_environment"), p["nuxeo_version"]
         target = facts_with(p["properties"], *conf)
         marker = read_marker(target["data_dir"]) or {}
-        guarded = is_armed(target["conf"])
         found = occupied(target["data_dir"])
     path = target["database"].get("path")
     unchanged = bool(path) and marker.get("status") == "finished" and marker["database"] == of_h2(path)
     told = {"target": target, "marker": marker, "occupied": found[:LISTED]}
-    module.exit_json(changed=False, unchanged=unchanged, guarded=guarded, **told)
+    module.exit_json(changed=False, unchanged=unchanged, **told)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import re
 
 from .errors import ConfError
 from .load import BEGUN_BY, GUARD, read_bytes
-from .write import replace_file
 
 BEGIN = "### nuxeo.platform restore guard: begin ###"
 END = "### nuxeo.platform restore guard: end ###"
@@ -63,23 +62,3 @@ def armed(content: bytes, set_id: str, by: str = "") -> bytes:
 def disarmed(content: bytes) -> bytes:
     """The content without the block: what it was before, to the byte."""
     return _BLOCK.sub("", content.decode("iso-8859-1")).encode("iso-8859-1")
-
-
-def arm(path: str, set_id: str) -> bool:
-    """Put the block at the head of a nuxeo.conf, durably; whether that changed anything."""
-    old = read_bytes(path)
-    new = armed(old, set_id)
-    if new == old:
-        return False
-    replace_file(path, new)
-    return True
-
-
-def disarm(path: str) -> bool:
-    """Take the block out; whether there was one."""
-    old = read_bytes(path)
-    new = disarmed(old)
-    if new == old:
-        return False
-    replace_file(path, new)
-    return True

@@ -190,18 +190,16 @@ def test_guard(tmp_path: Path, text: str) -> None:
     path = tmp_path / "nuxeo.conf"
     path.write_bytes(text.encode())
     assert not guard.is_armed(str(path))
-    assert guard.arm(str(path), "20261123T020004Z")
+    path.write_bytes(guard.armed(path.read_bytes(), "20261123T020004Z"))
     assert guard.is_armed(str(path))
-    assert not guard.arm(str(path), "20261123T020004Z")
+    assert guard.armed(path.read_bytes(), "20261123T020004Z") == path.read_bytes()
     for line in LINES.values():
         with pytest.raises(ConfError, match="a restore onto this instance has begun"):
             load(str(path), line)
         assert load(str(path), line, guard.find(str(path))).keys() == load_text(tmp_path, text, line.name)
-    assert guard.arm(str(path), "20261124T020004Z")
-    assert b"20261123" not in path.read_bytes()
-    assert guard.disarm(str(path))
-    assert not guard.disarm(str(path))
-    assert path.read_bytes() == text.encode()
+    other = guard.armed(path.read_bytes(), "20261124T020004Z")
+    assert b"20261123" not in other
+    assert guard.disarmed(other) == text.encode()
 
 
 def load_text(folder: Path, text: str, version: str) -> set[str]:
@@ -211,7 +209,7 @@ def load_text(folder: Path, text: str, version: str) -> set[str]:
 
 
 def test_the_guard_stays_while_properties_are_set(conf: Path) -> None:
-    guard.arm(str(conf), "20261123T020004Z")
+    conf.write_bytes(guard.armed(conf.read_bytes(), "20261123T020004Z"))
     done = plan(conf, properties={"a": "2"})
     assert not done.guard_changed
     done.write()
@@ -225,4 +223,4 @@ def test_the_guard_stays_while_properties_are_set(conf: Path) -> None:
 
 def test_the_id_of_a_set_cannot_break_out(conf: Path) -> None:
     with pytest.raises(ConfError, match="no id"):
-        guard.arm(str(conf), "x\nnuxeo.db.host=evil")
+        guard.armed(conf.read_bytes(), "x\nnuxeo.db.host=evil")
