@@ -12,8 +12,8 @@ description:
   - Reads the login of the database on the node and writes its password into a file there, which only its owner can
     read. Returns the rest, which is no secret, as the modules of community.postgresql take it.
   - So these modules log in on the node, and the password comes neither to the controller nor into any result.
-  - There is one file for each O(label), in memory where the node has C(/dev/shm). What a killed run left is replaced by
-    the next run.
+  - There is one file for each O(label) and login, in memory where the node has C(/dev/shm). What a killed run left is
+    replaced by the next run.
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
@@ -37,9 +37,10 @@ options:
     choices: [present, absent]
     default: present
   label:
-    description: What tells the file from others, one for each purpose and instance.
+    description:
+      - What tells the file from those of other runs to the same login, one for each purpose, instance and backup root.
+      - Required for O(state=present).
     type: str
-    required: true
   token:
     description:
       - RV(token) of the run that wrote the file. Required for O(state=absent).
@@ -75,7 +76,6 @@ EXAMPLES = r"""
 # in the always part of a block, so that it is done whatever happens
 - name: Take the password back
   nuxeo.platform.postgresql_login:
-    label: ask-acme
     state: absent
     token: "{{ login.token }}"
 """
@@ -110,7 +110,7 @@ token:
   description: For O(token) of the task that removes the file.
   returned: O(state=present)
   type: str
-  sample: 5f0c6a1de3b94e07
+  sample: 5b8a2cf1d63e7a90cc41d8f2a7be1103-5f0c6a1de3b94e07
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -125,18 +125,18 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "label": {"type": "str", "required": True},
+            "label": {"type": "str"},
             "token": {"type": "str", "no_log": False},  # it tells files apart and opens nothing
             "name": {"type": "str"},
             **LOGIN,
         },
-        required_if=[("state", "absent", ("token",))],
+        required_if=[("state", "present", ("label",)), ("state", "absent", ("token",))],
         no_log=True,  # an environment may hold secrets
     )
     p = module.params
     with fail_json_on_error(module):
         if p["state"] == "absent":
-            module.exit_json(changed=take_back(p["label"], p["token"]))
+            module.exit_json(changed=take_back(p["token"]))
         login = from_params({**p, "nuxeo_environment": taken_environment(module, "nuxeo_environment")}, guarded=True)
         module.exit_json(changed=True, **hand(login, p["label"]))
 

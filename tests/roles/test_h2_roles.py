@@ -147,24 +147,29 @@ def test_the_run_after_a_killed_one_starts_it_though_it_fails_itself(
     assert not note.exists()
 
 
-def watches() -> list[int]:
-    """The processes of the watch, without the one that keeps its result."""
+def watches(folder: Path) -> list[int]:
+    """The processes of the watch of runs from that folder, without the one that keeps its result."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             words = path.read_bytes().split(b"\0")
-            if b"AnsiballZ_cold_watch" in b" ".join(words[:3]) and b"async_wrapper" not in b" ".join(words):
+            command = b" ".join(words)
+            if b"AnsiballZ_cold_watch" in command and b"async_wrapper" not in command and bytes(folder) in command:
                 found.append(int(path.parent.name))
     return found
 
 
-def test_a_copy_during_which_it_was_started_is_no_backup(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+def test_a_copy_during_which_it_was_started_is_no_backup(
+    site: Site, make_nuxeo: t.Callable[..., t.Any], tmp_path: Path
+) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
     site.add("acme", instance)
     run = site.start("backup")
-    wait_for(lambda: (site.root / "acme" / "stopped-acme").exists() and not instance.running)
-    for process in watches():
+    wait_for(lambda: any("Stop the node" in task.task and task.status == "changed" for task in run.tasks()))
+    victims = watches(tmp_path)
+    assert victims, "the watch is on"
+    for process in victims:
         os.kill(process, signal.SIGKILL)
     instance.start()
     failed = run.wait()

@@ -30,6 +30,10 @@ class Running:
     started: str
     """Ticks since boot: with the pid it names one process and no later one."""
 
+    def age_at(self, moment: float) -> float:
+        """Seconds that it had run by then, a time of CLOCK_BOOTTIME; less than 0 when it was started later."""
+        return moment - int(self.started) / os.sysconf("SC_CLK_TCK")
+
 
 def running(conf: str | None = None, proc: str = "/proc") -> list[Running]:
     """The servers that run, or those that run with one nuxeo.conf, by pid."""

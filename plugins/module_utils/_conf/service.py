@@ -103,6 +103,7 @@ class Service:
     def stop(self) -> None:
         """Stop it and wait until no process of it is left."""
         until = time.monotonic() + self.timeout
+        begun = time.clock_gettime(time.CLOCK_BOOTTIME)
         before = self.servers()
         if before and self.uses_control:
             self._keep_environment(before[0])
@@ -111,8 +112,14 @@ class Service:
             left = self.servers()
             if not left:
                 return
+            pids = ", ".join(str(server.pid) for server in left)
+            if all(server.age_at(begun) < 0 for server in left):
+                raise self._failed(
+                    "stop",
+                    f"it was stopped, and somebody has started it again as process {pids} at once",
+                    "Find out who or what starts it, a service manager perhaps, and run again when it is kept from that",
+                )
             if time.monotonic() > until:
-                pids = ", ".join(str(server.pid) for server in left)
                 raise self._failed(
                     "stop",
                     f"after {self.timeout:g} s process {pids} still runs with '{self.configuration.conf}'",

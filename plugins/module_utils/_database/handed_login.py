@@ -4,7 +4,8 @@
 """PRIVATE to the collection: a login that modules of other collections use, without the password leaving the node.
 
 The password is in a file that only its owner can read, in memory where the system has a folder for that. There is one
-file for each label, so what a killed run left is replaced by the next run, and removed when that one has ended.
+file for each label and login, so what a killed run left is replaced by the next run, and removed when that one has
+ended; runs of others on the same node have files of their own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -22,6 +24,7 @@ from .error import DatabaseError
 from .login import PostgresLogin, passfile_line
 
 MEMORY = "/dev/shm"  # noqa: S108 - the folder below it belongs to this user alone, which is checked
+_TOKEN = re.compile("[0-9a-f]{32}-[0-9a-f]{16}")
 _OURS = ("host", "port", "user", "dbname", "sslpassword")
 """What is no parameter beside the module's own options; a secret is none at all."""
 
@@ -31,13 +34,14 @@ def hand(login: PostgresLogin, label: str) -> dict[str, t.Any]:
 
     :param label: tells the file from others: one for each purpose and instance
     """
-    token = secrets.token_hex(8)
+    name = _name(login, label)
+    token = f"{name}-{secrets.token_hex(8)}"
     parameters = {key: value for key, value in login.keywords().items() if key not in _OURS}
     if login.password:
-        path = _file(label)
+        path = os.path.join(_place(), name)
         _make_folder(login, _place())
         try:
-            for left in glob.glob(f"{_place()}/.{os.path.basename(path)}.*"):  # by one killed while it wrote
+            for left in glob.glob(f"{_place()}/.{name}.*"):  # by one killed while it wrote
                 os.unlink(left)
             write_atomic(path, f"# {token}\n{passfile_line(login)}".encode())
         except OSError as error:
@@ -55,9 +59,13 @@ def hand(login: PostgresLogin, label: str) -> dict[str, t.Any]:
     }
 
 
-def take_back(label: str, token: str) -> bool:
+def take_back(token: str) -> bool:
     """Remove the password file unless another run has written it since; whether there was one."""
-    path = _file(label)
+    if not _TOKEN.fullmatch(token):
+        raise DatabaseError(
+            "Removal of the password file", f"'{token}' is no token", "Give that of the task that wrote it"
+        )
+    path = os.path.join(_place(), token.partition("-")[0])
     try:
         with open(path, encoding="utf-8") as stream:
             if stream.readline() != f"# {token}\n":
@@ -75,9 +83,10 @@ def _place() -> str:
     return os.path.join(root, f"pgpass-{os.geteuid()}")
 
 
-def _file(label: str) -> str:
-    """A name without words: Ansible cuts a password that an option gave out of all that is returned."""
-    return os.path.join(_place(), hashlib.sha256(label.encode()).hexdigest()[:32])
+def _name(login: PostgresLogin, label: str) -> str:
+    """Without words: Ansible cuts a password that an option gave out of all that is returned."""
+    told = "\0".join((label, login.host, login.port, login.user, login.name))
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 def _make_folder(login: PostgresLogin, path: str) -> None:

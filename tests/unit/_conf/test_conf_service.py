@@ -9,6 +9,7 @@ import http.server
 import subprocess
 import sys
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -108,6 +109,26 @@ def test_a_unit_that_stops_another_process(conf: Path) -> None:
             service(conf, Systemctl(conf, honest=False), 1).stop()
     finally:
         service(conf, honest, 30).stop()
+
+
+def test_a_server_that_somebody_starts_again_while_it_is_stopped(conf: Path) -> None:
+    class Restless(Systemctl):
+        def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+            super().__call__(argv, environment)
+            if argv[1] == "stop":
+                time.sleep(0.1)  # processes are told apart by the hundredth of a second
+                super().__call__(["systemctl", "start"], environment)
+            return 0, "", ""
+
+    restless = Restless(conf)
+    service(conf, restless, 30).start()
+    try:
+        with pytest.raises(ConfError, match="somebody has started it again as process [0-9]+ at once"):
+            service(conf, restless, 30).stop()
+    finally:
+        if restless.child:
+            restless.child.kill()
+            restless.child.wait()
 
 
 def test_a_server_that_ends_while_it_starts(conf: Path) -> None:

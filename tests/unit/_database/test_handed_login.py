@@ -46,9 +46,9 @@ def test_the_file_is_private_and_nothing_else_is_secret() -> None:
     assert found["connect_params"]["sslmode"] == "verify-full"
     assert not {"host", "port", "user", "dbname", "sslpassword"} & set(found["connect_params"])
     assert "secret" not in str(found) and "se:cret" not in str(found)
-    assert take_back("backup-acme", found["token"]) is True
+    assert take_back(found["token"]) is True
     assert not os.path.exists(path)
-    assert take_back("backup-acme", found["token"]) is False
+    assert take_back(found["token"]) is False
 
 
 def test_what_a_killed_run_left_is_replaced_and_then_removed(memory: Path) -> None:
@@ -57,9 +57,23 @@ def test_what_a_killed_run_left_is_replaced_and_then_removed(memory: Path) -> No
     (folder / f".{Path(killed['connect_params']['passfile']).name}.0123.tmp").write_text("half a password")
     other = hand(LOGIN, "backup-beta")
     found = hand(LOGIN, "backup-acme")
-    assert take_back("backup-acme", killed["token"]) is False, "it is another run's now"
-    assert take_back("backup-acme", found["token"]) is True
+    assert take_back(killed["token"]) is False, "it is another run's now"
+    assert take_back(found["token"]) is True
     assert [str(path) for path in folder.iterdir()] == [other["connect_params"]["passfile"]]
+
+
+def test_runs_of_one_label_to_two_databases_do_not_take_each_others_password() -> None:
+    elsewhere = PostgresLogin("h", "5434", "d", "u", "other")
+    one, two = hand(LOGIN, "restore-acme"), hand(elsewhere, "restore-acme")
+    for found, password in ((one, "se\\:cret"), (two, "other")):
+        assert password in Path(found["connect_params"]["passfile"]).read_text()
+        assert take_back(found["token"]) is True
+
+
+@pytest.mark.parametrize("token", ["", "../../etc/passwd", "0" * 32 + "-../x"])
+def test_a_token_that_is_none_removes_nothing(token: str) -> None:
+    with pytest.raises(DatabaseError, match="is no token"):
+        take_back(token)
 
 
 def test_without_a_password_there_is_no_file(memory: Path) -> None:
