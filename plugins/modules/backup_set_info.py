@@ -156,6 +156,11 @@ manifest:
   description: Its manifest, as C(docs/manifest.schema.json) describes it.
   returned: success
   type: dict
+pools:
+  description: Where the blobs of its stores are, by provider. A pool on another host is V(host:/path).
+  returned: success
+  type: dict
+  sample: {default: /srv/backup/acme/blobs/default}
 manifest_sha256:
   description: The SHA-256 of its manifest.
   returned: success

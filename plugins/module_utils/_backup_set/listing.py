@@ -48,6 +48,7 @@ def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
         "id": chosen["id"] if chosen else None,
         "path": path,
         "manifest": chosen,
+        "pools": _pools(place, chosen) if chosen else {},
         "manifest_sha256": sha256_file(os.path.join(path, MANIFEST)) if path else None,
     }
 
@@ -132,6 +133,20 @@ def count_blobs(manifest: dict[str, t.Any]) -> int:
     """How many blobs a set refers to, in all its stores."""
     stores = [store for store in manifest["blobs"].values() if isinstance(store, dict)]
     return sum(store["keys"] for store in stores if isinstance(store.get("keys"), int))
+
+
+def _pools(place: Place, manifest: dict[str, t.Any]) -> dict[str, str]:
+    """Where the blobs of each store are. A store without such a word would be neither verified nor restored."""
+    found = {}
+    for provider, store in manifest["blobs"].items():
+        where = store.get("pool") if isinstance(store, dict) else None
+        if not isinstance(where, str) or not where:
+            what = f"Reading of set '{manifest['id']}' of '{place.instance}' in '{place.root}'"
+            raise SetError(
+                what, f"its manifest does not say where the blobs of store '{provider}' are", "Choose another"
+            )
+        found[provider] = place.pool(where)
+    return found
 
 
 def _progress(place: Place, run_id: str) -> dict[str, t.Any] | None:

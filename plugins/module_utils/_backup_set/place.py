@@ -71,6 +71,10 @@ class Place:
     def set(self, name: str) -> str:
         return os.path.join(self.sets, name)
 
+    def pool(self, where: str) -> str:
+        """Where a pool is that a manifest names: on another host, or below the instance's folder."""
+        return where if ":" in where else os.path.join(self.folder, where)
+
     def partial(self, run_id: str) -> str:
         return os.path.join(self.sets, PARTIAL + run_id)
 

@@ -117,7 +117,7 @@ class Service:
                 raise self._failed(
                     "stop",
                     f"it was stopped, and somebody has started it again as process {pids} at once",
-                    "Find out who or what starts it, a service manager perhaps, and run again when it is kept from that",
+                    "Keep whoever starts it from that, a service manager perhaps, and run again",
                 )
             if time.monotonic() > until:
                 raise self._failed(

@@ -207,7 +207,10 @@ def test_a_set_with_a_real_dump_is_read_by_the_commands_of_the_page(
         written("{{ begun.partial }}/database/dump.json", json.dumps({"tables": 2, "client_version": version})),
         {"name": "keys", "ansible.builtin.file": {"path": f"{root.path}/acme/keys", "state": "directory"}},
         written(f"{root.path}/acme/keys/x.txt", ""),
-        written("{{ begun.partial }}/blobs/default.json", json.dumps({"base": "keys/x.txt", "base_sha256": EMPTY})),
+        written(
+            "{{ begun.partial }}/blobs/default.json",
+            json.dumps({"pool": "blobs/default", "base": "keys/x.txt", "base_sha256": EMPTY}),
+        ),
         root.publish(4),
         root.task("backup_set_verify", bin_dir=str(bin_dir)),
     ).check()

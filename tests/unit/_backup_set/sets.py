@@ -55,6 +55,7 @@ def fill(place: Place, partial: str) -> None:
     about = {
         "provider": "default",
         "keys": 7,
+        "pool": "blobs/default",
         "kind": "digest",
         "base": f"keys/default-{digest}.txt",
         "base_sha256": digest,

@@ -73,6 +73,24 @@ def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> Non
         list_sets(place, "20200101T000000Z", 2)
 
 
+def test_where_the_pools_of_a_set_are(place: Place) -> None:
+    make(place, 5)
+    path = pathlib.Path(place.set("20261123T020005Z"), "manifest.json")
+    value = json.loads(path.read_text())
+    value["blobs"] = {"default": {"pool": "blobs/default"}, "far": {"pool": "store.example:/srv/acme/blobs/far"}}
+    path.write_text(json.dumps(value))
+    assert list_sets(place, None, 1)["pools"] == {}
+    assert list_sets(place, "latest", 1)["pools"] == {
+        "default": f"{place.root}/acme/blobs/default",
+        "far": "store.example:/srv/acme/blobs/far",
+    }
+    value["blobs"]["default"] = {"keys": 3}
+    path.write_text(json.dumps(value))
+    with pytest.raises(SetError, match="does not say where the blobs of store 'default' are"):
+        list_sets(place, "latest", 1)
+    assert list_sets(place, None, 1)["count"] == 1
+
+
 def test_a_list_of_nothing(place: Place) -> None:
     found = list_sets(place, None, 9)
     assert (found["sets"], found["latest"], found["lease"], found["last_failure"]) == ([], None, None, None)
