@@ -15,8 +15,10 @@ OF_AUDIT = "audit"
 _MOST = 10000
 
 
-def _hits(client: Client, index: str) -> list[dict[str, t.Any]]:
-    body = {"size": _MOST, "version": True, "_source": False, "query": {"match_all": {}}}
+def _hits(client: Client, index: str, names: t.Iterable[str] | None = None) -> list[dict[str, t.Any]]:
+    """Those of some names; without names the first of all, as many as an engine gives in one answer."""
+    query = {"match_all": {}} if names is None else {"ids": {"values": sorted(names)}}
+    body = {"size": _MOST, "version": True, "_source": False, "query": query}
     answer = client.call("POST", path(index, "_search"), body, repeat=True)
     if not answer.ok:
         raise refused(f"Sequences in index '{index}' on {client.where}", answer.status, answer.body)
@@ -24,14 +26,14 @@ def _hits(client: Client, index: str) -> list[dict[str, t.Any]]:
     return hits
 
 
-def read(client: Client, index: str) -> dict[str, int]:
-    """The value of each sequence in a uidgen index."""
-    return {hit["_id"]: int(hit["_version"]) for hit in _hits(client, index)}
+def read(client: Client, index: str, names: t.Iterable[str] | None = None) -> dict[str, int]:
+    """The value of each sequence in a uidgen index, or of those with some names."""
+    return {hit["_id"]: int(hit["_version"]) for hit in _hits(client, index, names)}
 
 
 def check(client: Client, index: str, wanted: t.Mapping[str, int]) -> None:
     """Raise when a restored sequence stands below a number that was given before the snapshot."""
-    found = read(client, index)
+    found = read(client, index, wanted)
     low = [
         f"'{name}' is {found.get(name, 0)}, was {value}"
         for name, value in sorted(wanted.items())
@@ -53,8 +55,8 @@ def largest_entry(client: Client, index: str) -> int:
 
 def raise_to(client: Client, index: str, name: str, value: int) -> None:
     """Let a sequence that stands below a number stand at it. Its version is set, which the engines allow upwards."""
-    for hit in _hits(client, index):
-        if hit["_id"] == name and int(hit["_version"]) < value:
+    for hit in _hits(client, index, [name]):
+        if int(hit["_version"]) < value:
             target = path(index, hit.get("_type", "_doc"), name)
             versions = {"version": str(value), "version_type": "external_gte", "refresh": "true"}
             answer = client.call("PUT", target, {}, params=versions, repeat=True)

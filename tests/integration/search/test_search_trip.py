@@ -158,6 +158,21 @@ def test_sequences_below_what_was_given_are_not_shown(curl: Curl, run: Run, save
     assert curl.indices() == before
 
 
+def test_the_sequence_of_the_audit_is_found_among_very_many(curl: Curl, good: Run, location: Location) -> None:
+    curl.create("acme-audit")
+    curl.write("acme-audit", 1, 300)
+    curl.create_sequences("acme-uidgen")
+    curl.take_a_number_of_each("acme-uidgen", [f"invoice-{number}" for number in range(10_000)])
+    curl.take_numbers("acme-uidgen", "audit", 7)
+    good("es_repository", name="r", settings={"location": location()})
+    names = ["acme-audit", "acme-uidgen"]
+    record = good("es_snapshot", repository="r", name="s1", indices=names, sequences="acme-uidgen")["record"]
+    rename = {name: name.replace("acme", "nuxeo") for name in names}
+    good("es_snapshot_restore", repository="r", name="s1", record=record, rename=rename)
+    assert curl.count("nuxeo-uidgen") == 10_001
+    assert curl.next_number("nuxeo-uidgen", "audit") > 300
+
+
 def test_entries_newer_than_the_backup_date_are_removed(curl: Curl, good: Run, run: Run, location: Location) -> None:
     curl.create("acme-audit")
     curl.write("acme-audit", 1, 20)

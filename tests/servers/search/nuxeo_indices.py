@@ -86,9 +86,15 @@ class Curl:
 
     def take_numbers(self, index: str, sequence: str, many: int) -> None:
         """So many numbers of a sequence, in one call."""
-        action = {"_index": index, "_id": sequence, **({"_type": "seqId"} if self.typed else {})}
-        line = json.dumps({"index": action}) + "\n" + json.dumps({"name": sequence}) + "\n"
-        assert self.ok("POST", "/_bulk", line * many)["errors"] is False
+        self.take_a_number_of_each(index, [sequence] * many)
+
+    def take_a_number_of_each(self, index: str, sequences: t.Sequence[str]) -> None:
+        """One number of each, in one call."""
+        lines = ""
+        for sequence in sequences:
+            action = {"_index": index, "_id": sequence, **({"_type": "seqId"} if self.typed else {})}
+            lines += json.dumps({"index": action}) + "\n" + json.dumps({"name": sequence}) + "\n"
+        assert self.ok("POST", "/_bulk", lines)["errors"] is False
 
     def count(self, name: str) -> int:
         """Documents found under a name, all shards answering."""
