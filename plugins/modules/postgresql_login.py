@@ -13,7 +13,7 @@ description:
     read. Returns the rest, which is no secret, as the modules of community.postgresql take it.
   - So these modules log in on the node, and the password comes neither to the controller nor into any result.
   - There is one file for each O(label) and login, in memory where the node has C(/dev/shm). What a killed run left is
-    replaced by the next run.
+    replaced by the next run to the same login, or gone when the node is booted.
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
