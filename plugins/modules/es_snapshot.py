@@ -57,7 +57,8 @@ options:
   sequences:
     description:
       - That one of O(indices) which holds the sequences of Nuxeo (C(uidgen)). Their values are read before the
-        snapshot and returned in RV(record), so that a restore can be held against them.
+        snapshot and returned in RV(record), so that a restore can be held against them. Of more than 10,000 these are
+        10,000; the snapshot holds all.
     type: str
   metadata:
     description: What is stored with the snapshot. Elasticsearch keeps it from 7.3 on, OpenSearch always.

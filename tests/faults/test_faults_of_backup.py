@@ -237,6 +237,36 @@ def test_the_second_of_two_restores_and_a_backup_name_the_holder_and_the_first_g
     assert_clean(site)
 
 
+def test_two_instances_of_one_name_are_saved_and_restored_side_by_side(
+    site: Site,
+    tmp_path: Path,
+    local_inventory: t.Callable[..., Path],
+    start_playbook: t.Callable[..., t.Any],
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+) -> None:
+    sites = [site, Site(tmp_path / "backup2", local_inventory, start_playbook)]
+    databases = [make_database(postgresql15, password=f"of {number}") for number in range(2)]
+    instances = [make_nuxeo(database).start() for database in databases]
+    for number, (each, instance) in enumerate(zip(sites, instances)):
+        instance.create_documents(10 + number)
+        each.add("acme", instance)
+    before = [proof.documents(postgresql15, database.name) for database in databases]
+    for run in [each.start("backup") for each in sites]:
+        run.wait(600).check()
+    for database in databases:
+        postgresql15.drop_database(database.name)
+    variables = {**site.admin(postgresql15), "restore_overwrite": True}
+    for run in [each.start("restore", **variables) for each in sites]:
+        run.wait(600).check()
+    assert before[0] != before[1]
+    assert [proof.documents(postgresql15, database.name) for database in databases] == before
+    assert all(instance.running for instance in instances)
+    for each in sites:
+        assert_clean(each)
+
+
 @pytest.mark.parametrize(
     ("step", "modules"),
     [("begun", True), ("dump", True), ("dump", False), ("files", True), ("publish", True)],
