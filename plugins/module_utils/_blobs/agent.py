@@ -17,7 +17,8 @@ import typing as t
 from .._errors import PlatformError
 from . import names
 from .copier import Copier, SourceError, Vanished, open_blob, writing_failed
-from .pool import TEMPORARY, LocalHome, LocalSource, all_names, local_look, set_aside
+from .holding import all_names, local_look
+from .pool import TEMPORARY, LocalHome, LocalSource, set_aside
 from .wire import BROKEN, CALL, ERROR, REPLY, BrokenBlob, Channel, Message, pack_json, pack_names, unpack_names
 
 IDLE = 3600

@@ -93,7 +93,7 @@ def hash_file(path: bytes, algorithm: str) -> t.Tuple[str, int]:
 
 
 def _write_all(descriptor: int, block: bytes) -> None:
-    done = os.write(descriptor, block) if block else 0
+    done = os.write(descriptor, block)
     while done < len(block):
         done += os.write(descriptor, memoryview(block)[done:])
 

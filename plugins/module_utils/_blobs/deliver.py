@@ -51,7 +51,8 @@ class Deliverer:
         if not target.dry:
             self.copier = Copier(target.data, target.temporary + b"/%d" % number, self._adopt)
             self.copier.folder_made = self._adopt_folder
-        self.held: t.List[t.Any] = []
+        self.held: t.List[t.Tuple[int, t.Any]] = []
+        """What was done, and the number of the group that must have its names before that is said."""
 
     def _adopt(self, descriptor: int) -> None:
         os.fchown(descriptor, self.target.uid, self.target.gid)
@@ -78,7 +79,8 @@ class Deliverer:
                 entries.append(entry)
         if wanted:
             self._fetch(wanted, entries, counts, problems)
-        self.held.append((len(task), counts, problems.names, problems.count))
+        group = self.copier.last if self.copier else -1
+        self.held.append((group, (len(task), counts, problems.names, problems.count)))
 
     def _path(self, entry: names.Entry) -> bytes:
         folder = names.folder_of(entry.key, self.target.depth)
@@ -106,6 +108,8 @@ class Deliverer:
             else:
                 if self.copier:
                     self.copier.place(self._path(entry), said[1])
+                    if self.copier.group.full:  # of large blobs a task holds more than a group
+                        self.copier.advance()
                 counts["copied"] += 1
                 counts["bytes_copied"] += said[1]
 
@@ -122,14 +126,18 @@ class Deliverer:
             return False
 
     def take(self, flush: bool) -> t.List[t.Any]:
-        if self.copier and self.copier.pending:
-            if not flush and not self.copier.group.full:
-                return []
+        final = 0
+        if self.copier:
             try:
-                self.copier.commit()
+                if flush:
+                    self.copier.commit()
+                else:
+                    self.copier.advance()
             except OSError as error:
                 raise writing_failed(self.target.data, error) from error
-        said, self.held = self.held, []
+            final = self.copier.named
+        said = [each for group, each in self.held if group < final]
+        self.held = [each for each in self.held if each[0] >= final]
         return said
 
     def holds(self) -> bool:

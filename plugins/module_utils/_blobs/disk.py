@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import threading
 import typing as t
 
 
@@ -70,3 +71,31 @@ class Volume:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._descriptor)
+
+
+class Sync:
+    """Files of a volume that are made durable in a thread of their own, from now on."""
+
+    def __init__(self, volume: Volume, paths: t.Sequence[bytes]) -> None:
+        self._volume = volume
+        self._paths = paths
+        self._error: t.Optional[BaseException] = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._volume.sync_files(self._paths)
+        except BaseException as error:  # noqa: BLE001 - raised by wait()
+            self._error = error
+
+    @property
+    def ended(self) -> bool:
+        """Whether :meth:`wait` returns at once."""
+        return not self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Wait for the end; raises what went wrong."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error

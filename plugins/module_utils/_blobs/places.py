@@ -9,7 +9,8 @@ import os
 import typing as t
 
 from .errors import BlobError
-from .pool import DryShelf, Home, LocalHome, LocalShelf, LocalSource, Shelf, Source, local_look
+from .holding import local_look
+from .pool import DryShelf, Home, LocalHome, LocalShelf, LocalSource, Shelf, Source
 
 
 def split(where: str) -> t.Tuple[str, bytes]:

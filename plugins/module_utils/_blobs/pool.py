@@ -12,12 +12,12 @@ import contextlib
 import os
 import secrets
 import shutil
-import stat
 import typing as t
 
 from . import disk, names
 from .copier import Changed, Copier, SourceError, Vanished, hash_file, look_at
 from .errors import BlobError, os_reason
+from .holding import all_names, is_held, local_look
 from .lock import Lock
 from .waiting import TEMPORARY as SUFFIX
 from .waiting import sweep
@@ -74,15 +74,22 @@ class Shelf(t.Protocol):
         """Copy a blob under the SHA-256 of its bytes; that, and its size."""
 
     @property
-    def pending(self) -> bool:
-        """Whether there are blobs that are not committed."""
+    def full(self) -> bool:
+        """Whether it is time for :meth:`advance`."""
 
     @property
-    def full(self) -> bool:
-        """Whether it is time to commit."""
+    def last(self) -> int:
+        """The number of the group of the blob that was copied last."""
+
+    @property
+    def named(self) -> int:
+        """How many groups have their names: those with smaller numbers."""
+
+    def advance(self) -> Rejected:
+        """Go on towards names for full groups, without waiting. Returns the names that turned out wrong, and why."""
 
     def commit(self) -> Rejected:
-        """Data first, then names. Returns the names that turned out wrong, and why."""
+        """Data first, then names, of all groups. Returns as :meth:`advance`."""
 
 
 Digest = t.Union[t.Tuple[str, int], str, None]
@@ -126,14 +133,6 @@ def above(path: bytes) -> t.List[t.List[int]]:
         path = os.path.dirname(path)
         found.append(place(path))
     return [each for each in found if each]
-
-
-def is_held(pool: bytes, name: bytes) -> bool:
-    """Look for one name."""
-    try:
-        return stat.S_ISREG(os.lstat(pool + b"/" + names.pool_path(name)).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def new_generation(pool: bytes, replace: bool) -> None:
@@ -244,12 +243,11 @@ class LocalShelf:
     def __init__(self, pool: bytes, number: int) -> None:
         self.pool = pool
         self.copier = Copier(pool, b"%s/%s/%d" % (pool, os.fsencode(TEMPORARY), number))
+        self._look = local_look(pool)
         self._placed: t.Set[bytes] = set()
 
     def lacking(self, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
-        if full:
-            return lacking_by_listing(self.pool, wanted) - self._placed
-        return {name for name in wanted if name not in self._placed and not is_held(self.pool, name)}
+        return self._look(wanted, full) - self._placed
 
     def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
         path = names.pool_path(name)
@@ -269,16 +267,28 @@ class LocalShelf:
         return name, size
 
     @property
-    def pending(self) -> bool:
-        return self.copier.pending
-
-    @property
     def full(self) -> bool:
         return self.copier.group.full
 
+    @property
+    def last(self) -> int:
+        return self.copier.last
+
+    @property
+    def named(self) -> int:
+        return self.copier.named
+
+    def advance(self) -> Rejected:
+        self.copier.advance()
+        return self._forget()
+
     def commit(self) -> Rejected:
         self.copier.commit()
-        self._placed.clear()
+        return self._forget()
+
+    def _forget(self) -> Rejected:
+        if not self.copier.pending:
+            self._placed.clear()
         return []
 
 
@@ -287,14 +297,18 @@ class DryShelf:
 
     def __init__(self, look: t.Callable[[t.Sequence[bytes], bool], t.Set[bytes]]) -> None:
         self.lacking = look
-        self.pending = False
         self.full = False
+        self.last = -1
+        self.named = 0
 
     def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
         return look_at(source).st_size
 
     def store(self, source: bytes) -> t.Tuple[bytes, int]:
         return b"0" * 64, look_at(source).st_size
+
+    def advance(self) -> Rejected:
+        return []
 
     def commit(self) -> Rejected:
         return []
@@ -327,18 +341,6 @@ class LocalSource:
         return said
 
 
-def all_names(pool: bytes, folder: bytes) -> t.Iterator[bytes]:
-    """Every blob below one folder of a pool, sorted."""
-    for name in sorted(os.listdir(pool + b"/" + folder)):
-        if name.startswith(b"."):
-            continue
-        below = pool + b"/" + folder + b"/" + name
-        if os.path.isdir(below) and not os.path.islink(below):
-            yield from sorted(each for each in os.listdir(below) if not each.startswith(b"."))
-        else:
-            yield name
-
-
 def set_aside(pool: bytes, rotten: t.Sequence[bytes]) -> None:
     """See :meth:`Home.set_aside`."""
     aside = pool + b"/" + os.fsencode(ASIDE)
@@ -349,32 +351,3 @@ def set_aside(pool: bytes, rotten: t.Sequence[bytes]) -> None:
             os.rename(pool + b"/" + names.pool_path(name), aside + b"/" + name + b"." + secrets.token_hex(4).encode())
     new_generation(pool, replace=True)
     disk.fsync(pool)
-
-
-def local_look(pool: bytes) -> t.Callable[[t.Sequence[bytes], bool], t.Set[bytes]]:
-    """What a pool on this host lacks, as :meth:`Shelf.lacking`."""
-
-    def look(wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
-        if full:
-            return lacking_by_listing(pool, wanted)
-        return {name for name in wanted if not is_held(pool, name)}
-
-    return look
-
-
-def lacking_by_listing(pool: bytes, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
-    """Which of some names, sorted, a pool does not have: one listing for each folder, no stat."""
-    lacking: t.Set[bytes] = set()
-    folder, held = None, set()
-    for name in wanted:
-        here = names.folder_of(name, 2)
-        if here != folder:
-            folder = here
-            try:
-                with os.scandir(pool + b"/" + here) as entries:
-                    held = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
-            except FileNotFoundError:
-                held = set()
-        if name not in held:
-            lacking.add(name)
-    return lacking

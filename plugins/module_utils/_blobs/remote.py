@@ -14,14 +14,14 @@ import time
 import typing as t
 
 from .. import _errors, _io
-from . import agent, copier, disk, errors, lock, names, pool, waiting, wire
+from . import agent, copier, disk, errors, holding, lock, names, pool, waiting, wire
 from .copier import Copier, SourceError, hash_file, open_blob
 from .errors import BlobError
 from .pool import Digest, Rejected, Took, as_error
 from .waiting import Group
 from .wire import CALL, ERROR, REPLY, Channel, Message, pack_names, unpack_names
 
-_PARTS = (_errors, _io, names, errors, waiting, copier, disk, lock, pool, wire, agent)
+_PARTS = (_errors, _io, names, errors, waiting, copier, disk, holding, lock, pool, wire, agent)
 """Imported by name, so that Ansible sends them along with the module."""
 
 _START = (
@@ -210,6 +210,7 @@ class RemoteShelf:
         self._connection: t.Optional[Connection] = None
         self._placed: t.Set[bytes] = set()
         self._group = Group()
+        self.named = 0
 
     @property
     def connection(self) -> Connection:
@@ -237,17 +238,23 @@ class RemoteShelf:
         return name, self.copy(source, name, "sha256")
 
     @property
-    def pending(self) -> bool:
-        return bool(self._placed)
-
-    @property
     def full(self) -> bool:
         return self._group.full
 
+    @property
+    def last(self) -> int:
+        return self.named if self._placed else self.named - 1
+
+    def advance(self) -> Rejected:
+        return self.commit() if self._group.full else []
+
     def commit(self) -> Rejected:
+        if not self._placed:
+            return []
         rejected = self.connection.call("commit")[0]
         self._placed.clear()
         self._group.clear()
+        self.named += 1
         return [(name.encode(), why) for name, why in rejected]
 
 

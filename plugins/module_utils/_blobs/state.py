@@ -132,7 +132,7 @@ class Draft:
         gone = {name for name, found in changes.items() if found is None}
         self._paths = sorted({*old.paths, *changes} - gone)
         self._regular = regular
-        self.header: Header = {"lines": 0, "odd": 0}
+        self.header: Header = {}
 
     def __enter__(self) -> Draft:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -148,49 +148,52 @@ class Draft:
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 
-    def _times(self, name: bytes) -> t.Tuple[int, int, int]:
+    def _found(self, name: bytes) -> Folder:
         folder = self._changes.get(name)
         if folder is not None:
-            return folder.modified, folder.changed, len(folder.lines)
+            return folder
         index = self._known[name]
-        first, end = self._old.span(index)
-        return self._old.modified[index], self._old.changed[index], end - first
+        return Folder(self._old.modified[index], self._old.changed[index], self._old.lines(index))
 
     def _write(self, stream: t.IO[bytes]) -> None:
-        modified, changed, ends = array.array("q"), array.array("q"), array.array("q")
-        end = 0
-        for name in self._paths:
-            times = self._times(name)
-            end += times[2]
-            modified.append(times[0])
-            changed.append(times[1])
-            ends.append(end)
-        parts = [b"\n".join(self._paths), modified.tobytes(), changed.tobytes(), ends.tobytes()]
-        sizes = [len(part) for part in parts]
+        """The lines first, where they are to be; what is known after them goes before them."""
+        folders = b"\n".join(self._paths)
+        sizes = [len(folders), *[array.array("q").itemsize * len(self._paths)] * 3]
         start = -(-(HEADER + sum(sizes)) // PAGE) * PAGE
+        stream.seek(start)
+        times = self._write_lines(stream)
+        release(self._old.text)
+        end = times[2][-1] if self._paths else 0
         self.header.update(format=FORMAT, sizes=sizes, start=start, text=end, folders=len(self._paths))
         stream.seek(HEADER)
-        for part in parts:
+        for part in (folders, *(each.tobytes() for each in times)):
             stream.write(part)
         stream.write(b"\0" * (start - HEADER - sum(sizes)))
-        self._write_lines(stream)
-        release(self._old.text)
         stream.seek(0)
         stream.write(_pack(self.header))
 
-    def _write_lines(self, stream: t.IO[bytes]) -> None:
+    def _write_lines(self, stream: t.IO[bytes]) -> t.Tuple[array.array[int], array.array[int], array.array[int]]:
+        """Write them; times of modification and change of each folder, and where its lines end."""
+        modified, changed, ends = array.array("q"), array.array("q"), array.array("q")
+        end = lines = odd = 0
         last = b""
         for name in self._paths:
-            folder = self._changes.get(name)
-            text = folder.lines if folder is not None else self._old.lines(self._known[name])
+            folder = self._found(name)
+            text = folder.lines
+            modified.append(folder.modified)
+            changed.append(folder.changed)
+            end += len(text)
+            ends.append(end)
             if not text:
                 continue
             stream.write(text)
-            self.header["lines"] += text.count(b"\n")
+            lines += text.count(b"\n")
             if b"\t" in text or not self._regular(name, text) or text[: text.index(b"\n")] <= last:
-                self.header["odd"] += 1
+                odd += 1
             else:
                 last = text[text.rfind(b"\n", 0, -1) + 1 : -1]
+        self.header.update(lines=lines, odd=odd)
+        return modified, changed, ends
 
     def publish(self, path: str, header: Header) -> None:
         """Give it its name."""

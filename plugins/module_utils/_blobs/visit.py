@@ -81,7 +81,8 @@ class Visitor:
         self.shelf = shelf
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
-        self.held: t.List[t.Tuple[int, t.List[t.Any]]] = []
+        self.held: t.List[t.Tuple[int, int, t.List[t.Any]]] = []
+        """What was found, until its group has its names: the number of that, how many folders, and these."""
         self.rejected: t.Dict[bytes, str] = {}
 
     # --- the worker's side
@@ -98,7 +99,8 @@ class Visitor:
         except OSError as error:  # those of the source are caught where they happen
             raise writing_failed(self.plan.pool, error) from error
         said = [self._said(scan) for scan in scans]
-        self.held.append((size, [each for each in said if each[3] is not AS_BEFORE or each[4]]))
+        told = [each for each in said if each[3] is not AS_BEFORE or each[4]]
+        self.held.append((self.shelf.last, size, told))
         release(self.state.text)
 
     def _folders(self, task: t.Any) -> t.Iterator[t.Tuple[bytes, int]]:
@@ -139,26 +141,26 @@ class Visitor:
         return [scan.path, scan.modified if scan.sound else UNTRUSTED, scan.changed, text, scan.below]
 
     def take(self, flush: bool) -> t.List[t.Any]:
-        if self.shelf.pending:
-            if not flush and not self.shelf.full:
-                return []
-            try:
-                self.rejected.update(self.shelf.commit())
-            except OSError as error:
-                raise writing_failed(self.plan.pool, error) from error
+        try:
+            self.rejected.update(self.shelf.commit() if flush else self.shelf.advance())
+        except OSError as error:
+            raise writing_failed(self.plan.pool, error) from error
         if self.rejected:
             self._reject(self.rejected)
             self.rejected = {}
-        said: t.List[t.Any] = [(size, folders, {}, [], 0) for size, folders in self.held]
+        final = self.shelf.named
+        said: t.List[t.Any] = [(size, folders, {}, [], 0) for group, size, folders in self.held if group < final]
+        if not said and self.held:
+            return []
+        self.held = [each for each in self.held if each[0] >= final]
         said.append((0, [], self.counts, self.problems.names, self.problems.count))
-        self.held = []
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
         return said
 
     def _reject(self, rejected: t.Dict[bytes, str]) -> None:
         """Take back lines of blobs that the far side found wrong."""
-        for _size, folders in self.held:
+        for _group, _size, folders in self.held:
             for folder in folders:
                 if folder[3] is None or folder[3] is AS_BEFORE:
                     continue
@@ -191,9 +193,13 @@ class Visitor:
             scan.same, scan.changed = same, changed
             scan.modified = modified if old_enough(modified, changed) else UNTRUSTED
             self.counts["listed"] += 1
+            digest_named = not self.plan.content_named
             with os.scandir(place) as entries:
                 for entry in entries:
-                    self._sort(entry, scan)
+                    if digest_named and names.algorithm_of(entry.name) and entry.is_file(follow_symlinks=False):
+                        scan.plain.append(entry.name)  # nearly all of them are that
+                    else:
+                        self._sort(entry, scan)
         except FileNotFoundError:
             scan = Scan(path, place, b"")
             scan.lines = None
@@ -205,12 +211,11 @@ class Visitor:
         return scan
 
     def _sort(self, entry: os.DirEntry[bytes], scan: Scan) -> None:
+        """Anything but a blob whose key is the digest of its bytes."""
         name = entry.name
         is_file = entry.is_file(follow_symlinks=False)
         is_folder = not is_file and entry.is_dir(follow_symlinks=False)
-        if is_file and not self.plan.content_named and names.algorithm_of(name):
-            scan.plain.append(name)
-        elif not is_file and not is_folder:
+        if not is_file and not is_folder:
             self._refuse(scan, name, kind_of(scan.place + b"/" + name))
         elif name.startswith(b".") or (is_file and names.in_flight(name)) or (not scan.path and name == b"lost+found"):
             self.counts["ignored"] += 1
@@ -255,14 +260,14 @@ class Visitor:
     def _plain(self, scan: Scan, lacking: t.Set[bytes]) -> None:
         """Blobs whose key is the digest of their bytes."""
         lines = t.cast("t.List[bytes]", scan.lines)
+        before, copy = scan.place + b"/", self.shelf.copy
         for key in sorted(scan.plain):
             if key not in lacking:
                 self.counts["present"] += 1
                 lines.append(key)
                 continue
             try:
-                algorithm = t.cast(str, names.algorithm_of(key))
-                self._count(self.shelf.copy(scan.place + b"/" + key, key, algorithm))
+                self._count(copy(before + key, key, names.BY_LENGTH[len(key)]))
                 lines.append(key)
             except Vanished:
                 self.counts["vanished"] += 1
@@ -275,7 +280,7 @@ class Visitor:
         self.counts["copied"] += 1
         self.counts["bytes_copied"] += size
         if self.shelf.full:
-            self.rejected.update(self.shelf.commit())
+            self.rejected.update(self.shelf.advance())
 
     def _named(self, scan: Scan, lacking: t.Set[bytes]) -> None:
         """Blobs whose bytes can be others under the same key: the pool keeps them under their SHA-256."""

@@ -4,16 +4,17 @@
 """PRIVATE to the collection: files that wait for their names: names only for what is on the disk.
 
 Files are written under temporary names. A group of them is made durable by one sync, then each is renamed to its place.
-A process that is killed leaves temporary files and whole blobs, nothing else. A temporary name is one of these:
+The sync runs beside, in a thread, while the files of the next group are written: it waits for the disk, they for the
+processor. A process that is killed leaves temporary files and whole blobs, nothing else. A temporary name is one of:
 
 - ``<temporary>/<number>``, in a folder of the worker.
 - ``xx/yy/.<name>.<run>.tmp``, beside the place that the file will have: a change of one small folder is less work for
   the file system than one of two, of which one is large.
 - ``xx/.yy.<run>.tmp/<name>``, when there is no folder ``xx/yy`` yet: one rename then is for all that is in it.
 
-``<run>`` is the worker's own, so that no other, not one of a run that was cut off either, names a file that is not its
-own. The folder of the worker is there exactly while files wait for their names: it tells the next run that there may be
-some to be removed.
+``<run>`` is of one group of one worker, so that no other, not one of a run that was cut off either, names a file that
+is not its own. The folder of the worker is there exactly while files wait for their names: it tells the next run that
+there may be some to be removed.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Group:
-    """Blobs that wait for their names. Each sync costs the same, so they are many; a kill loses no more than these."""
+    """Blobs that wait for their names. Each sync costs the same, so they are many; a kill loses at most two groups."""
 
-    FILES = 65536
-    BYTES = 1 << 30
+    FILES = 32768
+    BYTES = 1 << 29
     SECONDS = 30.0
 
     def __init__(self) -> None:
@@ -58,6 +59,10 @@ class Group:
         return bool(self.files) and time.monotonic() - self.since >= self.SECONDS
 
 
+def _new_run() -> bytes:
+    return os.urandom(6).hex().encode()
+
+
 class Waiting:
     """The files of one worker in a tree."""
 
@@ -66,21 +71,34 @@ class Waiting:
         self.temporary = temporary
         self.folder_made: t.Callable[[bytes], None] = lambda path: None
         self.group = Group()
+        self.open = 0
+        """The number of the group that a file placed now belongs to."""
+        self.named = 0
+        """How many groups have their names: those with smaller numbers."""
         self.current = b""
         """The file that was made last."""
-        self._run = os.urandom(6).hex().encode()
+        self._run = _new_run()
         self._number = 0
         self._begun = False
         self._renames: t.List[t.Tuple[bytes, bytes]] = []
         self._folder = b""
-        self._fresh = b""
-        """The temporary folder that stands for the folder that was written to last, if it is new."""
+        """The folder that was written to last; what stands there before and after the name of a temporary file."""
+        self._before = self._after = b""
+        self._goes_along = False
+        """Whether the file that was made last gets its name with its folder."""
         self._volume = disk.Volume(tree)
+        self._sealed: t.List[t.Tuple[bytes, bytes]] = []
+        self._sync: t.Optional[disk.Sync] = None
 
     @property
     def pending(self) -> bool:
         """Whether something waits."""
-        return bool(self._renames)
+        return bool(self._renames or self._sealed)
+
+    @property
+    def last(self) -> int:
+        """The number of the group of the file that was placed last."""
+        return self.open if self._renames else self.open - 1
 
     def new(self, beside: bytes = b"") -> int:
         """Make a temporary file; its descriptor. ``beside`` is the path below the tree that it is meant for."""
@@ -90,27 +108,32 @@ class Waiting:
         if beside:
             folder, _slash, name = beside.rpartition(b"/")
             if folder != self._folder:
-                self._fresh = self._enter(folder)
-                self._folder = folder
-            if self._fresh:
-                self.current = b"%b/%b" % (self._fresh, name)
-            else:
-                self.current = b"%b/%b/.%b.%b%b" % (self.tree, folder, name, self._run, TEMPORARY)
+                self._enter(folder)
+            self.current = self._before + name + self._after
+            self._goes_along = not self._after
             try:
                 return os.open(self.current, _WRITE, 0o600)
             except FileExistsError:  # the same blob, which the store has in two folders
                 pass
+        self._goes_along = False
         self._number += 1
         self.current = b"%b/%d" % (self.temporary, self._number)
         return os.open(self.current, _WRITE, 0o600)
 
-    def _enter(self, folder: bytes) -> bytes:
+    def _enter(self, folder: bytes) -> None:
+        """Let files for a folder be made in a temporary one that gets its name, or in itself when it is there."""
+        fresh = self._fresh_for(folder)
+        self._before = fresh + b"/" if fresh else b"%b/%b/." % (self.tree, folder)
+        self._after = b"" if fresh else b".%b%b" % (self._run, TEMPORARY)
+        self._folder = folder
+
+    def _fresh_for(self, folder: bytes) -> bytes:
         """A temporary folder in place of one that is not there yet, or nothing when its files are to go into it."""
-        above, leaf = os.path.split(folder)
-        if os.path.lexists(self.tree + b"/" + folder):
-            return b""
+        above, _slash, leaf = folder.rpartition(b"/")
         if not above or not disk.HAS_SYNCFS:  # without that each file is synced by its name
             self._make_folders(folder)
+            return b""
+        if os.path.lexists(self.tree + b"/" + folder):
             return b""
         fresh = b"%s/%s/.%s.%s%s" % (self.tree, above, leaf, self._run, TEMPORARY)
         try:
@@ -126,28 +149,52 @@ class Waiting:
     def drop(self) -> None:
         """Forget the file that was made last."""
         os.unlink(self.current)
-        if not self._renames:
+        if not self.pending:
             self._rest()
 
     def place(self, path: bytes, size: int) -> None:
         """Let the file that was made last go to a path below the tree, at the next commit."""
-        if not self._fresh or not self.current.startswith(self._fresh):
+        if not self._goes_along:
             self._renames.append((self.current, path))
         self.group.add(size)
 
+    def advance(self) -> None:
+        """Do what can be done without waiting, but never hold more than two groups.
+
+        A full group is sealed: its sync begins, and the next group. One whose sync has ended gets its names.
+        """
+        if self._sync and (self.group.full or self._sync.ended):
+            self._finish()
+        if self.group.full:
+            self._seal()
+
     def commit(self) -> None:
-        """Data first, then names. The names are durable after :meth:`disk.Volume.sync_names`."""
-        if not self._begun:
-            return
-        self._volume.sync_files(name for name, _path in self._renames)
-        for name, path in self._renames:
+        """Data first, then names, of all that waits. The names are durable after :meth:`disk.Volume.sync_names`."""
+        if self._sync:
+            self._finish()
+        if self._renames:
+            self._seal()
+            self._finish()
+
+    def _seal(self) -> None:
+        self._sealed, self._renames = self._renames, []
+        self._sync = disk.Sync(self._volume, [name for name, _path in self._sealed])
+        self._run = _new_run()
+        self._folder = b""
+        self.group.clear()
+        self.open += 1
+
+    def _finish(self) -> None:
+        t.cast(disk.Sync, self._sync).wait()
+        self._sync = None
+        for name, path in self._sealed:
             self._rename(name, path)
         if not disk.HAS_SYNCFS:
-            self._volume.sync_names(self.tree + b"/" + path for _name, path in self._renames)
-        self._renames.clear()
-        self._folder = self._fresh = b""
-        self.group.clear()
-        self._rest()
+            self._volume.sync_names(self.tree + b"/" + path for _name, path in self._sealed)
+        self._sealed = []
+        self.named += 1
+        if not self.pending:
+            self._rest()
 
     def _rename(self, name: bytes, path: bytes) -> None:
         target = self.tree + b"/" + path

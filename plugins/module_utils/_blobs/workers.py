@@ -100,6 +100,7 @@ class Workers:
         self._idle: t.List[int] = []
         self._selector = selectors.DefaultSelector()
         gc.freeze()  # else each worker's collector writes to, and so copies, all memory that it shares with the parent
+        gc.set_threshold(100_000)  # what is kept for a million blobs holds no cycles: no search for them
         for number in range(jobs):
             self._fork(number, make)
 

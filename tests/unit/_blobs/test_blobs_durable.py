@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import disk, names, pool, waiting
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import disk, holding, names, waiting
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Copier
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.disk import Volume
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group, sweep
@@ -119,6 +121,81 @@ def test_bytes_that_could_not_be_written_get_no_name(tree: Tree, monkeypatch: py
         tree.copier.commit()
     assert tree.there() == []
     assert tree.calls == []
+
+
+class Slow:
+    """A sync that ends when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = threading.Semaphore(0)
+        self.may_end = threading.Semaphore(0)
+        self.error: OSError | None = None
+        monkeypatch.setattr(Volume, "_syncfs", self.sync)
+
+    def sync(self) -> None:
+        self.begun.release()
+        assert self.may_end.acquire(timeout=60)
+        if self.error:
+            raise self.error
+
+    def end(self, copier: Copier) -> None:
+        self.may_end.release()
+        deadline = time.time() + 60
+        while not copier._sync.ended:  # type: ignore[union-attr]
+            assert time.time() < deadline
+            time.sleep(0.001)
+
+
+def test_while_a_full_group_is_synced_the_next_is_written(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    monkeypatch.setattr(Group, "FILES", 2)
+    copier = tree.copier
+    tree.place(b"one")
+    copier.advance()
+    assert (copier.last, copier.named, copier.pending) == (0, 0, True), "it is not full"
+    tree.place(b"two")
+    copier.advance()
+    assert slow.begun.acquire(timeout=60)
+    tree.place(b"three")
+    copier.advance()
+    assert (copier.last, copier.named) == (1, 0)
+    assert tree.there() == [], "no name before the end of the sync"
+    slow.end(copier)
+    copier.advance()
+    assert copier.named == 1
+    assert tree.there() == sorted(hashlib.md5(content).hexdigest() for content in (b"one", b"two"))
+    slow.may_end.release()
+    copier.commit()
+    assert (copier.named, copier.pending) == (2, False)
+    assert len(tree.there()) == 3
+    assert not (tree.tree / ".tmp").exists()
+
+
+def test_no_more_than_two_groups_wait(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    monkeypatch.setattr(Group, "FILES", 1)
+    tree.place(b"one")
+    tree.copier.advance()
+    tree.place(b"two")
+    threading.Timer(0.2, slow.may_end.release).start()
+    tree.copier.advance()
+    assert tree.copier.named == 1, "it has waited for the first sync"
+    slow.may_end.release()
+    tree.copier.commit()
+    assert len(tree.there()) == 2
+
+
+def test_an_error_of_a_sync_beside_is_raised_and_no_name_given(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    slow.error = OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr(Group, "FILES", 1)
+    tree.place(b"one")
+    tree.copier.advance()
+    slow.end(tree.copier)
+    for goes_on in (tree.copier.advance, tree.copier.commit):
+        with pytest.raises(OSError, match="Input/output error"):
+            goes_on()
+    assert tree.there() == []
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
@@ -228,7 +305,7 @@ def test_all_blobs_of_a_new_folder_get_their_names_by_one_rename(
     blobs = blobs_of(b"aa/bb", 5) + blobs_of(b"aa/cc", 3)
     one.put(*blobs)
     assert there(tmp_path) == {}
-    assert list(pool.all_names(os.fsencode(tmp_path / "pool"), b"aa")) == [], "what waits is not in the pool"
+    assert list(holding.all_names(os.fsencode(tmp_path / "pool"), b"aa")) == [], "what waits is not in the pool"
     one.copier.commit()
     assert there(tmp_path) == dict(blobs)
     assert len(calls) == 2
@@ -246,6 +323,26 @@ def test_a_folder_that_another_worker_has_made_meanwhile(tmp_path: Path, worker:
     two.put(*blobs[2:])  # one of them twice
     two.copier.commit()
     assert there(tmp_path) == dict(blobs[2:])
+    one.copier.commit()
+    assert there(tmp_path) == dict(blobs)
+    assert sorted(path.name for path in (tmp_path / "pool" / "aa").iterdir()) == ["bb"]
+
+
+def test_a_folder_that_waits_with_the_group_before(
+    tmp_path: Path, worker: t.Callable[[], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written for it meanwhile does not get its name with that group: it is not on the disk."""
+    slow = Slow(monkeypatch)
+    monkeypatch.setattr(Group, "FILES", 2)
+    one = worker()
+    blobs = blobs_of(b"aa/bb", 3)
+    one.put(*blobs[:2])
+    one.copier.advance()
+    one.put(blobs[2])
+    slow.end(one.copier)
+    one.copier.advance()
+    assert there(tmp_path) == dict(blobs[:2])
+    slow.may_end.release()
     one.copier.commit()
     assert there(tmp_path) == dict(blobs)
     assert sorted(path.name for path in (tmp_path / "pool" / "aa").iterdir()) == ["bb"]

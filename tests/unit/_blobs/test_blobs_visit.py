@@ -24,6 +24,7 @@ class Shelf:
         self.rotten: set[bytes] = set()
         self.waiting: list[bytes] = []
         self.commits: list[int] = []
+        self.named = 0
 
     def lacking(self, wanted: t.Sequence[bytes], full: bool) -> set[bytes]:
         return set(wanted)
@@ -37,8 +38,11 @@ class Shelf:
         raise NotImplementedError
 
     @property
-    def pending(self) -> bool:
-        return bool(self.waiting)
+    def last(self) -> int:
+        return self.named if self.waiting else self.named - 1
+
+    def advance(self) -> list[tuple[bytes, str]]:
+        return self.commit() if self.full else []
 
     @property
     def full(self) -> bool:
@@ -49,6 +53,7 @@ class Shelf:
         wrong = [(name, "rotten") for name in self.waiting if name in self.rotten]
         self.waiting.clear()
         self.group.clear()
+        self.named += 1
         return wrong
 
 

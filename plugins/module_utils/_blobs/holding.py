@@ -1,0 +1,61 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what a pool on this host holds, looked up or listed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from . import names
+
+
+def is_held(pool: bytes, name: bytes) -> bool:
+    """Look for one name."""
+    try:
+        return stat.S_ISREG(os.lstat(pool + b"/" + names.pool_path(name)).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def all_names(pool: bytes, folder: bytes) -> t.Iterator[bytes]:
+    """Every blob below one folder of a pool, sorted."""
+    for name in sorted(os.listdir(pool + b"/" + folder)):
+        if name.startswith(b"."):
+            continue
+        below = pool + b"/" + folder + b"/" + name
+        if os.path.isdir(below) and not os.path.islink(below):
+            yield from sorted(each for each in os.listdir(below) if not each.startswith(b"."))
+        else:
+            yield name
+
+
+def local_look(pool: bytes) -> t.Callable[[t.Sequence[bytes], bool], t.Set[bytes]]:
+    """What a pool on this host lacks, as ``pool.Shelf.lacking``."""
+
+    def look(wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
+        if full:
+            return lacking_by_listing(pool, wanted)
+        return {name for name in wanted if not is_held(pool, name)}
+
+    return look
+
+
+def lacking_by_listing(pool: bytes, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
+    """Which of some names, sorted, a pool does not have: one listing for each folder, no stat."""
+    lacking: t.Set[bytes] = set()
+    folder, held = None, set()
+    for name in wanted:
+        here = names.folder_of(name, 2)
+        if here != folder:
+            folder = here
+            try:
+                with os.scandir(pool + b"/" + here) as entries:
+                    held = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+            except FileNotFoundError:
+                held = set()
+        if name not in held:
+            lacking.add(name)
+    return lacking
