@@ -11,6 +11,7 @@ read: a pass over a store in which nothing is new touches the folders' part only
 from __future__ import annotations
 
 import array
+import bisect
 import contextlib
 import json
 import mmap
@@ -118,6 +119,68 @@ def rewrite_header(path: str, state: State, header: Header) -> None:
         os.close(descriptor)
 
 
+def _pieces(old: t.Sequence[bytes], changes: Changes) -> t.Iterator[t.Union[t.Tuple[int, int], bytes]]:
+    """What the folders are after some changes, in order: ranges of the old ones, and those that were listed."""
+    position = 0
+    for name in sorted(changes):
+        index = bisect.bisect_left(old, name, position)
+        if index > position:
+            yield position, index
+        position = index + (old[index : index + 1] == [name])
+        if changes[name] is not None:
+            yield name
+    if position < len(old):
+        yield position, len(old)
+
+
+class _Lines:
+    """Writes the lines of folders, in order, and keeps what is to be known of them."""
+
+    def __init__(self, stream: t.IO[bytes], regular: t.Callable[[bytes, bytes], bool]) -> None:
+        self._stream = stream
+        self._regular = regular
+        self._last = b""
+        """The last line of the last folder that is in order."""
+        self.modified, self.changed, self.ends = array.array("q"), array.array("q"), array.array("q")
+        self.end = self.lines = self.odd = 0
+
+    def add(self, name: bytes, folder: Folder) -> None:
+        """One folder."""
+        text = folder.lines
+        self.modified.append(folder.modified)
+        self.changed.append(folder.changed)
+        self.end += len(text)
+        self.ends.append(self.end)
+        if not text:
+            return
+        self._stream.write(text)
+        self.lines += text.count(b"\n")
+        if b"\t" in text or not self._regular(name, text) or text[: text.index(b"\n")] <= self._last:
+            self.odd += 1
+        else:
+            self._last = text[text.rfind(b"\n", 0, -1) + 1 : -1]
+
+    def add_range(self, old: State, first: int, end: int) -> None:
+        """Folders of an old state, which are as they were: all at once where all of it is in order."""
+        begin, stop = old.span(first)[0], old.ends[end - 1]
+        text = old.text
+        if old.header["odd"] or (stop > begin and text[begin : text.find(b"\n", begin)] <= self._last):
+            for index in range(first, end):
+                self.add(old.paths[index], Folder(old.modified[index], old.changed[index], old.lines(index)))
+            return
+        self.modified.extend(old.modified[first:end])
+        self.changed.extend(old.changed[first:end])
+        moved = self.end - begin
+        self.ends.extend(array.array("q", [each + moved for each in old.ends[first:end]]))
+        self.end += stop - begin
+        for at in range(begin, stop, 1 << 20):
+            block = text[at : min(at + (1 << 20), stop)]
+            self._stream.write(block)
+            self.lines += block.count(b"\n")
+        if stop > begin:
+            self._last = text[max(begin, text.rfind(b"\n", begin, stop - 1) + 1) : stop - 1]
+
+
 class Draft:
     """The state that follows from an old one and the folders that changed, in a file that has no name yet to count.
 
@@ -128,9 +191,6 @@ class Draft:
         self.path = os.path.join(folder, f".state.{secrets.token_hex(4)}.tmp")
         self._old = old
         self._changes = changes
-        self._known = {name: index for index, name in enumerate(old.paths)}
-        gone = {name for name, found in changes.items() if found is None}
-        self._paths = sorted({*old.paths, *changes} - gone)
         self._regular = regular
         self.header: Header = {}
 
@@ -148,52 +208,31 @@ class Draft:
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 
-    def _found(self, name: bytes) -> Folder:
-        folder = self._changes.get(name)
-        if folder is not None:
-            return folder
-        index = self._known[name]
-        return Folder(self._old.modified[index], self._old.changed[index], self._old.lines(index))
-
     def _write(self, stream: t.IO[bytes]) -> None:
         """The lines first, where they are to be; what is known after them goes before them."""
-        folders = b"\n".join(self._paths)
-        sizes = [len(folders), *[array.array("q").itemsize * len(self._paths)] * 3]
+        pieces = list(_pieces(self._old.paths, self._changes))
+        paths: t.List[bytes] = []
+        for piece in pieces:
+            paths.extend(self._old.paths[slice(*piece)] if isinstance(piece, tuple) else [piece])
+        folders = b"\n".join(paths)
+        sizes = [len(folders), *[array.array("q").itemsize * len(paths)] * 3]
         start = -(-(HEADER + sum(sizes)) // PAGE) * PAGE
         stream.seek(start)
-        times = self._write_lines(stream)
+        lines = _Lines(stream, self._regular)
+        for piece in pieces:
+            if isinstance(piece, tuple):
+                lines.add_range(self._old, *piece)
+            else:
+                lines.add(piece, t.cast(Folder, self._changes[piece]))
         release(self._old.text)
-        end = times[2][-1] if self._paths else 0
-        self.header.update(format=FORMAT, sizes=sizes, start=start, text=end, folders=len(self._paths))
+        self.header.update(format=FORMAT, sizes=sizes, start=start, text=lines.end, folders=len(paths))
+        self.header.update(lines=lines.lines, odd=lines.odd)
         stream.seek(HEADER)
-        for part in (folders, *(each.tobytes() for each in times)):
+        for part in (folders, lines.modified, lines.changed, lines.ends):
             stream.write(part)
         stream.write(b"\0" * (start - HEADER - sum(sizes)))
         stream.seek(0)
         stream.write(_pack(self.header))
-
-    def _write_lines(self, stream: t.IO[bytes]) -> t.Tuple[array.array[int], array.array[int], array.array[int]]:
-        """Write them; times of modification and change of each folder, and where its lines end."""
-        modified, changed, ends = array.array("q"), array.array("q"), array.array("q")
-        end = lines = odd = 0
-        last = b""
-        for name in self._paths:
-            folder = self._found(name)
-            text = folder.lines
-            modified.append(folder.modified)
-            changed.append(folder.changed)
-            end += len(text)
-            ends.append(end)
-            if not text:
-                continue
-            stream.write(text)
-            lines += text.count(b"\n")
-            if b"\t" in text or not self._regular(name, text) or text[: text.index(b"\n")] <= last:
-                odd += 1
-            else:
-                last = text[text.rfind(b"\n", 0, -1) + 1 : -1]
-        self.header.update(lines=lines, odd=odd)
-        return modified, changed, ends
 
     def publish(self, path: str, header: Header) -> None:
         """Give it its name."""

@@ -75,10 +75,19 @@ def test_a_list_without_its_base_is_an_error(tmp_path: Path) -> None:
         keylist.read_about(prefix)
 
 
-FOLDERS = st.dictionaries(
-    st.sampled_from([b"", b"aa", b"aa/bb", b"aa/bc", b"ab/00", b"000", b"zz"]),
-    st.tuples(st.integers(-1, 9), st.integers(0, 9), LINES),
+NAMES = st.sampled_from([b"", b"aa", b"aa/bb", b"aa/bc", b"ab/00", b"b/bbb", b"bb/bb", b"000", b"zz"])
+TIMES = st.integers(-1, 9), st.integers(0, 9)
+FOLDERS = st.one_of(
+    st.dictionaries(NAMES, st.tuples(*TIMES, LINES)),
+    st.dictionaries(NAMES, st.tuples(*TIMES, LINES)).map(
+        lambda folders: {
+            name: (modified, changed, {name.replace(b"/", b"") + line for line in lines})
+            for name, (modified, changed, lines) in folders.items()
+            if name.count(b"/") == 1
+        }
+    ),
 )
+"""Any names with any lines; and folders in which all is where it should be."""
 
 
 def made(path: Path, old: state.State, folders: dict[bytes, t.Any], depth: int) -> state.State:
@@ -109,6 +118,17 @@ def test_a_state_is_what_was_and_what_changed(
     assert bytes(listing.text[:]) == text(keys)
     assert listing.count == len(keys)
     listing.add([b"another"] if b"another" not in keys else [])
+    listing.close()
+
+
+@pytest.mark.parametrize("order", [(b"b/bbb", b"bb/bb"), (b"bb/bb", b"b/bbb")], ids=["before", "after"])
+def test_a_new_folder_with_keys_among_those_of_an_old_one(tmp_path: Path, order: tuple[bytes, bytes]) -> None:
+    """Folders of other widths: their order is not that of the keys."""
+    keys = {b"b/bbb": {b"bbbb1", b"bbbb5"}, b"bb/bb": {b"bbbb3", b"bbbb7"}}
+    first, then = ({name: (1, 1, keys[name])} for name in order)
+    new = made(tmp_path, made(tmp_path, state.State(), first, 2), then, 2)
+    listing = proof.Listing(new, 2, str(tmp_path))
+    assert bytes(listing.text[:]) == b"bbbb1\nbbbb3\nbbbb5\nbbbb7\n"
     listing.close()
 
 
