@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import threading
 import typing as t
 
 
@@ -77,6 +76,8 @@ class Sync:
     """Files of a volume that are made durable in a thread of their own, from now on."""
 
     def __init__(self, volume: Volume, paths: t.Sequence[bytes]) -> None:
+        import threading  # noqa: PLC0415 - who has nothing to sync, here or on another host, is over before that is read
+
         self._volume = volume
         self._paths = paths
         self._error: t.Optional[BaseException] = None
