@@ -25,14 +25,18 @@ from .postgresql import Database
 from .postgresql_dump import COLLATION
 from .target import Target
 
-UNKNOWN_SETTING = re.compile(
-    r"^pg_restore: (?:from TOC entry .*|while .*|error: could not execute query: "
-    r'ERROR: +unrecognized configuration parameter "transaction_timeout")\n'
-    r"(?:Command was: SET transaction_timeout = 0;\n)?"
-    r"|^pg_restore: warning: errors ignored on restore: (?P<count>\d+)\n",
-    re.MULTILINE,
-)
+UNKNOWN_SETTING = 'unrecognized configuration parameter "transaction_timeout"'
 """What a pg_restore of 17 or newer says to every server before 17, once for each connection. It changes nothing."""
+
+COUNTED = re.compile(r"^pg_restore: warning: errors ignored on restore: (\d+)\n", re.MULTILINE)
+
+PIECES = re.compile(
+    r"while [A-Z ]+:\n|from TOC entry .*\n"
+    rf"|could not execute query: ERROR: +{UNKNOWN_SETTING}\n"
+    r"|Command was: SET transaction_timeout = 0;\n"
+    r"|pg_restore:|error:"
+)
+"""What is written at once for it: the pieces of jobs that run at the same time come out among each other."""
 
 LOOK = 2.0
 
@@ -126,11 +130,10 @@ def _judge(what: Filling, login: PostgresLogin, done: Finished) -> list[str]:
     rest = COLLATION.sub("", done.stderr)
     code = done.rc
     if what.old_server and code == 1:
-        settings = rest.count('unrecognized configuration parameter "transaction_timeout"')
-        counted = sum(int(match.group("count") or 0) for match in UNKNOWN_SETTING.finditer(rest))
-        rest = UNKNOWN_SETTING.sub("", rest)
-        if counted <= settings and not rest.strip():
-            code = 0
+        counted = sum(int(count) for count in COUNTED.findall(rest))
+        other = PIECES.sub("", COUNTED.sub("", rest)).strip()
+        if 1 <= counted <= rest.count(UNKNOWN_SETTING) and not other:
+            code, rest = 0, ""
     if code == 0 and not rest.strip():
         if not what.keeps_tablespaces:
             messages.append("The tables are in the default tablespace; the dump has " + _spaces(what))

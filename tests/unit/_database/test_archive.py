@@ -113,6 +113,14 @@ UNKNOWN = """pg_restore: while INITIALIZING:
 pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"
 Command was: SET transaction_timeout = 0;
 """
+TORN = """pg_restore: while INITIALIZING:
+pg_restore:pg_restore:  error: error: could not execute query: ERROR: \
+ unrecognized configuration parameter "transaction_timeout"
+Command was: SET transaction_timeout = 0;
+could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"
+Command was: SET transaction_timeout = 0;
+"""
+"""As two jobs of pg_restore 18.6 wrote it at the same time."""
 IGNORED = "pg_restore: warning: errors ignored on restore: {}\n"
 LOGIN = PostgresLogin("h", "1", "d", "u")
 
@@ -123,6 +131,7 @@ LOGIN = PostgresLogin("h", "1", "d", "u")
         ("15.1", 15, Finished(0, "", "")),
         ("18.1", 15, Finished(1, "", UNKNOWN + IGNORED.format(1))),
         ("18.1", 15, Finished(1, "", UNKNOWN + UNKNOWN + IGNORED.format(2))),
+        ("18.1", 15, Finished(1, "", TORN + IGNORED.format(2))),
         ("15.1", 15, Finished(0, "", MISMATCH)),
     ],
 )
@@ -139,6 +148,9 @@ def test_restores_that_are_good(client: str, server: int, done: Finished) -> Non
         ("18.1", 18, Finished(1, "", UNKNOWN + IGNORED.format(1))),
         ("18.1", 15, Finished(1, "", UNKNOWN + "pg_restore: error: other\n" + IGNORED.format(2))),
         ("18.1", 15, Finished(1, "", UNKNOWN + IGNORED.format(2))),
+        ("18.1", 15, Finished(1, "", TORN + IGNORED.format(3))),
+        ("18.1", 15, Finished(1, "", TORN + "could not execute query: ERROR:  other\n" + IGNORED.format(2))),
+        ("18.1", 15, Finished(1, "", UNKNOWN)),
         ("18.1", 15, Finished(-9, "", UNKNOWN)),
     ],
 )
