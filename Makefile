@@ -12,7 +12,8 @@
 SHELL := /bin/bash
 PREPARE := tests/servers/prepare.sh
 VENV := .cache/venv
-JOBS ?= 2
+# More than cores: many tests wait for a server to be ready, or to have been still for a while.
+JOBS ?= 3
 export PYTHONPATH := $(CURDIR)/build/collections
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PATH := $(PATH):/usr/sbin:/sbin
