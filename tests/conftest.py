@@ -26,11 +26,17 @@ if t.TYPE_CHECKING:
 _NUMBERS = itertools.count(1)
 
 
+LONG_GROUPS = ("search", "streams", "molecule")
+"""Each is run by one worker, from the beginning on: else the others end long before it."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of one group share a folder or a server: where the runner would take no notice of it, nothing runs."""
     if not config.getoption("loadgroup", False):
         return
+    order = {name: number for number, name in enumerate(LONG_GROUPS)}
+    items.sort(key=lambda item: order.get(item.nodeid.rpartition("@")[2], len(order)))
     for item in items:
         if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has a group that this pytest-xdist does not see")
@@ -201,7 +207,7 @@ def local_inventory(tmp_path: Path) -> t.Callable[..., Path]:
 @pytest.fixture
 def start_playbook(tmp_path: Path) -> t.Iterator[StartPlaybook]:
     """Starts ``playbooks/<name>`` (or a path) on an inventory, with extra variables and further words."""
-    from servers.playbook import start
+    from servers.playbook import MODULE_CODE, keep_code, start
 
     runs: list[Run] = []
 
@@ -212,6 +218,7 @@ def start_playbook(tmp_path: Path) -> t.Iterator[StartPlaybook]:
         *words: str,
         **options: t.Any,
     ) -> Run:
+        options.setdefault("variables", keep_code(MODULE_CODE))
         run = start(tmp_path / f"run{next(_NUMBERS)}", playbook, inventory, extra_vars, *words, **options)
         runs.append(run)
         return run

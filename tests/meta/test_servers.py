@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 import typing as t
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -111,3 +115,30 @@ def test_playbooks_are_recorded(
     assert result.failures == ["No good", "No good"]
     assert {task.host: task.result["stdout"] for task in result.of("command")} == {"one": "good", "two": "good"}
     assert result.stats["two"]["failures"] == 1
+
+
+def test_code_that_is_kept_is_that_of_the_source(tmp_path: Path) -> None:
+    """Python compiles what is in a zip file once, and again when it is another; a folder that is lost does no harm."""
+    from servers.playbook import keep_code
+
+    folder, archive = tmp_path / "code", tmp_path / "module.zip"
+    environment = {**os.environ, **keep_code(folder)}
+
+    def imported(source: str) -> str:
+        with zipfile.ZipFile(archive, "w") as stream:
+            stream.writestr("sent.py", source)
+        script = f"import sys; sys.path.insert(0, {str(archive)!r}); import sent; print(sent.VALUE)"
+        command = [sys.executable, "-c", script]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert imported("VALUE = 1") == "1"
+    kept = [(path.name, path.stat().st_mtime_ns) for path in folder.iterdir()]
+    assert len(kept) == 1
+    assert imported("VALUE = 1") == "1"
+    assert [(path.name, path.stat().st_mtime_ns) for path in folder.iterdir()] == kept
+    assert imported("VALUE = 2") == "2"
+    assert len(list(folder.iterdir())) == 2
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    assert imported("VALUE = 2") == "2"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 COLLECTIONS = REPO / "build" / "collections"
+MODULE_CODE = REPO / "build" / "module-code"
 
 
 @dataclasses.dataclass
@@ -95,6 +96,13 @@ def environment(home: Path) -> dict[str, str]:
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**{k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}, **settings, "PATH": path}
+
+
+def keep_code(folder: Path) -> dict[str, str]:
+    """Variables with which Python keeps in a folder what it compiles of zip files; see module_code/sitecustomize.py."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join([str(Path(__file__).parent / "module_code"), os.environ.get("PYTHONPATH", "")])
+    return {"NUXEO_TEST_MODULE_CODE": str(folder), "PYTHONPATH": path}
 
 
 def local_inventory(path: Path, hosts: t.Mapping[str, t.Mapping[str, t.Any]], group: str = "nuxeo") -> Path:
