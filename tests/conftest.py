@@ -32,7 +32,7 @@ LONG_GROUPS = ("search", "streams", "molecule")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of one group share a folder or a server: where the runner would take no notice of it, nothing runs."""
+    """Long groups first. Tests of one group share a folder or a server: where the runner ignores that, nothing runs."""
     if not config.getoption("loadgroup", False):
         return
     order = {name: number for number, name in enumerate(LONG_GROUPS)}

@@ -102,7 +102,8 @@ def with_one_bit_changed(content):
     records = read_by_another(content)
     assert records
     mark = content[-16:]
-    for at in range(content.index(mark) + len(mark) + 16, len(content) - 16):
+    beyond_sizes = content.index(mark) + len(mark) + 16
+    for at in range(beyond_sizes, len(content) - len(mark)):
         changed = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
         if read_by_another(changed) != records:
             return changed
