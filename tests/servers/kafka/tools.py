@@ -111,6 +111,7 @@ class Site:
             {
                 **self.settings,
                 "linger.ms": 5,
+                "max.in.flight": 1,  # else a batch that a new topic's leader refuses at first comes after the next one
                 "message.max.bytes": 100_000_000,
                 **{key.replace("_", "."): value for key, value in settings.items()},
             }
