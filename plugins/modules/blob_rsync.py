@@ -62,9 +62,11 @@ options:
   digest:
     description: The digest of the store. Default is what its C(config.xml) says.
     type: str
-    choices: [MD5, SHA-1, SHA-256, SHA-512]
+    choices: [MD5, SHA-1, SHA-256, SHA-384, SHA-512]
   depth:
-    description: How many levels of folders the store has. Default is what its C(config.xml) says.
+    description:
+      - How many levels of folders the store has. Default is what its C(config.xml) says, and V(0) for records, which
+        Nuxeo keeps without folders whatever C(config.xml) says.
     type: int
   state:
     description:
@@ -238,7 +240,7 @@ def main() -> None:
             "default_provider": {"type": "bool", "default": True},
             "other_providers": {"type": "list", "elements": "str", "default": []},
             "kind": {"type": "str", "choices": ["digest", "file", "record", "encrypted"], "default": "digest"},
-            "digest": {"type": "str", "choices": ["MD5", "SHA-1", "SHA-256", "SHA-512"]},
+            "digest": {"type": "str", "choices": ["MD5", "SHA-1", "SHA-256", "SHA-384", "SHA-512"]},
             "depth": {"type": "int"},
             "state": {"type": "path"},
             "set_keys": {"type": "path", "no_log": False},

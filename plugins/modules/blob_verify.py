@@ -27,7 +27,7 @@ options:
       - Without it every blob of the pool is read.
     type: path
   depth:
-    description: How many levels of folders the store has. Default is what its C(config.xml) says.
+    description: As O(nuxeo.platform.blob_rsync#module:depth).
     type: int
   subset:
     description:

@@ -23,7 +23,8 @@ def test_records_and_encrypted_blobs_beside_the_store_of_the_configuration(
     instance.create_documents(3)
     instance.stop()
     records, secret = tmp_path / "records", tmp_path / "secret"
-    (records / "data").mkdir(parents=True)  # of depth 0, and without a config.xml that would say so
+    (records / "data").mkdir(parents=True)
+    (records / "config.xml").write_text("<binary-store><digest>MD5</digest><depth>2</depth></binary-store>\n")  # Nuxeo's
     for number in range(4):
         (records / "data" / f"0f1e2d3c-0000-4000-8000-{number:012d}").write_bytes(b"first %d" % number)
     keys = [hashlib.sha256(b"clear %d" % number).hexdigest() for number in range(4)]
@@ -32,7 +33,7 @@ def test_records_and_encrypted_blobs_beside_the_store_of_the_configuration(
         (secret / "data" / key[:2] / key).write_bytes(b"NUXEOCRYPT\x01 of " + key.encode())
     (secret / "config.xml").write_text("<binary-store><digest>SHA-256</digest><depth>1</depth></binary-store>\n")
     stores = [
-        {"provider": "records", "path": str(records), "kind": "record", "depth": 0},
+        {"provider": "records", "path": str(records), "kind": "record"},
         {"provider": "secret", "path": str(secret), "kind": "encrypted"},
     ]
     site.add("acme", instance, backup_blob_stores=stores, restore_blob_stores=stores)

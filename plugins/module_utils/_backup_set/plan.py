@@ -98,7 +98,7 @@ def store_plan(
                 "path": store["path"],
                 "kind": saved["kind"],
                 "digest": saved["digest"],
-                "depth": saved["depth"],
+                "depth": store.get("depth") if saved["kind"] == "record" else saved["depth"],
                 "keys": saved["keys"],
                 "bytes": saved.get("bytes", 0),
                 "default": provider == default,

@@ -12,6 +12,7 @@ import typing as t
 
 from .._progress import Progress
 from .errors import BlobError, os_reason
+from .keylist import read_about
 from .options import RSH, Options
 from .passes import Pass
 from .places import open_home, source_maker
@@ -66,7 +67,8 @@ def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
     jobs = Options("", "", jobs=question.jobs).workers
     subset = parse_subset(question.subset)
     if question.store:
-        level = settings(read_config(question.store), f"{question.store}/config.xml", question.depth, None)[0]
+        kind = str(read_about(t.cast(str, question.keys))["kind"])
+        level = settings(read_config(question.store), f"{question.store}/config.xml", kind, question.depth, None)[0]
         data = os.fsencode(os.path.join(question.store, "data"))
         what = Subject(lambda: StoreSource(data, level), lambda: iter(()))
         return _verdict(verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)[0], question.store)

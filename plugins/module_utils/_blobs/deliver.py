@@ -227,11 +227,11 @@ class Delivery:
         """The target: its own config.xml counts, then that of the set."""
         root = self.options.dest
         config = (read_config(root) if os.path.isdir(root) else "") or str(self.about.get("config_xml") or "")
-        depth = self.options.depth
-        if depth is None and not config:
+        kind, depth = str(self.about["kind"]), self.options.depth
+        if depth is None and not config and kind != "record":
             depth = int(self.about["depth"])
         path = os.path.join(root, "config.xml")
-        found = settings(config, path, depth, self.options.digest or self.about.get("digest"))
+        found = settings(config, path, kind, depth, self.options.digest or self.about.get("digest"))
         return Store(root, os.fsencode(os.path.join(root, "data")), *found, config)
 
     def _deliver(self, store: Store, temporary: bytes, mode: int) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
-"""As Nuxeo writes them, and as Python does."""
+DIGESTS = ("MD5", "SHA-1", "SHA-256", "SHA-384", "SHA-512")
+"""The names that Nuxeo and Java give them."""
+
+_SPELLINGS = {"sha": "SHA-1", **{name.replace("-", "").lower(): name for name in DIGESTS}}
 
 BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512", 56: "sha224", 96: "sha384"}
 """A store keeps its old keys when its digest is changed, so the key itself says which digest it is."""
@@ -23,6 +25,11 @@ def algorithm_of(key: bytes) -> str | None:
     """The digest whose hex form the key is, or None when the key is some other name."""
     name = BY_LENGTH.get(len(key))
     return name if name and not key.translate(None, _HEX) else None
+
+
+def digest_named(text: str) -> str | None:
+    """The digest that a config.xml means: Java takes other spellings too, e.g. SHA1 and sha-256."""
+    return _SPELLINGS.get(text.lower().replace("-", "").replace("_", ""))
 
 
 def in_flight(name: bytes) -> bool:

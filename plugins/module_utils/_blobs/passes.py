@@ -43,7 +43,9 @@ class Pass:
     def __init__(self, options: Options, progress_path: t.Optional[str]) -> None:
         self.options = options
         self.progress_path = progress_path
-        self.store: Store = open_store(options.src, options.depth, options.digest, options.accept_shrink)
+        self.store: Store = open_store(
+            options.src, options.kind, options.depth, options.digest, options.accept_shrink
+        )
         self.home = open_home(options.dest, options.rsh)
         self.report = Report()
         self.changes: t.Dict[bytes, t.Optional[states.Folder]] = {}

@@ -34,6 +34,11 @@ def _cut(line: bytes) -> bytes:
     return line if b"\t" not in line else b"\t".join(line.split(b"\t")[:2])
 
 
+def _key(line: bytes) -> bytes:
+    """What a line of a list is ordered by: a tab and a newline come before all that a key may hold."""
+    return line.rstrip(b"\n").partition(b"\t")[0]
+
+
 def lines_of(text: Buffer) -> t.Iterator[bytes]:
     """Each line of a text, with its newline."""
     at, size = 0, len(text)
@@ -55,16 +60,18 @@ class Listing:
         self.count = int(state.header.get("lines", 0))
         self._file: t.Optional[t.IO[bytes]] = None
         if state.header.get("odd"):
-            self._sort(state, in_order(depth))
+            self._sort(state, depth)
 
-    def _sort(self, state: State, regular: t.Callable[[bytes, bytes], bool]) -> None:
-        odd: t.List[bytes] = []
-        self._replace(self._regular_lines(state, regular, odd))
-        self.add(sorted(odd))
+    def _sort(self, state: State, depth: int) -> None:
+        """Of two with one key that counts which lies where Nuxeo looks for it."""
+        odd: t.List[t.Tuple[bytes, bytes]] = []
+        self._replace(self._regular_lines(state, in_order(depth), odd))
+        odd.sort(key=lambda each: (_key(each[1]), each[0] != names.folder_of(_key(each[1]), depth), each[1]))
+        self.add([line for _folder, line in odd])
 
     @staticmethod
     def _regular_lines(
-        state: State, regular: t.Callable[[bytes, bytes], bool], odd: t.List[bytes]
+        state: State, regular: t.Callable[[bytes, bytes], bool], odd: t.List[t.Tuple[bytes, bytes]]
     ) -> t.Iterator[bytes]:
         last = b""
         for index, name in enumerate(state.paths):
@@ -73,7 +80,7 @@ class Listing:
                 continue
             lines = [_cut(line) + b"\n" for line in text.splitlines()]
             if not regular(name, text) or lines[0] <= last:
-                odd.extend(line.rstrip(b"\n") for line in lines)
+                odd.extend((name, line.rstrip(b"\n")) for line in lines)
                 continue
             last = lines[-1]
             yield from lines
@@ -84,7 +91,7 @@ class Listing:
         self.count = 0
         last = None
         for line in lines:
-            key = line.rstrip(b"\n").split(b"\t")[0]
+            key = _key(line)
             if key != last:
                 stream.write(line)
                 self.count += 1
@@ -96,9 +103,9 @@ class Listing:
         self.text = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) if size else b""
 
     def add(self, lines: t.Sequence[bytes]) -> None:
-        """Merge further lines, sorted."""
+        """Merge further lines, sorted by their keys; what is there stays."""
         if lines:
-            self._replace(heapq.merge(lines_of(self.text), [line + b"\n" for line in lines]))
+            self._replace(heapq.merge(lines_of(self.text), [line + b"\n" for line in lines], key=_key))
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -163,7 +170,7 @@ def _keys_only(text: Buffer, folder: t.Optional[str]) -> Buffer:
         return text
     with tempfile.TemporaryFile(dir=folder, buffering=1 << 20) as stream:
         for line in lines_of(text):
-            stream.write(line.rstrip(b"\n").split(b"\t")[0] + b"\n")
+            stream.write(_key(line) + b"\n")
         stream.flush()
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -173,7 +180,7 @@ def _holds(text: Buffer, key: bytes) -> bool:
     size = len(text)
     at = keylist.position(text, key)
     end = keylist.line_end(text, at, size) if at < size else at
-    return bytes(text[at:end]).rstrip(b"\n").partition(b"\t")[0] == key
+    return _key(bytes(text[at:end])) == key
 
 
 def earlier(wanted: t.Sequence[bytes], state: State) -> t.Dict[bytes, bytes]:

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from .errors import BlobError, os_reason
-from .names import ALGORITHMS
+from .names import DIGESTS, digest_named
 
 
 class Store(t.NamedTuple):
@@ -42,19 +42,25 @@ def read_config(root: str) -> str:
         raise BlobError(f"Reading of '{path}'", str(error), "Without it the depth of the store is not known") from error
 
 
-def settings(config: str, path: str, depth: int | None, digest: str | None) -> t.Tuple[int, str]:
-    """Depth and digest: what the options say, else config.xml, else Nuxeo's defaults."""
+def settings(config: str, path: str, kind: str, depth: int | None, digest: str | None) -> t.Tuple[int, str]:
+    """Depth and digest: what the options say, else config.xml, else Nuxeo's defaults.
+
+    Records are flat whatever config.xml says: Nuxeo writes the same one into each store, and looks at its depth only
+    where keys are digests (LocalBlobProvider, PathStrategyFlat).
+    """
+    if depth is None and kind == "record":
+        depth = 0
     text = _element(config, "depth")
     if depth is None and text is not None and not text.isdigit():
         raise BlobError(f"Reading of '{path}'", f"its depth is {text!r}, not a number", "Set depth, or mend the file")
-    found = digest or _element(config, "digest") or "MD5"
-    if found.upper() not in ALGORITHMS:
-        known = ", ".join(sorted(ALGORITHMS))
-        raise BlobError(f"Reading of '{path}'", f"its digest is {found!r}", f"Digests known are {known}")
-    return depth if depth is not None else int(text or 2), found.upper()
+    written = digest or _element(config, "digest") or "MD5"
+    found = digest_named(written)
+    if found is None:
+        raise BlobError(f"Reading of '{path}'", f"its digest is {written!r}", f"Digests known are {', '.join(DIGESTS)}")
+    return depth if depth is not None else int(text or 2), found
 
 
-def open_store(root: str, depth: int | None, digest: str | None, accept_empty: bool) -> Store:
+def open_store(root: str, kind: str, depth: int | None, digest: str | None, accept_empty: bool) -> Store:
     """Look at a store; one that looks like an unmounted volume is refused unless that is accepted."""
     todo = "Mount the volume, or set accept_shrink=true if the store is really empty"
     try:
@@ -68,5 +74,5 @@ def open_store(root: str, depth: int | None, digest: str | None, accept_empty: b
     if not accept_empty and "data" not in names and "config.xml" not in names:
         raise BlobError(f"Reading of blob store '{root}'", "it has neither a data folder nor config.xml", todo)
     config = read_config(root) if names else ""
-    found = settings(config, os.path.join(root, "config.xml"), depth, digest)
+    found = settings(config, os.path.join(root, "config.xml"), kind, depth, digest)
     return Store(root, os.fsencode(os.path.join(root, "data")), *found, config)

@@ -9,6 +9,7 @@ import os
 import typing as t
 import xml.etree.ElementTree as ET
 
+from .._blobs.names import digest_named
 from .configuration import Configuration
 from .errors import ConfError
 from .java import path as java_path
@@ -28,7 +29,6 @@ _KINDS = (
     ("Azure", "azure"),
     ("GridFS", "gridfs"),
 )
-_DIGESTS = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
 
 
 def blobs(configuration: Configuration) -> list[dict[str, t.Any]]:
@@ -89,4 +89,4 @@ def read_config_xml(folder: str) -> tuple[str, int]:
     depth = (root.findtext("depth") or str(DEPTH)).strip()
     if not depth.isdigit():
         raise ConfError(f"Reading of '{file}'", f"the depth '{depth}' is no number", "Correct it")
-    return _DIGESTS.get(digest.lower().replace("-", "").replace("_", ""), digest), int(depth)
+    return digest_named(digest) or digest, int(depth)

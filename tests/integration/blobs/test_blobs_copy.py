@@ -263,8 +263,14 @@ def test_files_are_private_whatever_the_umask(lab: t.Any) -> None:
 # --- stores whose keys are not digests
 
 
+def records(lab: t.Any) -> None:
+    """A store of records: Nuxeo keeps them flat, and writes a config.xml of depth 2 all the same."""
+    lab.make(0)
+    lab.depth = 0
+
+
 def test_each_set_gives_back_the_records_of_its_time(lab: t.Any, tmp_path: Path) -> None:
-    lab.make(0, depth=0)
+    records(lab)
     keys = [f"0f1e2d3c-0000-4000-8000-{n:012d}" for n in range(20)] + ["doc-files:files"]
     for key in keys:
         lab.add(f"first {key}".encode(), key)
@@ -281,10 +287,37 @@ def test_each_set_gives_back_the_records_of_its_time(lab: t.Any, tmp_path: Path)
     found = {p.name: p.read_text() for p in (tmp_path / "b" / "data").iterdir()}
     assert (found[keys[3]], keys[4] in found, len(found)) == ("second", False, 20)
     assert lab.backup("c", **options).result["copied"] == 0
+    assert lab.verify(store=str(tmp_path / "b"), keys=lab.prefix("b")).result["checked"] == 20
+
+
+def test_records_come_back_flat_from_a_set_that_was_made_as_if_they_had_folders(lab: t.Any, tmp_path: Path) -> None:
+    records(lab)
+    lab.add(b"bytes", "doc-1")
+    lab.backup("a", kind="record")
+    about = Path(lab.prefix("a") + ".json")
+    about.write_text(json.dumps({**json.loads(about.read_text()), "depth": 2}))
+    assert lab.restore("a", tmp_path / "back", kind="record").rc == 0
+    assert [path.name for path in (tmp_path / "back" / "data").iterdir()] == ["doc-1"]
+
+
+@pytest.mark.parametrize("kind", ["record", "encrypted"])
+def test_of_two_files_with_one_key_the_set_has_the_one_that_nuxeo_reads(lab: t.Any, tmp_path: Path, kind: str) -> None:
+    lab.make(0, depth=3)
+    lab.depth = 0 if kind == "record" else 3
+    keys = [hashlib.md5(str(number).encode()).hexdigest() for number in range(12)]
+    for key in keys:
+        lab.add(f"now {key}".encode(), key)
+        stray = lab.store / "data" / "old" / key[:2] / key
+        stray.parent.mkdir(parents=True)
+        stray.write_bytes(f"stale {key}".encode())
+    assert lab.backup("a", kind=kind).result["keys"] == 12
+    lab.restore("a", tmp_path / "back", kind=kind)
+    found = {path.name: path.read_text() for path in (tmp_path / "back" / "data").rglob("*") if path.is_file()}
+    assert found == {key: f"now {key}" for key in keys}
 
 
 def test_a_record_that_went_after_the_head_start_is_still_in_the_set(lab: t.Any, tmp_path: Path) -> None:
-    lab.make(0, depth=0)
+    records(lab)
     for number in range(10):
         lab.add(b"doc-%d" % number, f"doc-{number}")
     lab.backup(kind="record")
@@ -298,7 +331,7 @@ def test_a_record_that_went_after_the_head_start_is_still_in_the_set(lab: t.Any,
 
 
 def test_a_colon_in_the_key_of_a_record_is_not_taken_for_another_store(lab: t.Any, tmp_path: Path) -> None:
-    lab.make(0, depth=0)
+    records(lab)
     for key in (f"doc-{number}-files:0" for number in range(9)):
         lab.add(key.encode(), key)
     required = tmp_path / "keys.txt"

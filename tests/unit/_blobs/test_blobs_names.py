@@ -64,12 +64,15 @@ def test_hosts_and_paths() -> None:
 
 def test_config_xml() -> None:
     def read(text: str) -> tuple[int, str]:
-        return settings(text, "config.xml", None, None)
+        return settings(text, "config.xml", "digest", None, None)
 
     assert read("") == (2, "MD5")
     assert read("<binary-store>\n <digest>sha-256</digest><depth> 3 </depth></binary-store>") == (3, "SHA-256")
     assert read("<!-- <depth>9</depth> --><b><depth>1</depth></b>") == (1, "MD5")
-    assert settings("<depth>1</depth>", "config.xml", 0, "SHA-1") == (0, "SHA-1")
+    assert read("<b><digest>SHA384</digest><depth>1</depth></b>") == (1, "SHA-384")
+    assert read("<digest>SHA</digest>") == (2, "SHA-1")
+    assert settings("<depth>1</depth>", "config.xml", "digest", 0, "SHA-1") == (0, "SHA-1")
+    assert settings("<depth>2</depth>", "config.xml", "record", None, None) == (0, "MD5")
     for wrong in ("<depth>two</depth>", "<digest>CRC</digest>"):
         with pytest.raises(BlobError):
             read(wrong)
