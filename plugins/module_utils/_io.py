@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import secrets
 import typing as t
 
@@ -41,6 +42,17 @@ def replaced(path: str, mode: int = 0o600) -> t.Iterator[t.IO[bytes]]:
             os.unlink(temporary)
         raise
     fsync_directory(folder)
+
+
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
+
+
+def remove_unfinished(folder: str, name: str) -> None:
+    """Remove what killed runs have left of :func:`replaced` files; ``name`` is a pattern of whole names."""
+    for each in os.listdir(folder):
+        found = _UNFINISHED.fullmatch(each)
+        if found and re.fullmatch(name, found.group(1)):
+            os.unlink(os.path.join(folder, each))
 
 
 def write_atomic(path: str, content: bytes, mode: int = 0o600) -> None:

@@ -24,7 +24,9 @@ def test_records_and_encrypted_blobs_beside_the_store_of_the_configuration(
     instance.stop()
     records, secret = tmp_path / "records", tmp_path / "secret"
     (records / "data").mkdir(parents=True)
-    (records / "config.xml").write_text("<binary-store><digest>MD5</digest><depth>2</depth></binary-store>\n")  # Nuxeo's
+    (records / "config.xml").write_text(
+        "<binary-store><digest>MD5</digest><depth>2</depth></binary-store>\n"
+    )  # Nuxeo's
     for number in range(4):
         (records / "data" / f"0f1e2d3c-0000-4000-8000-{number:012d}").write_bytes(b"first %d" % number)
     keys = [hashlib.sha256(b"clear %d" % number).hexdigest() for number in range(4)]

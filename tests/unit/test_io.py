@@ -103,3 +103,11 @@ def test_times() -> None:
         _io.utc(datetime.datetime(2026, 11, 23))
     said = subprocess.run(["date", "-u", "+%Y-%m-%dT%H:%M"], check=True, capture_output=True, text=True).stdout.strip()
     assert abs(int(_io.now()[14:16]) - int(said[14:16])) in (0, 1, 59)
+
+
+def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    kept = [".a.txt.0011223g.tmp", ".b.txt.00112233.tmp", "a.txt", ".a.txt.00112233.tmp~", ".aXtxt.00112233.tmp"]
+    for name in [*kept, ".a.txt.00112233.tmp", ".a.txt.89abcdef.tmp"]:
+        (tmp_path / name).touch()
+    _io.remove_unfinished(str(tmp_path), r"a\.txt")
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)

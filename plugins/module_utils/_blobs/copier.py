@@ -134,7 +134,11 @@ class Copier(Waiting):
     def _copy(self, descriptor: int, expected: int, algorithm: str, beside: bytes) -> t.Tuple[str, int]:
         """Block by block, up to the end, wherever that is by then."""
         if expected >= CHUNK and self.clones and self._clone(descriptor, beside):
-            return hash_file(self.current, algorithm)
+            try:
+                return hash_file(self.current, algorithm)
+            except SourceError:  # of the blocks that both share
+                self.drop()
+                raise
         blocks = iter(lambda: read(descriptor, CHUNK), b"")
         return self.receive(blocks, algorithm, beside)
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
 import mmap
 import os
@@ -12,7 +14,7 @@ import shutil
 import tempfile
 import typing as t
 
-from .._io import write_atomic
+from .._io import remove_unfinished, replaced
 from .._progress import Progress
 from . import keylist, names, proof
 from .copier import Copier, SourceError, Vanished, hash_file, writing_failed
@@ -26,6 +28,7 @@ from .store import Store, read_config, settings
 from .workers import Workers
 
 CHUNK = 1024
+TEMPORARY = ".nuxeo-platform.tmp"
 COUNTS = ("copied", "bytes_copied", "present", "bytes_read")
 
 
@@ -41,6 +44,24 @@ class Target(t.NamedTuple):
     dry: bool
 
 
+def make_owned(path: bytes, fresh: bytes, uid: int, gid: int, mode: int) -> None:
+    """Make a folder, under another name until it is whose it should be: nobody mends one that a killed run left."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(fresh, 0o700)
+    descriptor = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+    try:
+        os.rename(fresh, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        os.rmdir(fresh)  # another worker has made it meanwhile, and filled it
+
+
 class Deliverer:
     """A worker of a delivery. A task is a list of lines of a key list."""
 
@@ -50,7 +71,7 @@ class Deliverer:
         self.copier: t.Optional[Copier] = None
         if not target.dry:
             self.copier = Copier(target.data, target.temporary + b"/%d" % number, self._adopt)
-            self.copier.folder_made = self._adopt_folder
+            self.copier.make_folder = self._make_folder
         self.held: t.List[t.Tuple[int, t.Any]] = []
         """What was done, and the number of the group that must have its names before that is said."""
 
@@ -58,9 +79,10 @@ class Deliverer:
         os.fchown(descriptor, self.target.uid, self.target.gid)
         os.fchmod(descriptor, self.target.folder_mode & 0o666)
 
-    def _adopt_folder(self, path: bytes) -> None:
-        os.chown(path, self.target.uid, self.target.gid)
-        os.chmod(path, self.target.folder_mode)
+    def _make_folder(self, path: bytes) -> None:
+        if not os.path.isdir(path):
+            fresh = t.cast(Copier, self.copier).temporary + b"/folder"
+            make_owned(path, fresh, self.target.uid, self.target.gid, self.target.folder_mode)
 
     def handle(self, task: t.Any) -> None:
         counts = dict.fromkeys(COUNTS, 0)
@@ -166,8 +188,8 @@ class Delivery:
         try:
             mode = self._make_folders(root)
             store = self._store()
-            with Lock(root, remove=True):
-                temporary = os.path.join(root, ".nuxeo-platform.tmp")
+            with Lock(root, remove=True, name=".nuxeo-platform.lock"):
+                temporary = os.path.join(root, "data", TEMPORARY)  # data may be a volume of its own
                 shutil.rmtree(temporary, ignore_errors=True)
                 os.mkdir(temporary, 0o700)
                 try:
@@ -213,14 +235,15 @@ class Delivery:
                 made.append(missing)
                 missing = os.path.dirname(missing)
             for folder in reversed(made):
-                os.mkdir(folder, 0o700)
-                os.chown(folder, info.st_uid, info.st_gid)
-                os.chmod(folder, mode)
+                fresh = os.path.join(os.path.dirname(folder), TEMPORARY)
+                make_owned(os.fsencode(folder), os.fsencode(fresh), info.st_uid, info.st_gid, mode)
         config = str(self.about.get("config_xml") or "")
         path = os.path.join(root, "config.xml")
         if config and not os.path.exists(path):
-            write_atomic(path, config.encode(), mode & 0o666)
-            os.chown(path, info.st_uid, info.st_gid)
+            remove_unfinished(root, r"config\.xml")
+            with replaced(path, mode & 0o666) as stream:
+                os.fchown(stream.fileno(), info.st_uid, info.st_gid)
+                stream.write(config.encode())
         return mode
 
     def _store(self) -> Store:

@@ -13,9 +13,10 @@ import heapq
 import json
 import mmap
 import os
+import re
 import typing as t
 
-from .._io import fsync_directory, replaced, write_atomic, write_json
+from .._io import fsync_directory, remove_unfinished, replaced, write_atomic, write_json
 from .errors import BlobError
 from .state import Buffer, release
 
@@ -143,6 +144,7 @@ def _choose_base(root: str, provider: str, hint: str, text: Buffer) -> t.Tuple[s
     path = os.path.join(root, name)
     if _sha256(_mapped(path)) not in name or not os.path.exists(path):
         os.makedirs(root, mode=0o700, exist_ok=True)
+        remove_unfinished(root, rf"{re.escape(provider)}-[0-9a-f]{{64}}\.txt")
         with replaced(path) as stream:
             stream.writelines(_pieces(text))
     return name, [], []

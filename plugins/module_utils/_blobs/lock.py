@@ -39,11 +39,11 @@ def _said() -> bytes:
 
 
 class Lock:
-    """Hold ``.lock`` in a folder while the context lasts, and as long as a forked worker lives."""
+    """Hold a lock file in a folder while the context lasts, and as long as a forked worker lives."""
 
-    def __init__(self, folder: str, patience: float = PATIENCE, remove: bool = False) -> None:
+    def __init__(self, folder: str, patience: float = PATIENCE, remove: bool = False, name: str = ".lock") -> None:
         self.folder = folder
-        self.path = os.path.join(folder, ".lock")
+        self.path = os.path.join(folder, name)
         self.patience = patience
         self.remove = remove
         self.descriptor = -1

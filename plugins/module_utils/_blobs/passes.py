@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shutil
 import tempfile
 import time
 import typing as t
@@ -43,9 +46,7 @@ class Pass:
     def __init__(self, options: Options, progress_path: t.Optional[str]) -> None:
         self.options = options
         self.progress_path = progress_path
-        self.store: Store = open_store(
-            options.src, options.kind, options.depth, options.digest, options.accept_shrink
-        )
+        self.store: Store = open_store(options.src, options.kind, options.depth, options.digest, options.accept_shrink)
         self.home = open_home(options.dest, options.rsh)
         self.report = Report()
         self.changes: t.Dict[bytes, t.Optional[states.Folder]] = {}
@@ -157,17 +158,36 @@ class Pass:
 
     def _finish(self) -> None:
         folder = os.path.dirname(self.state_path) if self.state_path and not self.options.check else ""
-        regular = proof.in_order(self.store.depth)
-        with tempfile.TemporaryDirectory(dir=folder or None, prefix=".blobs-") as working:
-            if not self.changes and self.state.header:
-                self._conclude(self.state, working, None)
-                return
-            with states.Draft(working, self.state, self.changes, regular) as draft:
-                self.changes.clear()
-                self._conclude(states.load(draft.path), working, draft)
+        prefix = f".{os.path.basename(self.state_path) or 'blobs'}."
+        draft, state = None, self.state
+        with contextlib.ExitStack() as stack:
+            with self._writing_state():
+                if folder:
+                    self._clear(folder, prefix)
+                working = stack.enter_context(tempfile.TemporaryDirectory(dir=folder or None, prefix=prefix))
+                if self.changes or not self.state.header:
+                    regular = proof.in_order(self.store.depth)
+                    draft = stack.enter_context(states.Draft(working, self.state, self.changes, regular))
+                    self.changes.clear()
+                    state = states.load(draft.path)
+                listing = proof.Listing(state, self.store.depth, working)
+            self._conclude(listing, draft)
 
-    def _conclude(self, state: states.State, working: str, draft: t.Optional[states.Draft]) -> None:
-        listing = proof.Listing(state, self.store.depth, working)
+    @contextlib.contextmanager
+    def _writing_state(self) -> t.Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise writing_failed(os.fsencode(self.state_path or tempfile.gettempdir()), error) from error
+
+    @staticmethod
+    def _clear(folder: str, prefix: str) -> None:
+        """Remove what killed passes over this store have left, each as large as the state."""
+        left = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")
+        for name in filter(left.fullmatch, os.listdir(folder)):
+            shutil.rmtree(os.path.join(folder, name))
+
+    def _conclude(self, listing: proof.Listing, draft: t.Optional[states.Draft]) -> None:
         try:
             self.report.keys = listing.count
             self._refuse_shrink(listing.count)
@@ -185,8 +205,8 @@ class Pass:
 
     def _refuse_shrink(self, count: int) -> None:
         before = int(self.state.header.get("keys", 0))
-        if not self.state.header and self.options.set_keys:
-            before = keylist.last_count(self.options.set_keys)
+        if self.options.set_keys:  # a head start without a state has only what it found
+            before = max(before, keylist.last_count(self.options.set_keys))
         if before and 10 * count <= 7 * before and not self.options.accept_shrink:
             raise BlobError(
                 f"Copy of blob store '{self.options.src}'",
@@ -240,13 +260,11 @@ class Pass:
             "time": self.began,
             "passes": 0 if self.report.full_pass else self.state.header["passes"] + 1,
         }
-        try:
+        with self._writing_state():
             if draft is not None:
                 draft.publish(self.state_path, header)
             else:
                 states.rewrite_header(self.state_path, self.state, header)
-        except OSError as error:
-            raise writing_failed(os.fsencode(self.state_path), error) from error
 
     def _tell(self) -> None:
         """Raise what was wrong, now that everything else is safe."""
@@ -275,7 +293,9 @@ class Pass:
             "depth": self.store.depth,
             "config_xml": self.store.config,
             "keys": listing.count,
-            "pool": self.options.dest if self.home.remote else f"blobs/{os.path.basename(self.options.dest)}",
+            "pool": self.options.dest
+            if self.home.remote
+            else f"blobs/{os.path.basename(os.path.normpath(self.options.dest))}",
         }
         base = states.read_base(self.state_path) if self.state_path else ""
         try:

@@ -63,9 +63,11 @@ def old_enough(*times: int) -> bool:
 
 
 def kind_of(place: bytes) -> str:
-    """What lies where a blob should, for a message."""
+    """What lies where a blob should, for a message. Raises Vanished: not every file system says it with the name."""
     try:
         mode = os.lstat(place).st_mode
+    except FileNotFoundError:
+        raise Vanished from None
     except OSError as error:
         return f"refused, it cannot be looked at: {os_reason(error)}"
     kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
@@ -216,7 +218,10 @@ class Visitor:
         is_file = entry.is_file(follow_symlinks=False)
         is_folder = not is_file and entry.is_dir(follow_symlinks=False)
         if not is_file and not is_folder:
-            self._refuse(scan, name, kind_of(scan.place + b"/" + name))
+            try:
+                self._refuse(scan, name, kind_of(scan.place + b"/" + name))
+            except Vanished:
+                self.counts["vanished"] += not names.in_flight(name)
         elif name.startswith(b".") or (is_file and names.in_flight(name)) or (not scan.path and name == b"lost+found"):
             self.counts["ignored"] += 1
         elif names.refusal(name):

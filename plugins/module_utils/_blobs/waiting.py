@@ -19,6 +19,7 @@ there may be some to be removed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -59,6 +60,11 @@ class Group:
         return bool(self.files) and time.monotonic() - self.since >= self.SECONDS
 
 
+def _mkdir(path: bytes) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+
+
 def _new_run() -> bytes:
     return os.urandom(6).hex().encode()
 
@@ -69,7 +75,8 @@ class Waiting:
     def __init__(self, tree: bytes, temporary: bytes) -> None:
         self.tree = tree
         self.temporary = temporary
-        self.folder_made: t.Callable[[bytes], None] = lambda path: None
+        self.make_folder: t.Callable[[bytes], None] = _mkdir
+        """Makes a folder where there is none yet."""
         self.group = Group()
         self.open = 0
         """The number of the group that a file placed now belongs to."""
@@ -219,11 +226,7 @@ class Waiting:
         made = self.tree
         for part in path.split(b"/"):
             made += b"/" + part
-            try:
-                os.mkdir(made, 0o700)
-            except FileExistsError:
-                continue
-            self.folder_made(made)
+            self.make_folder(made)
 
 
 def sweep(tree: bytes, own: bytes) -> None:

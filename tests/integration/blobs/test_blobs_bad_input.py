@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -193,6 +194,33 @@ def test_a_store_that_shrank_is_refused_unless_that_is_accepted(lab: t.Any, with
     assert lab.backup("c").rc == 0
 
 
+def test_a_head_start_without_a_state_does_not_hide_that_a_store_shrank(lab: t.Any) -> None:
+    lab.make(30)
+    lab.backup("a")
+    shutil.rmtree(lab.instance / "state")
+    shutil.rmtree(lab.store / "data")
+    (lab.store / "data").mkdir()
+    lab.backup()
+    done = lab.backup("b")
+    assert done.rc != 0
+    assert "it holds 0 blobs, at the last pass it held 30" in done.result["msg"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file system")
+def test_a_full_volume_of_the_state_is_named(lab: t.Any, tmp_path: Path) -> None:
+    keys = lab.make(400)
+    states = tmp_path / "states"
+    states.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(states)], check=True)
+    try:
+        done = lab.backup("a", state=str(states / "blobs-default"))
+        assert done.rc != 0
+        assert f"'{states}/blobs-default.state': No space left on device" in done.result["msg"]
+    finally:
+        subprocess.run(["umount", str(states)], check=True)
+    assert lab.kept() == lab.expected(keys), "what is copied stays"
+
+
 # --- the target
 
 
@@ -366,7 +394,7 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next_one(
     assert lab.kept() == lab.expected(keys)
 
 
-@pytest.mark.parametrize("calls", ["rename", "syncfs", "mkdir", "pwrite64", "unlink"])
+@pytest.mark.parametrize("calls", ["rename", "syncfs", "mkdir", "pwrite64", "unlink", "fsync"])
 def test_killed_at_the_nth_call_and_run_again_is_like_one_clean_run(lab: t.Any, strace: t.Any, calls: str) -> None:
     keys = lab.make(60)
     for number in (1, 3, 9):
@@ -377,16 +405,67 @@ def test_killed_at_the_nth_call_and_run_again_is_like_one_clean_run(lab: t.Any, 
             assert hashlib.md5(content).hexdigest() == Path(path).name
     assert lab.backup("a").rc == 0
     assert outcome(lab)[0] == lab.expected(keys)
+    left = [name for folder in ("state", "keys") for name in os.listdir(lab.instance / folder) if name[0] == "."]
+    assert not left, "what killed runs were writing is removed"
 
 
-def test_restore_killed_and_run_again(lab: t.Any, tmp_path: Path, strace: t.Any) -> None:
-    keys = lab.make(80)
+def owned(root: Path) -> dict[str, tuple[int, int, int, bytes]]:
+    """All that is below a folder: owner, group, mode, bytes."""
+    found = {}
+    for path in [root, *root.rglob("*")]:
+        info = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(root))] = (info.st_uid, info.st_gid, info.st_mode, content)
+    return found
+
+
+@pytest.mark.parametrize("calls", ["rename", "mkdir", "fchown", "fchmod", "openat"])
+@pytest.mark.parametrize("made", [True, False], ids=["folder", "nothing"])
+def test_restore_killed_and_run_again_is_like_one_clean_restore(
+    lab: t.Any, tmp_path: Path, strace: t.Any, calls: str, made: bool
+) -> None:
+    lab.make(80)
+    lab.backup("a")
+
+    def place(name: str) -> Path:
+        home = tmp_path / name
+        home.mkdir()
+        home.chmod(0o750)
+        if os.geteuid() == 0:
+            os.chown(home, 65534, 65534)
+        if made:
+            (home / "back").mkdir()
+            shutil.copystat(home, home / "back")
+            os.chown(home / "back", home.stat().st_uid, home.stat().st_gid)
+        return home
+
+    def restore(home: Path, **more: t.Any) -> t.Any:
+        options = {"src": str(lab.pool), "src_layout": "pool", "dest": str(home / "back"), "dest_layout": "store"}
+        return lab.run("blob_rsync", keys=lab.prefix("a"), jobs=1, **options, **more)
+
+    clean, killed = place("clean"), place("killed")
+    assert restore(clean).rc == 0
+    ended = []
+    only = killed / "back" / "data" if calls == "openat" else None
+    for number in (1, 2, 3, 9, 25):
+        ended.append(restore(killed, prefix=strace(calls, f"signal=SIGKILL:when={number}", only)).rc)
+    assert any(ended), "this test needs runs that are killed"
+    assert restore(killed).rc == 0
+    assert owned(killed) == owned(clean)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file system")
+def test_restore_to_a_store_whose_data_is_a_volume_of_its_own(lab: t.Any, tmp_path: Path) -> None:
+    keys = lab.make(30)
     lab.backup("a")
     back = tmp_path / "back"
-    options = {"src": str(lab.pool), "src_layout": "pool", "dest": str(back), "dest_layout": "store"}
-    done = lab.run("blob_rsync", prefix=strace("rename", "signal=SIGKILL:when=20"), keys=lab.prefix("a"), **options)
-    assert done.rc != 0
-    assert lab.restore("a", back).rc == 0
-    assert sorted(os.listdir(back)) == ["config.xml", "data"]
-    found = {p.name: p.read_bytes() for p in (back / "data").rglob("*") if p.is_file()}
-    assert found == {key: lab.path(key).read_bytes() for key in keys}
+    (back / "data").mkdir(parents=True)
+    (back / ".lock").write_text("somebody else's")
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(back / "data")], check=True)
+    try:
+        done = lab.restore("a", back)
+        assert (done.rc, done.result.get("copied")) == (0, len(keys)), done.output
+        assert {p.name for p in (back / "data").rglob("*") if p.is_file()} == set(keys)
+    finally:
+        subprocess.run(["umount", str(back / "data")], check=True)
+    assert (back / ".lock").read_text() == "somebody else's"

@@ -14,8 +14,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copier as copying
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import disk, holding, names, waiting
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Copier
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Copier, SourceError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.disk import Volume
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group, sweep
 
@@ -391,3 +392,25 @@ def test_a_blob_that_is_dropped_leaves_no_trace(tmp_path: Path, worker: t.Callab
     one.copier.commit()
     assert there(tmp_path) == dict([good])
     assert os.listdir(tmp_path / "pool" / ".tmp") == []
+
+
+def test_a_copy_that_shares_blocks_that_cannot_be_read_leaves_no_file(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(copying.CHUNK + 1)
+    key = hashlib.md5(content).hexdigest().encode()
+    (tree.source / key.decode()).write_bytes(content)
+
+    def clone(target: int, _request: int, source: int) -> int:
+        return os.write(target, os.pread(source, len(content), 0))
+
+    def unreadable(_path: bytes, _algorithm: str) -> t.NoReturn:
+        raise SourceError("it cannot be read: Input/output error")
+
+    monkeypatch.setattr(copying.fcntl, "ioctl", clone)
+    with monkeypatch.context() as broken:
+        broken.setattr(copying, "hash_file", unreadable)
+        with pytest.raises(SourceError, match="Input/output error"):
+            tree.copier.copy(os.fsencode(tree.source) + b"/" + key, "md5", names.pool_path(key))
+    tree.copier.commit()
+    assert not [path for path in tree.tree.rglob("*") if path.is_file()]

@@ -122,3 +122,31 @@ def test_of_a_folder_that_is_as_before_nothing_is_said(folder: Path) -> None:
         state.changed[0] = os.stat(folder).st_ctime_ns
         patch.setattr("time.time_ns", lambda: state.changed[0] + 3_000_000_000)
         assert [(each[3], each[4]) for each in said(Full())] == [(AS_BEFORE, [b"aa"])]
+
+
+class Unknown:
+    """A name of a file system that does not say what it is the name of; by the time one looks it is gone."""
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+
+    def is_file(self, follow_symlinks: bool = True) -> bool:
+        return False
+
+    is_dir = is_file
+
+
+def test_what_gets_its_name_between_listing_and_look_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Listing(list[Unknown]):
+        def __enter__(self) -> list[Unknown]:
+            return self
+
+        def __exit__(self, *_: t.Any) -> None:
+            pass
+
+    listing = Listing([Unknown(b"bin_1.tmp"), Unknown(b"0" * 32)])
+    monkeypatch.setattr(os, "scandir", lambda _place: listing)
+    worker = visitor(folder, Shelf())
+    worker.handle([b""])
+    counts, problems, count = worker.take(flush=True)[-1][2:]
+    assert (counts["vanished"], problems, count) == (1, [], 0)
