@@ -108,6 +108,8 @@ class Agent:
         return None, pack_names(sorted(lacking))
 
     def _put(self, first: Message) -> None:
+        if first[0] == BROKEN:
+            return  # not even its first byte could be read; the other side knows
         copier = t.cast(Copier, self.copier)
         name, dummy, algorithm = first[1].partition(b" ")
         path = names.pool_path(name)

@@ -81,17 +81,41 @@ def test_a_rotten_source_is_named_and_does_not_get_into_the_pool(lab: t.Any) -> 
     assert (again.rc, again.result["problem_count"]) == (1, 25), "what was wrong stays wrong until it is mended"
 
 
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
 @pytest.mark.parametrize("error", ["EIO", "EACCES"])
 @pytest.mark.parametrize("calls", ["openat", "read"])
-def test_a_blob_that_cannot_be_read_is_named(lab: t.Any, strace: t.Any, error: str, calls: str) -> None:
+def test_a_blob_that_cannot_be_read_is_named(
+    lab: t.Any, strace: t.Any, far: list[str], error: str, calls: str, remote: bool
+) -> None:
+    more: dict[str, t.Any] = {"dest": f"far:{lab.pool}", "rsh": far} if remote else {}
     keys = sorted(set(lab.make(20)))
-    done = lab.backup("a", strace=strace(calls, f"error={error}", lab.path(keys[5])))
+    done = lab.backup("a", strace=strace(calls, f"error={error}", lab.path(keys[5])), **more)
     assert done.rc != 0, done.output
-    assert done.result["problem_count"] == 1
+    assert done.result.get("problem_count") == 1, done.output
     assert done.result["problems"][0].startswith(keys[5])
     assert os.strerror(getattr(__import__("errno"), error)) in done.result["problems"][0]
     assert lab.kept() == lab.expected(key for key in keys if key != keys[5])
-    assert lab.backup("a").result["copied"] == 1
+    assert lab.backup("a", **more).result["copied"] == 1
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_blob_that_cannot_be_read_in_the_pool_is_named(
+    lab: t.Any, strace: t.Any, far: list[str], tmp_path: Path, block: int, remote: bool
+) -> None:
+    keys = sorted({*lab.make(20), lab.add(lab.random.randbytes(5 << 20))})
+    large = max(keys, key=lambda key: lab.path(key).stat().st_size)
+    assert lab.backup("a").rc == 0
+    bad = strace("read", f"error=EIO:when={block}", lab.pool / large[:2] / large[2:4] / large)
+    back = tmp_path / "back"
+    options = {"src": str(lab.pool), "src_layout": "pool", "dest": str(back), "dest_layout": "store"}
+    if remote:
+        options.update(src=f"far:{lab.pool}", rsh=far)
+    done = lab.run("blob_rsync", prefix=bad, keys=lab.prefix("a"), jobs=1, **options)
+    assert (done.rc, done.result.get("problem_count"), done.result["copied"]) == (1, 1, len(keys) - 1), done.output
+    assert done.result["problems"][0] == f"{large}: in the pool it cannot be read: Input/output error"
+    found = {p.name: p.read_bytes() for p in (back / "data").rglob("*") if p.is_file()}
+    assert found == {key: lab.path(key).read_bytes() for key in keys if key != large}
 
 
 def test_a_folder_that_cannot_be_listed_is_named_and_its_blobs_stay_known(lab: t.Any, strace: t.Any) -> None:
