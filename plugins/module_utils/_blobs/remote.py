@@ -19,16 +19,20 @@ from .copier import Copier, SourceError, hash_file, open_blob
 from .errors import BlobError
 from .pool import Digest, Rejected, Took, as_error
 from .waiting import Group
-from .wire import CALL, ERROR, REPLY, Channel, Message, pack_names, unpack_names
+from .wire import CALL, ERROR, GREETING, REPLY, Channel, Garbled, Message, pack_names, unpack_names
 
 _PARTS = (_errors, _io, names, errors, waiting, copier, disk, holding, lock, pool, wire, agent)
 """Imported by name, so that Ansible sends them along with the module."""
 
 _START = (
-    'python3 -IS -c \'import os;r=lambda n,b=b"":b if len(b)==n else r(n,b+(os.read(0,n-len(b)) or exit(3)));'
+    f'python3 -IS -c \'import os;os.write(1,b"{GREETING.decode()}");'
+    'r=lambda n,b=b"":b if len(b)==n else r(n,b+(os.read(0,n-len(b)) or exit(3)));'
     "exec(r(int(r(10))))'"
 )
-"""What the shell of the far side is given: the same for all. It reads the length of a program, and the program."""
+"""What the shell of the far side is given: the same for all. It greets, reads the length of a program, and that."""
+
+_PRINTED = 200
+"""How much of what is no greeting is told."""
 
 _LOADER = """
 import importlib.abc, importlib.machinery, json, sys
@@ -88,6 +92,7 @@ class Connection:
         self.channel = Channel(self._reader, feed)
         source = program()
         with self._talking():
+            self._greeted()
             self.channel.send_raw(b"%010d" % len(source) + source)
         self.call("open", path)
 
@@ -97,8 +102,31 @@ class Connection:
             yield
         except BrokenPipeError:
             self._read_error()
+        except Garbled as error:
+            self._printed(error.args[0])
         except EOFError:
             self._lost()
+
+    def _greeted(self) -> None:
+        """Wait for the helper's first word, and for nothing after what is no part of it: that may be all that comes.
+
+        Nothing may come behind it either: the helper has been asked nothing yet.
+        """
+        said = b""
+        while said != GREETING:
+            more = os.read(self._reader.fileno(), _PRINTED)
+            if not more:
+                raise EOFError
+            said += more
+            if not GREETING.startswith(said):
+                raise Garbled(said.replace(GREETING, b""))
+
+    def _printed(self, said: bytes) -> t.NoReturn:
+        raise BlobError(
+            f"Connection to '{self.host}'",
+            f"its shell printed '{names.shown(said.strip())}'",
+            "Let its shell print nothing when no terminal is there",
+        )
 
     def _read_error(self) -> t.NoReturn:
         """What the other side has said before it hung up."""

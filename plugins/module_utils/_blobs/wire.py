@@ -26,6 +26,13 @@ CHUNK, LAST, BROKEN = b"k", b"l", b"x"
 BLOCK = 1 << 20
 """The largest part."""
 
+GREETING = b"nuxeo.platform"
+"""What the far side says before all else, so that nothing that its shell prints is taken for a message."""
+
+_META = 1 << 26
+_LARGEST = {CALL: 1 << 40, REPLY: 1 << 40, ERROR: 0, CHUNK: BLOCK, LAST: BLOCK, BROKEN: 0}
+"""The most bytes beside a message's meta, by its kind: a list of names is as long as there are names in a folder."""
+
 
 class Channel:
     """Reads and writes messages. Writes are gathered until :meth:`flush`, or until they are many."""
@@ -54,7 +61,10 @@ class Channel:
             data = data[os.write(self._descriptor, data) :]
 
     def receive(self) -> Message:
-        kind, meta, payload = _HEAD.unpack(self._exactly(_HEAD.size))
+        head = self._exactly(_HEAD.size)
+        kind, meta, payload = _HEAD.unpack(head)
+        if meta > _META or payload > _LARGEST.get(kind, -1):
+            raise Garbled(head)
         return kind, self._exactly(meta), self._exactly(payload)
 
     def _exactly(self, size: int) -> bytes:
@@ -88,6 +98,10 @@ class Channel:
         except SourceError as error:
             self.send(BROKEN, str(error).encode())
             raise
+
+
+class Garbled(EOFError):
+    """What came is no message: where the next one begins cannot be known. It begins with the bytes that are given."""
 
 
 class BrokenBlob(SourceError):

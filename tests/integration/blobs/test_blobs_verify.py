@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 import typing as t
 from pathlib import Path
 
@@ -153,6 +154,41 @@ def test_a_host_that_does_not_answer_and_one_that_is_full(lab: t.Any, tmp_path: 
     assert "No space left on device" in done.result["msg"]
     assert not Path(lab.prefix("a") + ".json").exists()
     assert lab.backup("a", dest=f"far:{lab.pool}", rsh=far).rc == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        ('echo "Welcome to far"; exec sh -c "$1"', "Welcome to far"),
+        ("echo Hi; sleep 60", "Hi"),
+        ("printf 'n\\033[1m'; sleep 60", "n\\x1b[1m"),
+        ("yes | head -c 100000; exec cat", "y\\ny\\n"),
+        ('sh -c "$1" | { dd bs=1 count=14 status=none; echo "Maintenance at noon"; cat; }', "Maintenance a"),
+    ],
+    ids=["banner", "silence", "control", "much", "later"],
+)
+def test_a_shell_that_prints_something_is_told_what(lab: t.Any, tmp_path: Path, script: str, shown: str) -> None:
+    lab.make(3)
+    chatty = tmp_path / "chatty"
+    chatty.write_text(f"#!/bin/sh\nshift\n{script}\n")
+    chatty.chmod(0o755)
+    began = time.monotonic()
+    done = lab.backup("a", dest=f"far:{lab.pool}", rsh=[str(chatty)])
+    assert (done.rc, time.monotonic() - began < 30) == (1, True), done.output
+    assert f"Connection to 'far': its shell printed '{shown}" in done.result["msg"], done.output
+    assert "Let its shell print nothing when no terminal is there" in done.result["msg"]
+    assert len(done.result["msg"]) < 600
+
+
+def test_a_python_that_fails_at_once_says_why(lab: t.Any, tmp_path: Path) -> None:
+    lab.make(3)
+    (tmp_path / "python3").write_text("#!/bin/sh\necho 'python3: too old' >&2\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    rsh = tmp_path / "rsh"
+    rsh.write_text(f'#!/bin/sh\nshift\nPATH={tmp_path}:$PATH exec sh -c "$1"\n')
+    rsh.chmod(0o755)
+    done = lab.backup("a", dest=f"far:{lab.pool}", rsh=[str(rsh)])
+    assert (done.rc, "it ended: python3: too old" in done.result["msg"]) == (1, True), done.output
 
 
 def test_real_ssh_says_why_it_cannot_connect(lab: t.Any) -> None:

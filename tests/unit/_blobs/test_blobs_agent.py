@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import agent, remote
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.wire import CALL, REPLY, Channel
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.wire import CALL, CHUNK, REPLY, Channel, Garbled
 
 
 class Helper:
@@ -109,3 +109,22 @@ def test_who_holds_no_lock_may_be_silent(helper: t.Callable[..., Helper]) -> Non
     holder.ended()
     assert reader.process.poll() is None
     assert reader.call("ping") is None
+
+
+@pytest.mark.parametrize("sent", [b"Welcome to this host", b"r" + b"\n" * 20, b"k" + b"\0" * 7 + b"\1" + b"\0" * 20])
+def test_what_no_message_begins_with_is_not_waited_for(sent: bytes) -> None:
+    with pytest.raises(Garbled) as error:
+        Channel(io.BytesIO(sent), -1).receive()
+    assert error.value.args == (sent[:13],)
+
+
+def test_a_list_of_names_may_be_far_larger_than_a_part_of_a_blob(tmp_path: Path) -> None:
+    names = b"\n".join(b"%0128d" % number for number in range(40_000))
+    with (tmp_path / "wire").open("wb") as stream:
+        channel = Channel(io.BytesIO(), stream.fileno())
+        channel.send(REPLY, b"null", names)
+        channel.send(CHUNK, b"name sha512", b"x" * (1 << 20))
+        channel.flush()
+    received = Channel(io.BytesIO((tmp_path / "wire").read_bytes()), -1)
+    assert received.receive() == (REPLY, b"null", names)
+    assert len(received.receive()[2]) == 1 << 20
