@@ -17,7 +17,7 @@ import typing as t
 from .._errors import PlatformError
 from . import names
 from .copier import Copier, SourceError, Vanished, open_blob, writing_failed
-from .holding import all_names, local_look
+from .holding import all_names, folders, local_look
 from .pool import TEMPORARY, LocalHome, LocalSource, set_aside
 from .wire import BROKEN, CALL, ERROR, REPLY, BrokenBlob, Channel, Message, pack_json, pack_names, unpack_names
 
@@ -91,7 +91,7 @@ class Agent:
         return None, pack_names(all_names(self.pool, payload))
 
     def on_folders(self, _payload: bytes) -> t.Tuple[None, bytes]:
-        return None, pack_names(sorted(name for name in os.listdir(self.pool) if not name.startswith(b".")))
+        return None, pack_names(folders(self.pool))
 
     def on_set_aside(self, payload: bytes) -> t.Tuple[None, bytes]:
         set_aside(self.pool, unpack_names(payload))

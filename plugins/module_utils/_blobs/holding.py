@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import typing as t
 
 from . import names
+from .errors import BlobError, os_reason
 
 
 def is_held(pool: bytes, name: bytes) -> bool:
@@ -20,16 +22,31 @@ def is_held(pool: bytes, name: bytes) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def _reading(pool: bytes) -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BlobError(f"Reading of pool '{names.shown(pool)}'", os_reason(error), "Mount its volume") from error
+
+
+def folders(pool: bytes) -> t.List[bytes]:
+    """Where a pool has its blobs, sorted. A file that lies beside these is none: a short name has a folder too."""
+    with _reading(pool), os.scandir(pool) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith(b".") and entry.is_dir())
+
+
 def all_names(pool: bytes, folder: bytes) -> t.Iterator[bytes]:
     """Every blob below one folder of a pool, sorted."""
-    for name in sorted(os.listdir(pool + b"/" + folder)):
-        if name.startswith(b"."):
-            continue
-        below = pool + b"/" + folder + b"/" + name
-        if os.path.isdir(below) and not os.path.islink(below):
-            yield from sorted(each for each in os.listdir(below) if not each.startswith(b"."))
-        else:
-            yield name
+    with _reading(pool):
+        for name in sorted(os.listdir(pool + b"/" + folder)):
+            if name.startswith(b"."):
+                continue
+            below = pool + b"/" + folder + b"/" + name
+            if os.path.isdir(below) and not os.path.islink(below):
+                yield from sorted(each for each in os.listdir(below) if not each.startswith(b"."))
+            else:
+                yield name
 
 
 def local_look(pool: bytes) -> t.Callable[[t.Sequence[bytes], bool], t.Set[bytes]]:

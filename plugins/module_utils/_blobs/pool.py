@@ -16,8 +16,7 @@ import typing as t
 
 from . import disk, names
 from .copier import Changed, Copier, SourceError, Vanished, hash_file, look_at
-from .errors import BlobError, os_reason
-from .holding import all_names, is_held, local_look
+from .holding import all_names, folders, is_held, local_look
 from .lock import Lock
 from .waiting import TEMPORARY as SUFFIX
 from .waiting import sweep
@@ -208,13 +207,8 @@ class LocalHome:
         pass
 
     def all_names(self) -> t.Iterator[bytes]:
-        try:
-            for folder in sorted(os.listdir(self.pool)):
-                if not folder.startswith(b"."):
-                    yield from all_names(self.pool, folder)
-        except OSError as error:
-            where = os.fsdecode(self.pool)
-            raise BlobError(f"Reading of pool '{where}'", os_reason(error), "Mount its volume") from error
+        for folder in folders(self.pool):
+            yield from all_names(self.pool, folder)
 
     def set_aside(self, rotten: t.Sequence[bytes]) -> None:
         set_aside(self.pool, rotten)

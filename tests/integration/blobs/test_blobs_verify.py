@@ -61,6 +61,23 @@ def test_parts_cover_everything(lab: t.Any) -> None:
     assert lab.verify(subset="6/5").rc != 0
 
 
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_a_file_that_lies_beside_the_folders_of_a_pool_is_no_blob(lab: t.Any, far: list[str], remote: bool) -> None:
+    keys = set(lab.make(20))
+    lab.backup("a")
+    (lab.pool / "README").write_text("These are the blobs of prod.\n")
+    pool = {"pool": f"far:{lab.pool}", "rsh": far} if remote else {}
+    done = lab.verify(**pool)
+    assert (done.rc, done.result.get("checked")) == (0, len(keys)), done.output
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_a_pool_that_is_not_there_fails(lab: t.Any, far: list[str], remote: bool) -> None:
+    done = lab.verify(**({"pool": f"far:{lab.pool}", "rsh": far} if remote else {}))
+    assert done.rc == 1, done.output
+    assert done.result["msg"] == f"Reading of pool '{lab.pool}': No such file or directory. Mount its volume."
+
+
 def test_a_store_is_verified_against_a_set(lab: t.Any) -> None:
     keys = sorted(set(lab.make(30)))
     lab.backup("a")
