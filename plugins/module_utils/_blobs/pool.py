@@ -16,6 +16,7 @@ import typing as t
 
 from . import disk, names
 from .copier import Changed, Copier, SourceError, Vanished, hash_file, look_at
+from .errors import BlobError, os_reason
 from .holding import all_names, folders, is_held, local_look
 from .lock import Lock
 from .waiting import TEMPORARY as SUFFIX
@@ -54,7 +55,7 @@ class Home(t.Protocol):
         """Every blob in it, sorted."""
 
     def set_aside(self, rotten: t.Sequence[bytes]) -> None:
-        """Take rotten blobs out, so that the next pass copies them again. They are kept, to be looked at."""
+        """Take out what is still rotten, so that the next pass copies it again. It is kept, to be looked at."""
 
     def end(self) -> None:
         """Give up the lock."""
@@ -338,10 +339,24 @@ class LocalSource:
 def set_aside(pool: bytes, rotten: t.Sequence[bytes]) -> None:
     """See :meth:`Home.set_aside`."""
     aside = pool + b"/" + os.fsencode(ASIDE)
-    if rotten:
-        os.makedirs(aside, 0o700, exist_ok=True)
-    for name in rotten:
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(pool + b"/" + names.pool_path(name), aside + b"/" + name + b"." + secrets.token_hex(4).encode())
-    new_generation(pool, replace=True)
-    disk.fsync(pool)
+    with Lock(os.fsdecode(pool)):
+        try:
+            if rotten:
+                os.makedirs(aside, 0o700, exist_ok=True)
+            for name in rotten:
+                path = pool + b"/" + names.pool_path(name)
+                if _is_rotten(path, name):
+                    os.rename(path, aside + b"/" + name + b"." + secrets.token_hex(4).encode())
+            new_generation(pool, replace=True)
+            disk.fsync(pool)
+        except OSError as error:
+            what = f"Setting aside of rotten blobs in '{names.shown(pool)}'"
+            raise BlobError(what, os_reason(error), "Run as the user that owns it, or set set_aside=false") from error
+
+
+def _is_rotten(path: bytes, name: bytes) -> bool:
+    """Look again: another verify and a backup may have healed it meanwhile."""
+    try:
+        return hash_file(path, t.cast(str, names.algorithm_of(name)))[0].encode() != name
+    except (SourceError, Vanished):
+        return False

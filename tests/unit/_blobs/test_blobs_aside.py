@@ -1,0 +1,78 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rotten blobs are taken out of a pool by one who holds its lock, and who has just seen that they are rotten."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import pool
+
+
+class Pool:
+    """A pool of a few blobs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "pool"
+        self.path = os.fsencode(self.root)
+
+    def add(self, content: bytes, algorithm: str = "md5") -> bytes:
+        key = hashlib.new(algorithm, content).hexdigest()
+        self.place(key.encode()).parent.mkdir(parents=True, exist_ok=True)
+        self.place(key.encode()).write_bytes(content)
+        return key.encode()
+
+    def place(self, name: bytes) -> Path:
+        key = name.decode()
+        return self.root / key[:2] / key[2:4] / key
+
+    def aside(self) -> list[str]:
+        return sorted(name.rpartition(".")[0] for name in os.listdir(self.root / ".rotten"))
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Pool:
+    return Pool(tmp_path)
+
+
+def test_what_was_healed_meanwhile_stays(one: Pool) -> None:
+    """By another verify and a backup, between the look of this one and its taking out."""
+    healed, rotten, content_named = one.add(b"healed"), one.add(b"rotten"), one.add(b"other", "sha256")
+    for name in (rotten, content_named):
+        one.place(name).write_bytes(b"rot")
+    gone = one.add(b"gone")
+    one.place(gone).unlink()
+    pool.set_aside(one.path, [healed, rotten, content_named, content_named, gone])
+    assert one.aside() == sorted([rotten.decode(), content_named.decode()])
+    assert one.place(healed).read_bytes() == b"healed"
+    assert not one.place(rotten).exists()
+
+
+def test_it_holds_the_lock_meanwhile_and_gives_it_back(one: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rotten = one.add(b"rotten")
+    one.place(rotten).write_bytes(b"rot")
+    locked = []
+    rename = os.rename
+
+    def watched(source: bytes, target: bytes) -> None:
+        locked.append(is_locked(one.root))
+        rename(source, target)
+
+    monkeypatch.setattr(pool.os, "rename", watched)
+    pool.set_aside(one.path, [rotten])
+    assert locked == [True, True], "the blob, and the mark that something is gone"
+    assert not is_locked(one.root)
+
+
+def is_locked(folder: Path) -> bool:
+    with (folder / ".lock").open("rb+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
