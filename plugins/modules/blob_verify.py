@@ -11,9 +11,11 @@ short_description: Read the blobs of a pool or store again and prove each
 version_added: 1.0.0
 description:
   - Reads all blobs, or a sample, and compares their digests with their names or with the SHA-256 in the list of a set.
-  - Fails when a blob is rotten or missing, and names it.
+  - Fails when a blob is rotten or missing, or cannot be read, and names it.
   - A rotten blob is taken out of the pool (it is kept in C(.rotten) there), so that the next run of
-    M(nuxeo.platform.blob_rsync) copies it again from the source.
+    M(nuxeo.platform.blob_rsync) copies it again from the source. One that cannot be read stays where it is.
+  - For that the pool is locked, and the blob is read once more. When it cannot be done, as in a pool that is read-only
+    or while a backup runs, the message says so after what is wrong.
 options:
   pool:
     description: The pool to read, C(host:path) for one on another host. One of O(pool) and O(store) is required.
@@ -35,7 +37,7 @@ options:
     type: str
     default: 1/1
   set_aside:
-    description: Whether rotten blobs are taken out of the pool.
+    description: Whether rotten blobs are taken out of the pool. Those that cannot be read never are.
     type: bool
     default: true
   jobs:

@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from .._progress import Progress
-from .errors import BlobError, os_reason
+from .errors import BlobError
 from .keylist import read_about
 from .options import RSH, Options
 from .passes import Pass
@@ -71,31 +71,35 @@ def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
         level = settings(read_config(question.store), f"{question.store}/config.xml", kind, question.depth, None)[0]
         data = os.fsencode(os.path.join(question.store, "data"))
         what = Subject(lambda: StoreSource(data, level), lambda: iter(()))
-        return _verdict(verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)[0], question.store)
+        return _told(verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told), question.store)
     pool = t.cast(str, question.pool)
     home = open_home(pool, question.rsh)
     try:
         what = Subject(source_maker(pool, question.rsh), home.all_names)
-        verdict, rotten = verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)
-        if question.set_aside and (rotten or verdict.missing_count):
+        verdict = verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)
+        failure = None
+        if question.set_aside and (verdict.rotten or verdict.missing):
             try:
-                home.set_aside(rotten)
-            except OSError as error:
-                todo = "Run as the user that owns it, or set set_aside=false"
-                raise BlobError(f"Setting aside of rotten blobs in '{pool}'", os_reason(error), todo) from error
+                home.set_aside([name for _key, name in verdict.rotten])
+            except BlobError as error:
+                failure = error
     finally:
         home.end()
-    return _verdict(verdict, pool)
+    return _told(verdict, pool, failure)
 
 
-def _verdict(verdict: Verdict, root: str) -> t.Dict[str, t.Any]:
-    result: t.Dict[str, t.Any] = verdict._asdict()
-    if verdict.rotten_count or verdict.missing_count:
-        raise BlobError(
-            f"Verification of blobs in '{root}'",
-            f"{verdict.rotten_count} of {verdict.checked} blobs are rotten ({', '.join(verdict.rotten)}), "
-            f"{verdict.missing_count} are missing ({', '.join(verdict.missing)})",
-            "The next backup copies them again when the source still has them",
-            {**result, "changed": False},
-        )
-    return result
+def _told(verdict: Verdict, root: str, failure: t.Optional[BlobError] = None) -> t.Dict[str, t.Any]:
+    """The result, when nothing is wrong; else all that is, and why the next backup cannot mend it."""
+    result = verdict.result()
+    wrong = verdict.in_words()
+    if not wrong:
+        return result
+    why, todo = f"among {verdict.checked} blobs: {wrong}", []
+    if failure:
+        why += f". The next backup will not mend that: {failure.what}: {failure.why}"
+        todo.append(failure.todo)
+    elif verdict.rotten or verdict.missing:
+        todo.append("The next backup copies them again when the source still has them")
+    if verdict.unread:
+        todo.append("What is not proven stays: mend the disk, the rights or what lies there, and verify again")
+    raise BlobError(f"Verification of blobs in '{root}'", why, ". ".join(todo), {**result, "changed": False})

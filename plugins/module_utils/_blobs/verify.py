@@ -24,11 +24,38 @@ class Verdict(t.NamedTuple):
     """What was read and what was wrong."""
 
     checked: int
-    bytes: int
-    rotten: t.List[str]
-    missing: t.List[str]
-    rotten_count: int
-    missing_count: int
+    size: int
+    rotten: t.List[t.Tuple[bytes, bytes]]
+    """Keys of blobs with other bytes, and their names in the pool."""
+    unread: t.List[t.Tuple[bytes, str]]
+    """Keys of blobs that cannot be read, or have no digest, and why."""
+    missing: t.List[bytes]
+
+    def result(self) -> t.Dict[str, t.Any]:
+        """The values of the module's result."""
+        wrong = [key for key, _more in (*self.rotten, *self.unread)]
+        return {
+            "checked": self.checked,
+            "bytes": self.size,
+            "rotten": _first(wrong),
+            "missing": _first(self.missing),
+            "rotten_count": len(wrong),
+            "missing_count": len(self.missing),
+        }
+
+    def in_words(self) -> str:
+        """What is wrong; empty when nothing is."""
+        unread = sorted(f"{names.shown(key)}: {why}" for key, why in self.unread)[:SHOWN]
+        found = [
+            (len(self.rotten), "rotten", ", ".join(_first([key for key, _name in self.rotten]))),
+            (len(self.unread), "not proven", "; ".join(unread)),
+            (len(self.missing), "missing", ", ".join(_first(self.missing))),
+        ]
+        return ", ".join(f"{count} {what} ({which})" for count, what, which in found if count)
+
+
+def _first(keys: t.Sequence[bytes]) -> t.List[str]:
+    return sorted(map(names.shown, keys))[:SHOWN]
 
 
 class Subject(t.NamedTuple):
@@ -68,23 +95,23 @@ class Reader:
     def handle(self, task: t.Any) -> None:
         size = 0
         rotten: t.List[t.Tuple[bytes, bytes]] = []
+        unread: t.List[t.Tuple[bytes, str]] = []
         missing: t.List[bytes] = []
         by_key = isinstance(self.source, StoreSource)
         entries = [names.parse(line) for line in task]
-        asked = [
-            (entry.key if by_key else entry.pool_name, "sha256" if entry.sha256 else names.algorithm_of(entry.key))
-            for entry in entries
-        ]
+        asked = [(entry.key if by_key else entry.pool_name, names.algorithm_of(entry.pool_name)) for entry in entries]
         said = iter(self.source.digests([(name, algorithm) for name, algorithm in asked if algorithm]))
         for entry, (_name, algorithm) in zip(entries, asked):
             found = next(said) if algorithm else "it has no digest"
             if found is None:
                 missing.append(entry.key)
-            elif isinstance(found, str) or found[0].encode() != entry.pool_name:
+            elif isinstance(found, str):
+                unread.append((entry.key, found))
+            elif found[0].encode() != entry.pool_name:
                 rotten.append((entry.key, entry.pool_name))
             else:
                 size += found[1]
-        self.done.append((len(task), size, rotten, missing))
+        self.done.append((len(task), size, rotten, unread, missing))
 
     def take(self, flush: bool) -> t.List[t.Any]:
         said, self.done = self.done, []
@@ -111,20 +138,21 @@ def verify(
     subset: t.Tuple[int, int],
     jobs: int,
     progress: Progress,
-) -> t.Tuple[Verdict, t.List[bytes]]:
-    """Read blobs again. Returns the verdict, and the names in the pool of all that are rotten."""
+) -> Verdict:
+    """Read blobs again."""
     chosen = sample(keylist.read_lines(keys) if keys else what.all_names(), *subset)
     checked = size = 0
     rotten: t.List[t.Tuple[bytes, bytes]] = []
+    unread: t.List[t.Tuple[bytes, str]] = []
     missing: t.List[bytes] = []
     with Workers(jobs, lambda number: Reader(what.reader())) as workers, progress as told:
         workers.source = iter(lambda: list(itertools.islice(chosen, CHUNK)), [])
-        for count, read, bad, gone in workers.results():
+        for count, read, bad, closed, gone in workers.results():
             checked += count
             size += read
             rotten += bad
+            unread += closed
             missing += gone
             told.update(checked)
             told.check()
-    shown = sorted(names.shown(key) for key, _name in rotten)[:SHOWN], sorted(map(names.shown, missing))[:SHOWN]
-    return Verdict(checked, size, *shown, len(rotten), len(missing)), [name for _key, name in rotten]
+    return Verdict(checked, size, rotten, unread, missing)

@@ -78,6 +78,45 @@ def test_a_pool_that_is_not_there_fails(lab: t.Any, far: list[str], remote: bool
     assert done.result["msg"] == f"Reading of pool '{lab.pool}': No such file or directory. Mount its volume."
 
 
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_what_cannot_be_read_is_named_and_stays(lab: t.Any, far: list[str], strace: t.Any, remote: bool) -> None:
+    keys = sorted(set(lab.make(30)))
+    lab.backup("a")
+    good = lab.kept()
+    rot(lab, keys[9])
+    options: dict[str, t.Any] = {"pool": str(lab.pool)}
+    if remote:
+        options.update(pool=f"far:{lab.pool}", rsh=far)
+    bad = strace("read", "error=EIO", lab.pool / keys[3][:2] / keys[3][2:4] / keys[3])
+    done = lab.run("blob_verify", prefix=bad, **options)
+    assert (done.rc, done.result["rotten"], done.result["rotten_count"]) == (1, [keys[3], keys[9]], 2), done.output
+    why = f"1 rotten ({keys[9]}), 1 not proven ({keys[3]}: it cannot be read: Input/output error)"
+    assert f"among {len(keys)} blobs: {why}. " in done.result["msg"], done.output
+    assert [name[:32] for name in os.listdir(lab.pool / ".rotten")] == [keys[9]]
+    assert lab.kept() == {path: content for path, content in good.items() if not path.endswith(keys[9])}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+@pytest.mark.parametrize("what", ["rotten", "missing"])
+def test_a_pool_that_is_read_only_is_verified_all_the_same(lab: t.Any, far: list[str], what: str, remote: bool) -> None:
+    keys = sorted(set(lab.make(10)))
+    lab.backup("a")
+    if what == "rotten":
+        rot(lab, keys[3])
+    else:
+        (lab.pool / keys[3][:2] / keys[3][2:4] / keys[3]).unlink()
+    subprocess.run(["mount", "--bind", str(lab.pool), str(lab.pool)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(lab.pool)], check=True)
+        done = lab.verify(keys=lab.prefix("a"), **({"pool": f"far:{lab.pool}", "rsh": far} if remote else {}))
+    finally:
+        subprocess.run(["umount", str(lab.pool)], check=True)
+    assert (done.rc, done.result.get(what)) == (1, [keys[3]]), done.output
+    assert f"1 {what} ({keys[3]})" in done.result["msg"]
+    assert f"Lock of '{lab.pool}': Read-only file system" in done.result["msg"]
+
+
 def test_a_store_is_verified_against_a_set(lab: t.Any) -> None:
     keys = sorted(set(lab.make(30)))
     lab.backup("a")

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
+import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import pool
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, pool
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 
 
 class Pool:
@@ -33,6 +36,12 @@ class Pool:
 
     def aside(self) -> list[str]:
         return sorted(name.rpartition(".")[0] for name in os.listdir(self.root / ".rotten"))
+
+    def verify(self) -> str:
+        with pytest.raises(BlobError) as error:
+            copy.prove(copy.Question(pool=str(self.root), jobs=1), None)
+        assert error.value.result["rotten_count"] == 1
+        return str(error.value)
 
 
 @pytest.fixture
@@ -76,3 +85,27 @@ def is_locked(folder: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def test_while_a_backup_runs_the_verdict_comes_and_says_who_holds_the_lock(
+    one: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotten = one.add(b"rotten")
+    one.place(rotten).write_bytes(b"rot")
+    monkeypatch.setattr(pool, "Lock", functools.partial(pool.Lock, patience=0.2))
+    with t.cast(t.Any, pool.Lock)(str(one.root)):
+        said = one.verify()
+    assert f"1 rotten ({rotten.decode()})" in said
+    assert f"Lock of '{one.root}': it is held by " in said
+    assert f"process {os.getpid()}" in said
+    assert said.endswith("Wait until that run has ended, or end it.")
+    assert one.place(rotten).exists()
+
+
+def test_an_error_while_setting_aside_comes_with_the_verdict(one: Pool) -> None:
+    rotten = one.add(b"rotten")
+    one.place(rotten).write_bytes(b"rot")
+    (one.root / ".rotten").write_bytes(b"a file")
+    said = one.verify()
+    assert f"1 rotten ({rotten.decode()})" in said
+    assert f"Setting aside of rotten blobs in '{one.root}': File exists" in said
