@@ -16,6 +16,7 @@ description:
     M(nuxeo.platform.blob_rsync) copies it again from the source. One that cannot be read stays where it is.
   - For that the pool is locked, and the blob is read once more. When it cannot be done, as in a pool that is read-only
     or while a backup runs, the message says so after what is wrong.
+  - Fails when the pool holds no blob and has no mark of a backup, for then its volume may not be mounted.
 options:
   pool:
     description: The pool to read, C(host:path) for one on another host. One of O(pool) and O(store) is required.

@@ -19,6 +19,7 @@ from .places import open_home, source_maker
 from .store import read_config, settings
 
 if t.TYPE_CHECKING:
+    from .pool import Home
     from .verify import Verdict
 
 
@@ -77,6 +78,8 @@ def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
     try:
         what = Subject(source_maker(pool, question.rsh), home.all_names)
         verdict = verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)
+        if len(verdict.missing) == verdict.checked:
+            _refuse_what_is_no_pool(pool, home, verdict)
         failure = None
         if question.set_aside and (verdict.rotten or verdict.missing):
             try:
@@ -86,6 +89,13 @@ def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
     finally:
         home.end()
     return _told(verdict, pool, failure)
+
+
+def _refuse_what_is_no_pool(pool: str, home: Home, verdict: Verdict) -> None:
+    """Nothing was found. That is a verdict only where there are others, or was a backup. No other place gets a mark."""
+    if not home.look()["generation"] and next(home.all_names(), None) is None:
+        why = "it holds no blob and has no mark of a backup, as if its volume were not mounted"
+        raise BlobError(f"Reading of pool '{pool}'", why, "Mount its volume", {**verdict.result(), "changed": False})
 
 
 def _told(verdict: Verdict, root: str, failure: t.Optional[BlobError] = None) -> t.Dict[str, t.Any]:

@@ -117,6 +117,33 @@ def test_a_pool_that_is_read_only_is_verified_all_the_same(lab: t.Any, far: list
     assert f"Lock of '{lab.pool}': Read-only file system" in done.result["msg"]
 
 
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_a_pool_that_holds_nothing_looks_unmounted(lab: t.Any, far: list[str], remote: bool) -> None:
+    lab.make(0)
+    pool = {"pool": f"far:{lab.pool}", "rsh": far} if remote else {}
+    lab.pool.mkdir(parents=True)
+    (lab.pool / "lost+found").mkdir()
+    for more in ({}, {"subset": "2/7"}):
+        done = lab.verify(**pool, **more)
+        assert (done.rc, f"Reading of pool '{pool.get('pool', lab.pool)}'" in done.result["msg"]) == (1, True), (
+            done.output
+        )
+        assert "as if its volume were not mounted" in done.result["msg"]
+    lab.backup("a")
+    assert lab.verify(**pool).rc == 0, "a pool of nothing yet has the mark of a backup"
+    lab.add(b"one")
+    lab.backup("b")
+    (lab.pool / ".generation").unlink()
+    parts = [lab.verify(subset=f"{part}/5", **pool) for part in range(1, 6)]
+    assert sorted((part.rc, part.result["checked"]) for part in parts) == [*[(0, 0)] * 4, (0, 1)], parts
+    shutil.rmtree(lab.pool)
+    lab.pool.mkdir()
+    samples = [lab.verify(keys=lab.prefix("b"), subset=f"{part}/5", **pool) for part in range(1, 6)]
+    assert [sample.rc for sample in samples] == [1] * 5, "not even where no blob of the set is in the sample"
+    assert sorted(sample.result["missing_count"] for sample in samples) == [0, 0, 0, 0, 1]
+    assert not os.listdir(lab.pool), "a mark there would hide that nothing is mounted"
+
+
 def test_a_store_is_verified_against_a_set(lab: t.Any) -> None:
     keys = sorted(set(lab.make(30)))
     lab.backup("a")
