@@ -99,12 +99,15 @@ options:
       - A topic that no group has a position on is written whole.
     type: path
   include:
-    description: As in M(nuxeo.platform.kafka_topic_info).
+    description:
+      - As in M(nuxeo.platform.kafka_topic_info). With O(streams) it changes nothing, all topics of the backup are the
+        instance's.
     type: list
     elements: str
     default: []
   exclude:
-    description: As in M(nuxeo.platform.kafka_topic_info).
+    description:
+      - As in M(nuxeo.platform.kafka_topic_info). With O(streams) these topics of the backup are left out.
     type: list
     elements: str
     default: []

@@ -19,7 +19,7 @@ from .cluster import Cluster, Partition
 from .copier import Event, Mismatch, Task
 from .errors import StreamsError
 from .journal import Journal
-from .names import choose
+from .names import matches
 from .plan import Gaps, Plan, from_archive, from_cluster, settle_out_of_range
 from .preflight import LACKS, Preflight, ends_of
 from .snapshot import Snapshot, check_sight, load, take
@@ -115,11 +115,9 @@ class Copy:
                     f"it is of prefix '{recorded['prefix']}', not of '{request.source_prefix}'",
                     "Give that source_prefix, or another set",
                 )
-            wanted = choose(
-                [x["name"] for x in recorded["topics"]], request.source_prefix, request.include, request.exclude
-            )
-            kept = [topic for topic in recorded["topics"] if topic["name"] in set(wanted.taken)]
-            return {**recorded, "topics": kept, "groups": _only(recorded["groups"], set(wanted.taken))}
+            # whose topics they are was settled at the backup, its include is not known here
+            kept = [x for x in recorded["topics"] if not matches(x["name"][len(recorded["prefix"]) :], request.exclude)]
+            return {**recorded, "topics": kept, "groups": _only(recorded["groups"], {x["name"] for x in kept})}
         if self.source is None:
             raise StreamsError("Copy of streams", "neither a source cluster nor a set is given", "Give one of them")
         check_sight(self.source, request.source_prefix)

@@ -276,6 +276,20 @@ def test_two_instances_on_one_broker(copying):
     assert copying.backup(include=["more-*"])["topic_count"] == 4
 
 
+def test_topics_that_the_backup_was_told_to_include_come_back(copying):
+    """Their names alone are those of another instance; streams.json says whose they are."""
+    for rest in ("bulk-command", "work-a", "acme-audit-audit", "acme-bulk-import", "acme-bulk-status"):
+        copying.site.create(copying.name(rest))
+        send_numbers(copying, rest, range(10))
+        copying.site.commit(copying.name(rest), {(copying.name(rest), 0): 4})
+    assert copying.backup(include=["acme-*"])["topic_count"] == 5
+    result = copying.restore(exclude=["work-*"])
+    assert (result["topic_count"], result["records"], result["positions"]) == (4, 40, 4)
+    for rest in ("bulk-command", "acme-audit-audit", "acme-bulk-import", "acme-bulk-status"):
+        new = copying.copied(rest)
+        assert copying.site.rows(new) == rows(range(10)) and copying.site.positions(new) == {(new, 0): 4}
+
+
 def test_positions_first_then_ends(copying):
     topic = copying.name("work-a")
     copying.site.create(topic)
