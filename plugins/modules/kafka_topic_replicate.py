@@ -120,7 +120,7 @@ options:
   accept_gaps:
     description:
       - Go on where the source has lost records that are wanted (expired below a position, topic deleted or made
-        anew). They are returned in RV(gaps).
+        anew). They are returned in RV(gaps), and a warning names them.
       - Also write the time 1970-01-01T00:00:00.001Z for a record of one millisecond before, which the client library
         cannot write; see RV(timestamps_altered).
     type: bool
@@ -300,7 +300,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS, Spec
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
-from ansible_collections.nuxeo.platform.plugins.module_utils._streams import entry, options
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams import entry, options, plan
 
 SPEC: Spec = {
     "source_prefix": {"type": "str"},
@@ -367,7 +367,8 @@ def main() -> None:
         prefix = params["source_prefix"] or options.prefix_of(params)
         result = entry.run(params, make, module.check_mode, prefix)
     if result["gap_count"]:
-        module.warn(f"{result['gap_count']} ranges of records were lost at the source, see gaps.")
+        lost = plan.described(result["gaps"], result["gap_count"])
+        module.warn(f"{result['gap_count']} ranges of records were lost at the source: {lost}.")
     if result["missing_position_count"]:
         module.warn(f"{result['missing_position_count']} positions are missing, see missing_positions.")
     module.exit_json(diff=diff(result), **result)

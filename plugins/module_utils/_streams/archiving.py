@@ -16,7 +16,7 @@ from .cluster import Cluster, Partition
 from .copier import Event, Task
 from .errors import StreamsError
 from .names import EMPTY
-from .plan import Gaps, Plan, from_cluster, lowest_only
+from .plan import Plan, from_cluster, lowest_only, refuse_gaps
 from .snapshot import load
 from .workers import Job, Workers, share
 
@@ -79,9 +79,8 @@ class Archiving:
         rights.refuse(cluster.where, rights.topic_rights(cluster, names, rights.SOURCE))
         plan = lowest_only(from_cluster(cluster, recorded, None, empty or EMPTY, choice=None, have_positions=True))
         if not accept_gaps:
-            gaps = Gaps()
-            gaps.found = plan["gaps"]
-            gaps.refuse(cluster.where)
+            what = f"Archive of topics on Kafka {cluster.where}"
+            refuse_gaps(plan["gaps"], what, "Delete groups that nothing consumes with any more")
         if not check:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
             os.chmod(self.folder, 0o700)

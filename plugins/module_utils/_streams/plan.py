@@ -84,21 +84,25 @@ class Gaps:
             }
             self.found.append(entry)
 
-    def refuse(self, where: str) -> None:
-        """Raise when there are any."""
-        if not self.found:
-            return
-        lines = [
-            f"topic '{g['topic']}', partition {g['partition']}, offsets {g['from']} to {g['to'] - 1} ({g['why']}, "
-            f"at most {g['records']} records)"
-            for g in self.found[:20]
-        ]
-        more = f" and {len(self.found) - 20} more" if len(self.found) > 20 else ""
+
+def described(gaps: t.Sequence[t.Mapping[str, t.Any]], count: int) -> str:
+    """Some of ``count`` gaps, in words."""
+    lines = [
+        f"topic '{g['topic']}', partition {g['partition']}, offsets {g['from']} to {g['to'] - 1} ({g['why']}, "
+        f"at most {g['records']} records)"
+        for g in gaps[:20]
+    ]
+    return "; ".join(lines) + (f" and {count - 20} more" if count > 20 else "")
+
+
+def refuse_gaps(gaps: t.Sequence[dict[str, t.Any]], what: str, todo: str) -> None:
+    """Raise when there are any."""
+    if gaps:
         raise StreamsError(
-            f"Copy of topics on Kafka {where}",
-            "records that are wanted are not there any more: " + "; ".join(lines) + more,
-            "Restore from an archive, or set accept_gaps to go on without them",
-            {"gaps": self.found[:20], "gap_count": len(self.found)},
+            what,
+            f"records that are wanted are not there any more: {described(gaps, len(gaps))}",
+            f"{todo}, or set accept_gaps to go on without them",
+            {"gaps": list(gaps[:20]), "gap_count": len(gaps)},
         )
 
 
@@ -112,11 +116,11 @@ class Needs:
         self.consumed = {topic for topic, _number in self.positions}
 
     def lowest(self, topic: str, part: Snapshot) -> int:
-        """The lowest position; the start where a group has none, and for a topic that no group is known of."""
+        """The lowest position, which may be of records that have expired; the start where a group has none, and for a
+        topic that no group is known of."""
         key, start = (topic, part["partition"]), int(part["start"])
-        if key in self._missing or topic not in self.consumed or key not in self.positions:
-            return start
-        return max(start, self.positions[key][0])
+        first = self.positions.get(key, [start])[0]
+        return min(first, start) if key in self._missing else first
 
 
 class Source:
@@ -142,7 +146,8 @@ class Source:
         """
         number = part["partition"]
         if self.gone[topic]:
-            gaps.add(topic, number, part["start"], part["stable"], self.gone[topic])
+            first = part["start"] if need is None else min(need, part["start"])
+            gaps.add(topic, number, first, part["stable"], self.gone[topic])
             return {"partition": number, "start": 0, "end": 0, "recorded_start": part["start"]}
         key = (topic, number)
         low, high = self.offsets["start"][key], self.offsets["end"][key]
@@ -187,12 +192,12 @@ def from_cluster(
         name = topic["name"]
         is_empty = matches(name[len(recorded["prefix"]) :], empty)
         sieve = Gaps() if is_empty else gaps
-        parts = [
-            source.range(
-                name, part, needs.lowest(name, part) if name in needs.consumed else None, sieve, until is not None
-            )
-            for part in topic["partitions"]
-        ]
+        parts = []
+        for part in topic["partitions"]:
+            need = needs.lowest(name, part) if name in needs.consumed else None
+            if need is not None and not have_positions:
+                need = max(need, part["start"])  # the start of what there is was chosen, so nothing is lost below
+            parts.append(source.range(name, part, need, sieve, until is not None))
         topics.append({**_shape(topic), "empty": is_empty, "partitions": parts})
     plan = _plan(recorded, topics, groups, needs.missing, until)
     return {**plan, "gaps": gaps.found, "out_of_range": _out_of_range(recorded, groups, until)}

@@ -20,7 +20,7 @@ from .copier import Event, Mismatch, Task
 from .errors import StreamsError
 from .journal import Journal
 from .names import matches
-from .plan import Gaps, Plan, from_archive, from_cluster, settle_out_of_range
+from .plan import Plan, from_archive, from_cluster, refuse_gaps, settle_out_of_range
 from .preflight import LACKS, Preflight, ends_of
 from .snapshot import Snapshot, check_sight, load, take
 from .workers import Job, Workers, share
@@ -136,7 +136,8 @@ class Copy:
                 self.source, recorded, request.until, request.empty, choice=request.positions, have_positions=have
             )
             if not request.accept_gaps:
-                _refuse_gaps(plan, self.source.where)
+                what = f"Copy of topics on Kafka {self.source.where}"
+                refuse_gaps(plan["gaps"], what, "Restore from an archive")
         return settle_out_of_range(plan, request.positions)
 
     def names(self) -> dict[str, str]:
@@ -354,9 +355,3 @@ class Copy:
 
 def _only(found: list[Snapshot], names: set[str]) -> list[Snapshot]:
     return [{**g, "positions": [p for p in g["positions"] if p["topic"] in names]} for g in found]
-
-
-def _refuse_gaps(plan: Plan, where: str) -> None:
-    gaps = Gaps()
-    gaps.found = plan["gaps"]
-    gaps.refuse(where)

@@ -113,6 +113,25 @@ def test_records_lost_below_a_position_are_an_error_or_a_gap(copying):
     }
 
 
+def test_records_that_expire_between_positions_and_ends_are_an_error_or_a_gap(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    send_numbers(copying, "work-a", range(100))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 10})
+    copying.backup()
+    copying.site.delete_records(topic, 0, 60)
+    copying.backup(positions=copying.streams)
+    with pytest.raises(Failed, match=f"topic '{topic}', partition 0, offsets 10 to 59 .expired") as error:
+        copying.restore(check=True)
+    gap = {"topic": topic, "partition": 0, "from": 10, "to": 60, "records": 50, "why": "expired"}
+    assert error.value.result["gaps"] == [gap]
+    told = copying.restore(check=True, accept_gaps=True)
+    assert told["gaps"] == [gap] and "offsets 10 to 59" in str(told["warnings"])
+    result = copying.restore(accept_gaps=True)
+    assert result["gaps"] == [gap] and result["records"] == 40
+    assert copying.site.positions(copying.copied("work-a")) == {(copying.copied("work-a"), 0): 0}
+
+
 @pytest.mark.parametrize("anew", [True, False])
 def test_a_topic_that_was_deleted_or_made_anew(copying, anew):
     topic = copying.name("work-a")

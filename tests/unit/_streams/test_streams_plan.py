@@ -219,6 +219,14 @@ def test_only_what_is_needed_and_lost_is_a_gap():
     assert [(g["partition"], g["from"], g["to"], g["records"]) for g in gaps] == [(0, 40, 55, 15)]
     gaps = planned(recorded(start=10), Cluster(start=55))["gaps"]  # partition 1 has no position: all of it is needed
     assert [(g["partition"], g["from"], g["to"]) for g in gaps] == [(0, 40, 55), (1, 10, 55)]
+    gaps = planned(recorded(start=50, positions=((0, 40), (1, 50))), Cluster(start=55))["gaps"]  # lost before the ends
+    assert [(g["partition"], g["from"], g["to"]) for g in gaps] == [(0, 40, 55), (1, 50, 55)]
+    other = {"name": "p-other", "positions": recorded(positions=((1, 50),))["groups"][0]["positions"]}
+    both = recorded(start=50)
+    both["groups"].append(other)  # each has no position where the other has one
+    assert [(g["partition"], g["from"], g["to"]) for g in planned(both, Cluster(start=50))["gaps"]] == [(0, 40, 50)]
+    gaps = planned(recorded(start=50, positions=((0, 40), (1, 50))), Cluster(topic_id=None))["gaps"]
+    assert [(g["partition"], g["from"], g["to"]) for g in gaps] == [(0, 40, 100), (1, 50, 100)]
     assert planned(recorded(positions=()), Cluster(start=55))["gaps"] == []
     assert planned(recorded(), Cluster(start=55), empty=["work-*"])["gaps"] == []
     assert planned(recorded(), Cluster(topic_id=None))["gaps"][0]["why"] == "the topic was deleted"
@@ -228,6 +236,11 @@ def test_only_what_is_needed_and_lost_is_a_gap():
         == "the source has lost its tail"
     )
     assert planned(recorded(), Cluster(start=500, end=500))["gaps"][0]["to"] == 100
+
+
+def test_work_repeated_from_the_start_is_from_that_of_today():
+    found = plan.from_cluster(Cluster(start=50), recorded(start=50), 5, (), choice="start", have_positions=False)
+    assert found["gaps"] == [] and found["groups"][0]["positions"][0]["offset"] == 0
 
 
 def test_the_end_is_the_recorded_one_or_for_a_cut_by_time_todays():
