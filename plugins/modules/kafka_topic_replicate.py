@@ -120,7 +120,8 @@ options:
   accept_gaps:
     description:
       - Go on where the source has lost records that are wanted (expired below a position, topic deleted or made
-        anew). They are returned in RV(gaps), and a warning names them.
+        anew). With O(archive) also where that was so when it was written.
+      - What is lost is returned in RV(gaps), and a warning names it.
       - Also write the time 1970-01-01T00:00:00.001Z for a record of one millisecond before, which the client library
         cannot write; see RV(timestamps_altered).
     type: bool

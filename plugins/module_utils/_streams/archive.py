@@ -16,7 +16,7 @@ import os
 import typing as t
 
 from .._deps import require
-from .._io import fsync_directory, write_json
+from .._io import fsync_directory, sha256_file, write_json
 from .cluster import Partition
 from .copier import Fields, Task
 from .errors import StreamsError
@@ -200,16 +200,25 @@ def write_index(folder: str, content: dict[str, t.Any]) -> None:
     fsync_directory(folder)
 
 
-def read_index(folder: str) -> dict[str, t.Any]:
-    """What an archive holds; an error where it is none, or unfinished."""
+def read_index(folder: str, streams: str) -> dict[str, t.Any]:
+    """What an archive holds; an error where it is none, unfinished, or of another backup than ``streams``."""
     path = os.path.join(folder, INDEX)
     try:
         with open(path, encoding="utf-8") as stream:
             content = json.load(stream)
+        digest = sha256_file(streams)
     except (OSError, ValueError) as error:
         raise StreamsError(
-            f"Reading of archive '{folder}'", str(error), "Only a folder with archive.json is one"
+            f"Reading of archive '{folder}'",
+            str(error),
+            "Give a folder with archive.json, and the streams.json of the same backup",
         ) from error
     if not isinstance(content, dict) or content.get("schema") != 1:
         raise StreamsError(f"Reading of archive '{folder}'", "it is of a schema that this version does not know")
+    if content.get("streams_sha256") != digest:
+        raise StreamsError(
+            f"Reading of archive '{folder}'",
+            f"it holds the records of another backup than '{streams}'",
+            "Give the folder and the streams.json of the same backup",
+        )
     return content

@@ -14,8 +14,8 @@ from . import rights
 from .archive import INDEX, codec, file_name, read_index, write_index
 from .cluster import Cluster, Partition
 from .copier import Event, Task
-from .errors import StreamsError
 from .names import EMPTY
+from .outcome import deleted
 from .plan import Plan, from_cluster, lowest_only, refuse_gaps
 from .snapshot import load
 from .workers import Job, Workers, share
@@ -31,7 +31,7 @@ def _tasks(plan: Plan, accept_gaps: bool) -> list[Task]:
 
 
 def _index(plan: Plan, streams: str, done: dict[Partition, dict[str, t.Any]]) -> dict[str, t.Any]:
-    topics = []
+    topics, gaps = [], list(plan["gaps"])
     for topic in plan["topics"]:
         parts = []
         for part in topic["partitions"]:
@@ -39,13 +39,14 @@ def _index(plan: Plan, streams: str, done: dict[Partition, dict[str, t.Any]]) ->
             if key in done:
                 name = file_name(*key) if part["start"] < part["end"] else None
                 parts.append({**part, **done[key], "file": name})
+                gaps += deleted(*key, done[key])
         topics.append({"name": topic["name"], "partitions": parts})
     return {
         "cluster_id": plan["cluster_id"],
         "prefix": plan["prefix"],
         "streams_sha256": sha256_file(streams),
         "codec": codec(),
-        "gaps": plan["gaps"],
+        "gaps": gaps,
         "topics": topics,
     }
 
@@ -72,7 +73,7 @@ class Archiving:
     ) -> dict[str, t.Any]:
         """Write it, or in check mode only read. Returns the task's result."""
         if os.path.exists(os.path.join(self.folder, INDEX)):
-            return {"changed": False, **_result(self._written())}
+            return {"changed": False, **_result(read_index(self.folder, self.streams))}
         cluster = Cluster(self.settings, self.timeout)
         recorded = load(self.streams)
         names = [topic["name"] for topic in recorded["topics"]]
@@ -92,15 +93,6 @@ class Archiving:
         if not check:
             write_index(self.folder, {**index, "written": now()})
         return {"changed": True, **_result(index), "beyond_cut_records": self.beyond}
-
-    def _written(self) -> dict[str, t.Any]:
-        """The index of the archive that is there."""
-        index = read_index(self.folder)
-        if index["streams_sha256"] != sha256_file(self.streams):
-            raise StreamsError(
-                f"Archive '{self.folder}'", "it holds the records of another backup", "Give another folder"
-            )
-        return index
 
     def _take(self, event: Event, progress: Progress) -> None:
         if event[0] == "done":

@@ -45,20 +45,13 @@ def _by_topic(lines: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     return sorted(topics.values(), key=lambda entry: str(entry["source"]))
 
 
-def _deleted(lines: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-    """The gaps that came to be while the copy ran."""
-    return [
-        {
-            "topic": line["source"],
-            "partition": line["partition"],
-            "from": line["gap"][0],
-            "to": line["gap"][1],
-            "records": line["gap"][1] - line["gap"][0],
-            "why": "deleted ahead of the reader",
-        }
-        for line in lines
-        if line.get("gap")
-    ]
+def deleted(topic: str, partition: int, report: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The gap that came to be in a partition while it was copied."""
+    if not report.get("gap"):
+        return []
+    start, end = report["gap"]
+    found = {"topic": topic, "partition": partition, "from": start, "to": end, "records": end - start}
+    return [{**found, "why": "deleted ahead of the reader"}]
 
 
 def summary(journal: Journal, names: t.Mapping[str, str]) -> dict[str, t.Any]:
@@ -66,7 +59,7 @@ def summary(journal: Journal, names: t.Mapping[str, str]) -> dict[str, t.Any]:
     lines = partitions(journal, names)
     plan = journal.plan
     topics = _by_topic(lines)
-    gaps = plan["gaps"] + _deleted(lines)
+    gaps = plan["gaps"] + [gap for line in lines for gap in deleted(line["source"], line["partition"], line)]
     return {
         "phase": journal.phase,
         "topics": topics[:TOPICS],

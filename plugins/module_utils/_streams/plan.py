@@ -100,7 +100,7 @@ def refuse_gaps(gaps: t.Sequence[dict[str, t.Any]], what: str, todo: str) -> Non
     if gaps:
         raise StreamsError(
             what,
-            f"records that are wanted are not there any more: {described(gaps, len(gaps))}",
+            f"records that are wanted are lost: {described(gaps, len(gaps))}",
             f"{todo}, or set accept_gaps to go on without them",
             {"gaps": list(gaps[:20]), "gap_count": len(gaps)},
         )
@@ -265,9 +265,7 @@ def settle_out_of_range(plan: Plan, choice: t.Optional[str]) -> Plan:
 
 
 def from_archive(index: t.Dict[str, t.Any], recorded: Snapshot, empty: t.Sequence[str]) -> Plan:
-    """The plan of a copy out of an archive of the same backup."""
-    if (index["cluster_id"], index["prefix"]) != (recorded["cluster_id"], recorded["prefix"]):
-        raise StreamsError("Copy from an archive", "it is of another instance or cluster than streams.json")
+    """The plan of a copy out of an archive of the same backup; what was lost before it was written is in its gaps."""
     held = {(topic["name"], part["partition"]): part for topic in index["topics"] for part in topic["partitions"]}
     topics = []
     for topic in recorded["topics"]:
@@ -286,7 +284,9 @@ def from_archive(index: t.Dict[str, t.Any], recorded: Snapshot, empty: t.Sequenc
         topics.append({**_shape(topic), "empty": is_empty, "partitions": parts})
     groups = recorded["groups"]
     plan = _plan(recorded, topics, groups, missing_positions(groups, recorded["topics"]), None)
-    return {**plan, "out_of_range": _out_of_range(recorded, groups, None)}
+    wanted = {topic["name"] for topic in topics if not topic["empty"]}
+    gaps = [gap for gap in index["gaps"] if gap["topic"] in wanted]
+    return {**plan, "gaps": gaps, "out_of_range": _out_of_range(recorded, groups, None)}
 
 
 def lowest_only(plan: Plan) -> Plan:

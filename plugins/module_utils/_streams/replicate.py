@@ -75,7 +75,7 @@ class Copy:
                 "Give another target_prefix",
             )
         self.journal = Journal(request.state, self._inputs())
-        self.archived = read_index(request.archive) if request.archive else None
+        self.archived = read_index(request.archive, str(request.streams)) if request.archive else None
 
     @property
     def target_prefix(self) -> str:
@@ -128,6 +128,7 @@ class Copy:
         recorded = self._recorded()
         if self.archived is not None:
             plan = from_archive(self.archived, recorded, request.empty)
+            what, todo = f"Copy from archive '{request.archive}'", "Restore from Kafka or from another set"
         elif self.source is not None:
             names = [topic["name"] for topic in recorded["topics"]]
             rights.refuse(self.source.where, rights.topic_rights(self.source, names, rights.SOURCE))
@@ -135,9 +136,9 @@ class Copy:
             plan = from_cluster(
                 self.source, recorded, request.until, request.empty, choice=request.positions, have_positions=have
             )
-            if not request.accept_gaps:
-                what = f"Copy of topics on Kafka {self.source.where}"
-                refuse_gaps(plan["gaps"], what, "Restore from an archive")
+            what, todo = f"Copy of topics on Kafka {self.source.where}", "Restore from an archive"
+        if not request.accept_gaps:
+            refuse_gaps(plan["gaps"], what, todo)
         return settle_out_of_range(plan, request.positions)
 
     def names(self) -> dict[str, str]:

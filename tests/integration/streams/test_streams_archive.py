@@ -123,3 +123,53 @@ def test_an_archive_that_is_damaged_or_unfinished_is_an_error(lost):
     Path(folder / "archive.json").unlink()
     with pytest.raises(Failed, match="archive.json"):
         lost.restore(archive=str(folder))
+
+
+def test_gaps_of_an_archive_need_consent_at_the_restore_too(copying):
+    """Who wrote the archive has accepted them; who restores learns of them before anything is changed."""
+    topic, folder = copying.name("work-a"), str(copying.folder / "archive")
+    copying.site.create(topic, 2)
+    for rest in ("internal-metrics", "work-b"):
+        copying.site.create(copying.name(rest))
+    copying.site.send(topic, [(0, NOW, b"k", b"%d" % n) for n in range(100)])
+    for rest in ("internal-metrics", "work-b"):
+        copying.site.send(copying.name(rest), [(0, NOW, b"k", b"%d" % n) for n in range(9)])
+        copying.site.commit(copying.name(rest), {(copying.name(rest), 0): 2})
+    copying.site.commit(topic, {(topic, 0): 10})
+    copying.backup()
+    copying.site.delete_records(topic, 0, 60)
+    copying.site.delete_records(copying.name("work-b"), 0, 5)
+    copying.site.delete_records(copying.name("internal-metrics"), 0, 5)
+    with pytest.raises(Failed, match="offsets 10 to 59"):
+        archived(copying)
+    assert archived(copying, accept_gaps=True)["gap_count"] == 2
+    gap = {"topic": topic, "partition": 0, "from": 10, "to": 60, "records": 50, "why": "expired"}
+    chosen = {"archive": folder, "exclude": ["work-b"]}
+    for check in (True, False):
+        with pytest.raises(Failed, match=f"archive '{folder}'.* offsets 10 to 59") as error:
+            copying.restore(check=check, **chosen)
+        assert error.value.result["gaps"] == [gap]
+    assert copying.copied("work-a") not in copying.site.admin.list_topics(timeout=10).topics
+    assert copying.restore(check=True, accept_gaps=True, **chosen)["gaps"] == [gap]
+    result = copying.restore(accept_gaps=True, **chosen)
+    assert result["gaps"] == [gap] and result["records"] == 40
+    assert copying.site.positions(copying.copied("work-a")) == {(copying.copied("work-a"), 0): 0}
+
+
+def test_an_archive_of_another_backup_is_refused(copying):
+    topic, folder = copying.name("work-a"), str(copying.folder / "archive")
+    copying.site.create(topic)
+    copying.site.send(topic, [(0, NOW, b"k", b"%d" % n) for n in range(50)])
+    copying.site.commit(topic, {(topic, 0): 10})
+    copying.backup()
+    archived(copying)
+    copying.site.send(topic, [(0, NOW, b"k", b"%d" % n) for n in range(50)])
+    copying.site.commit(topic, {(topic, 0): 70})
+    copying.backup()
+    with pytest.raises(Failed, match="of another backup"):
+        copying.restore(archive=folder)
+    with pytest.raises(Failed, match="of another backup"):
+        archived(copying)
+    Path(copying.streams).unlink()
+    with pytest.raises(Failed, match=r"No such file .*streams\.json'\. Give a folder with"):
+        copying.restore(archive=folder)

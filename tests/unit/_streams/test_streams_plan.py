@@ -9,7 +9,13 @@ import json
 import types
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._streams import connection, journal, plan, topics
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams import (
+    archiving,
+    connection,
+    journal,
+    plan,
+    topics,
+)
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.errors import StreamsError
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.stores import certificates, private_key_store
 
@@ -267,6 +273,18 @@ def test_an_archive_begins_at_the_lowest_position():
     assert [part["start"] for part in found["topics"][0]["partitions"]] == [40, 60]
     found = plan.lowest_only(planned(recorded(positions=()), Cluster()))
     assert [part["start"] for part in found["topics"][0]["partitions"]] == [0, 0]
+
+
+def test_records_deleted_ahead_of_the_archives_reader_are_gaps_of_the_archive(tmp_path):
+    (tmp_path / "streams.json").touch()
+    found = plan.lowest_only(planned(recorded(positions=((0, 40), (1, 60))), Cluster(start=50)))
+    done = {
+        ("p-work-a", 0): {"records": 0, "bytes": 0, "sha256": "x", "gap": None},
+        ("p-work-a", 1): {"records": 0, "bytes": 0, "sha256": "x", "gap": [60, 75]},
+    }
+    index = archiving._index(found, str(tmp_path / "streams.json"), done)
+    gaps = [(g["partition"], g["from"], g["to"], g["records"], g["why"]) for g in index["gaps"]]
+    assert gaps == [(0, 40, 50, 10, "expired"), (1, 60, 75, 15, "deleted ahead of the reader")]
 
 
 def test_a_journal_goes_on_from_its_last_usable_mark(tmp_path):
