@@ -135,6 +135,8 @@ options:
       - V(held) copies, and leaves retention and compaction of the new topics off.
       - V(released) copies nothing. It sets both of a finished copy to what they were on the source. It needs the
         prefixes and O(state) of the copy, and neither its source nor the set.
+      - It waits for the groups, see O(wait_for_groups). Nobody is known to work off a topic on which no group has a
+        position, so it does not wait there, but a warning names the topic, in check mode too.
     type: str
     choices: [held, released]
     default: held
@@ -146,7 +148,10 @@ options:
     choices: [records, offsets]
     default: records
   wait_for_groups:
-    description: Whether O(retention=released) fails while a group has not caught up with what was copied.
+    description:
+      - Whether O(retention=released) fails while a group has not caught up with what was copied.
+      - A group that reads a topic has to work off each of its partitions, those too that it had no position on at the
+        backup. A group that began after the copy counts as well.
     type: bool
     default: true
   verify:
@@ -291,6 +296,11 @@ lag:
   type: list
   elements: dict
   returned: always
+unread:
+  description: Topics with copied records on which no group has a position, with the number of records. At most 20.
+  type: list
+  elements: dict
+  returned: always
 settings_changed: {description: Topics whose retention was released., type: list, elements: dict, returned: always}
 duration: {description: "How long it took, in seconds.", type: float, returned: always}
 """
@@ -372,6 +382,9 @@ def main() -> None:
         module.warn(f"{result['gap_count']} ranges of records were lost at the source: {lost}.")
     if result["missing_position_count"]:
         module.warn(f"{result['missing_position_count']} positions are missing, see missing_positions.")
+    if result["unread"] and result["settings_changed"]:
+        topics = ", ".join(f"{one['topic']} ({one['records']} records)" for one in result["unread"])
+        module.warn(f"No group has a position on topics whose retention works again: {topics}.")
     module.exit_json(diff=diff(result), **result)
 
 

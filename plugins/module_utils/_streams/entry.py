@@ -82,7 +82,8 @@ def run(params: Params, make: Make, check: bool, prefix: str) -> dict[str, t.Any
                 empty=params["empty"],
                 check=check,
             )
-            return {**result, "lag": [], "settings_changed": [], "duration": round(time.monotonic() - started, 3)}
+            result = {**result, "lag": [], "unread": [], "settings_changed": []}
+            return {**result, "duration": round(time.monotonic() - started, 3)}
         copy = Copy(request_of(params, make, check, prefix), workers, progress)
         result = _copy(copy, params)
     return {**result, "duration": round(time.monotonic() - started, 3)}
@@ -91,18 +92,18 @@ def run(params: Params, make: Make, check: bool, prefix: str) -> dict[str, t.Any
 def _copy(copy: Copy, params: Params) -> dict[str, t.Any]:
     changes: list[dict[str, t.Any]] = []
     if params["retention"] == "released":
-        copy.journal.load(("target", "source_prefix", "target_prefix"))
         changes = retention.release(copy, params["wait_for_groups"])
         copy.changed = bool(changes)
     else:
         copy.run()
     names = copy.names()
-    behind = retention.lag(copy) if copy.journal.phase in ("finished", "released") else []
+    behind, unread = retention.lag(copy) if copy.journal.phase in ("finished", "released") else ([], [])
     if params["report"] and not copy.request.check:
         write_json(params["report"], outcome.full(copy.journal, names))
     return {
         "changed": copy.changed,
         **outcome.summary(copy.journal, names),
         "lag": behind[:20],
+        "unread": unread[:20],
         "settings_changed": changes[:20],
     }

@@ -88,13 +88,32 @@ def commit(cluster: Cluster, wanted: Positions) -> int:
     return sum(len(positions) for positions in wanted.values())
 
 
-def lag(cluster: Cluster, wanted: Positions, copied: t.Mapping[Partition, int]) -> list[dict[str, t.Any]]:
-    """The groups that have not yet come to the end of what was copied."""
-    found = []
-    for name, positions in cluster.positions(sorted(wanted)).items():
-        behind = 0
-        for key in wanted[name]:
-            behind += max(0, copied.get(key, 0) - positions.get(key, (0, ""))[0])
-        if behind:
-            found.append({"group": name, "records": behind})
-    return found
+def lag(
+    cluster: Cluster, plan: Plan, target_prefix: str, copied: t.Mapping[Partition, int]
+) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
+    """The groups that have not yet come to the end of what was copied, and the topics with records that no group has a
+    position on.
+
+    A group that reads a topic begins with the first record of each partition that it has no position on. One that the
+    backup does not know counts as soon as it has begun.
+    """
+    known = {
+        renamed(group["name"], plan["prefix"], target_prefix): {
+            renamed(position["topic"], plan["prefix"], target_prefix) for position in group["positions"]
+        }
+        for group in plan["groups"]
+    }
+    names = {*known, *(name for name in cluster.group_names() if name.startswith(target_prefix))}
+    behind: list[dict[str, t.Any]] = []
+    read: set[str] = set()
+    for name, positions in cluster.positions(sorted(names)).items():
+        topics = known.get(name, set()) | {topic for topic, _number in positions}
+        left = sum(max(0, n - positions.get(key, (0, ""))[0]) for key, n in copied.items() if key[0] in topics)
+        if left:
+            behind.append({"group": name, "records": left})
+        read |= topics
+    unread: dict[str, int] = {}
+    for (topic, _number), records in copied.items():
+        if records and topic not in read:
+            unread[topic] = unread.get(topic, 0) + records
+    return behind, [{"topic": topic, "records": records} for topic, records in sorted(unread.items())]
