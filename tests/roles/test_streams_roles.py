@@ -141,14 +141,18 @@ def prove(streams: Streams, server: t.Any, prefix: str) -> None:
 def test_streams_come_back_up_to_the_cut_with_every_group_where_it_was(
     make_streams: t.Callable[..., Streams], postgresql15: t.Any, kind: str
 ) -> None:
-    """The whole trip while the server writes, then once more, then again after work; and retention released."""
+    """The whole trip while the server writes, then once more, then again after work; and retention released. Topics
+    that look like another instance's are with it, since the operator says so."""
     streams = make_streams(kind)
+    for name in ("acme-audit-audit", "acme-bulk-command"):
+        streams.topics.create(streams.prefix + name)
+        streams.topics.send(streams.prefix + name, [(0, 1_700_000_000_000, b"k", name.encode())])
     site, instance = streams.site, streams.instance.start()
     audit = GROUPS[kind]["audit-writer" if kind == "modern" else "AuditLogWriter"]
     streams.topics.alter(streams.prefix + audit, retention_ms=604_800_000)
     instance.create_documents(20)
     instance.write(40)
-    done = site.backup()
+    done = site.backup(backup_streams_include=["acme-*"])
     instance.write(0)
     manifest = site.manifest("acme")
     assert manifest["uncovered"] == []
@@ -160,10 +164,14 @@ def test_streams_come_back_up_to_the_cut_with_every_group_where_it_was(
     prefix = f"{streams.prefix}{manifest['id']}-"
     assert f"kafka.topicPrefix={prefix}" in instance.conf.read_text()
     prove(streams, postgresql15, prefix)
+    for name in ("acme-audit-audit", "acme-bulk-command"):
+        assert [row.value for row in streams.topics.rows(prefix + name)] == [name.encode()]
     assert len(streams.docs(streams.prefix, audit)) > len(streams.docs(prefix, audit))  # the source is untouched
     assert site.restore(postgresql15).changed == []
     if kind == "legacy":
         return
+    told = site.run("streams_release", "--check").check()
+    assert f"{prefix}acme-audit-audit (1 records)" in " ".join(told.stderr.split())  # wrapped
     assert streams.topics.configs(prefix + audit)["retention.ms"] == "-1"
     released = site.run("streams_release").check()
     assert streams.topics.configs(prefix + audit)["retention.ms"] == "604800000"
@@ -179,12 +187,18 @@ def test_streams_come_back_up_to_the_cut_with_every_group_where_it_was(
 def test_a_lost_kafka_does_not_end_the_restore(
     make_streams: t.Callable[..., Streams], postgresql15: t.Any, tmp_path: Path
 ) -> None:
-    """Without the topics it is refused before anything is changed; from the archive it goes into another Kafka."""
+    """Without the topics it is refused before anything is changed; from the archive it goes into another Kafka. What
+    Kafka had lost before needs the operator's word again, and is told before anything is changed."""
     streams = make_streams()
     site, instance = streams.site, streams.instance.start()
     instance.create_documents(20)
     instance.write(40)
-    site.backup(backup_streams_archive=True)
+    idle = streams.prefix + "work-idle"
+    streams.topics.create(idle)
+    streams.topics.send(idle, [(0, -1, b"k", b"%d" % n) for n in range(10)])
+    streams.topics.commit(idle, {(idle, 0): 2})
+    streams.topics.delete_records(idle, 0, 5)
+    site.backup(backup_streams_archive=True, backup_streams_accept_gaps=True)
     instance.write(0)
     site.assert_all_verify("acme")
     instance.stop()
@@ -200,7 +214,11 @@ def test_a_lost_kafka_does_not_end_the_restore(
     assert postgresql15.psql("select max(xmin::text::bigint) from hierarchy", streams.database.name) == database
     with Kafka(streams.kafka.version, str(tmp_path / "other"), secure=True) as other:
         more = {"kafka.bootstrap.servers": other.addresses("SASL_PLAINTEXT")[0]}
-        site.restore(postgresql15, restore_overwrite=True, restore_streams_from="archive", restore_properties=more)
+        given = {"restore_overwrite": True, "restore_streams_from": "archive", "restore_properties": more}
+        refused = site.run("restore", "--check", **site.admin(postgresql15), **given)
+        assert refused.rc != 0
+        assert f"topic '{idle}', partition 0, offsets 2 to 4 (expired" in " ".join(refused.failures)
+        site.restore(postgresql15, restore_streams_accept_gaps=True, **given)
         prefix = f"{streams.prefix}{site.manifest('acme')['id']}-"
         ends = {
             (topic["name"], part["partition"]): part["stable"]
