@@ -34,7 +34,7 @@ attributes:
     support: full
   idempotent:
     support: partial
-    details: Changes nothing when O(unchanged_since) is given and nobody has changed a row since.
+    details: Changes nothing when O(unchanged_since) is given and nobody has changed anything since.
 options:
   src:
     description: The folder that M(nuxeo.platform.postgresql_dump) has written. In a backup set it is C(database).
@@ -225,7 +225,7 @@ server:
       sample: "7711289764404987112"
 fingerprint:
   description:
-    - What changes when anybody changes a row, for O(unchanged_since) of a later run.
+    - What changes when anybody changes a row, a table or a sequence, for O(unchanged_since) of a later run.
     - Empty in check mode, unless nothing would be done.
   returned: success
   type: dict
@@ -237,10 +237,13 @@ fingerprint:
       description: Which database of the cluster it is.
       type: int
     changes:
-      description: The rows inserted, updated and deleted so far, as the server counts them.
+      description: The rows inserted, updated and deleted so far, also of large objects, as the server counts them.
       type: int
     stats_reset:
       description: When these counts were set to 0 last.
+      type: str
+    shape:
+      description: A digest of its tables with their columns, constraints and files, and of where its sequences stand.
       type: str
 messages:
   description: What is not as in the dump, e.g. parameters of the database that may not be set.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import types
 import typing as t
 
@@ -30,10 +31,38 @@ SELECT current_setting('server_version'), current_setting('server_version_num'):
 
 FINGERPRINT = """
 SELECT (SELECT system_identifier::text FROM pg_control_system()), d.oid::bigint,
-  (SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables),
+  (SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_all_tables
+   WHERE schemaname NOT LIKE 'pg\\_%' OR relname IN ('pg_largeobject', 'pg_largeobject_metadata')),
   to_char(s.stats_reset AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datname = current_database()
 """
+
+RELATIONS = """
+WITH relations AS (
+  SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%')
+"""
+
+SHAPE = """
+SELECT string_agg(what, E'\\n' ORDER BY what) FROM (
+  SELECT format('%s %s %s %s %s', oid, relfilenode, relkind, relnamespace, relname) AS what FROM relations
+  UNION ALL SELECT format('%s %s %s %s', a.attrelid, a.attnum, a.atttypid, a.attname)
+  FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid WHERE a.attnum > 0
+  UNION ALL SELECT format('%s %s', o.oid, o.conname) FROM pg_constraint o JOIN relations r ON r.oid = o.conrelid
+) AS s
+"""
+"""What no count of rows tells of. A dropped column changes its name, a table that is emptied or written anew its file.
+
+Functions and triggers are left out: Nuxeo makes them anew whenever it starts.
+"""
+
+SEQUENCES = """
+SELECT format('SELECT %s::bigint, last_value, is_called FROM %I.%I', r.oid, n.nspname, r.relname)
+FROM relations r JOIN pg_namespace n ON n.oid = r.relnamespace
+WHERE CASE WHEN r.relkind = 'S'
+  THEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(r.oid, 'SELECT') END ORDER BY r.oid
+"""
+"""How each is asked where it stands. PostgreSQL 9.6 has no view of all. What is no sequence must not be asked for."""
 
 
 class Database:
@@ -121,10 +150,20 @@ def server(database: Database) -> Server:
 
 
 def fingerprint(database: Database) -> dict[str, t.Any]:
-    """What changes when anybody changes a row: equal before and after means that nobody did.
+    """What changes when anybody changes a row, a table or a sequence: equal before and after means that nobody did.
 
-    It is the server's own count of rows inserted, updated and deleted. A reset or a crash of the statistics changes it
-    too, which is the safe side.
+    ``changes`` is the server's own count of rows inserted, updated and deleted. A reset or a crash of the statistics
+    changes it too, and so does a table that is only written anew (VACUUM FULL, REINDEX), which is the safe side.
     """
     identifier, oid, changes, reset = database.rows(FINGERPRINT)[0]
-    return {"system_identifier": identifier, "database_oid": oid, "changes": changes, "stats_reset": reset}
+    shape = hashlib.sha256((database.value(RELATIONS + SHAPE) or "").encode())
+    asked = [sql for (sql,) in database.rows(RELATIONS + SEQUENCES)]
+    for start in range(0, len(asked), 100):
+        shape.update(repr(sorted(database.rows(" UNION ALL ".join(asked[start : start + 100])))).encode())
+    return {
+        "system_identifier": identifier,
+        "database_oid": oid,
+        "changes": changes,
+        "stats_reset": reset,
+        "shape": shape.hexdigest(),
+    }

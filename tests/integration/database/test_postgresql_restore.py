@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import PostgresLogin
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql import Database, fingerprint
 
 from .conftest import alive, as_owner, login, sums
 
@@ -196,6 +198,41 @@ def test_second_restore_changes_nothing(dump_of: t.Any, target_on: t.Any, restor
     assert "is not empty" in refused["msg"]
     options = as_admin(target, unchanged_since=through_json, overwrite=True)
     assert restore(src=dumped.src, **options)["changed"] is True
+
+
+LOSSES = [
+    "TRUNCATE content",
+    "TRUNCATE hierarchy CASCADE",
+    "DROP TABLE nothing_in_it",
+    "DROP INDEX hierarchy_parentid",
+    "ALTER TABLE content RENAME COLUMN data TO other",
+    "ALTER TABLE content DROP COLUMN other",
+    "ALTER TABLE content RENAME TO other",
+    "ALTER TABLE dublincore DROP CONSTRAINT dublincore_id_fkey",
+    "SELECT setval('hierarchy_seq', 1)",
+    "SELECT setval('hierarchy_seq', 4711, false)",
+    "SELECT lo_put(oid, 0, 'other') FROM pg_largeobject_metadata",
+    "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+]
+
+
+@pytest.mark.parametrize("version", ["15", "18"])
+def test_a_database_that_lost_something_is_not_taken_for_untouched(
+    target_on: t.Any, fill_database: t.Any, version: str
+) -> None:
+    target = target_on(version)
+    fill_database(target, rows=10)
+    given = PostgresLogin(target.host, str(target.port), target.name, target.user, target.password)
+    with Database(given) as database:
+        last = fingerprint(database)
+        for sql in LOSSES:
+            as_owner(target, sql)
+            time.sleep(1.1)
+            now = fingerprint(database)
+            assert now != last, sql
+            last = now
+        target.server.psql("VACUUM ANALYZE; CREATE TEMPORARY TABLE mine (); SELECT pg_sleep(1)", target.name)
+        assert fingerprint(database) == last, "what the server does by itself is no change"
 
 
 def test_what_was_there_is_kept_aside(dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run) -> None:
