@@ -198,6 +198,10 @@ database:
       description: Parameters set for the database.
       type: list
       elements: str
+    role_settings:
+      description: Parameters set for roles in this database, each with V(role) and V(setting).
+      type: list
+      elements: dict
     extensions:
       description: Its extensions, each with V(name), V(version) and V(schema).
       type: list

@@ -71,7 +71,9 @@ options:
     default: false
   privileges:
     description:
-      - Whether privileges that were granted to other roles are restored. These roles must be there then.
+      - Whether privileges that were granted to other roles, and parameters that were set for them in the database, are
+        restored. These roles must be there then.
+      - Parameters that were set for the owner in the dump are set for O(owner) in any case.
       - Default is V(true) where O(owner) is the owner in the dump, else V(false).
     type: bool
   locale:

@@ -17,6 +17,12 @@ SELECT d.datname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, r.r
 FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()
 """
 
+ROLE_SETTINGS = """
+SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s
+JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()
+JOIN pg_roles r ON r.oid = s.setrole ORDER BY 1, 2
+"""
+
 EXTENSIONS = """
 SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1
 """
@@ -75,6 +81,7 @@ def about(database: Database) -> dict[str, t.Any]:
         "locale_provider": {"c": "libc", "i": "icu", "b": "builtin"}.get(row[6], row[6]),
         "locale": row[7],
         "settings": list(row[8] or []),
+        "role_settings": [dict(zip(("role", "setting"), found)) for found in database.rows(ROLE_SETTINGS)],
         "extensions": extensions,
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],

@@ -30,8 +30,17 @@ SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
 """
 """The folder is only shown to whoever may read all settings."""
 
+SETTABLE = """
+SELECT r.rolname FROM pg_roles r, pg_roles u WHERE u.rolname = current_user AND (u.rolsuper OR r.oid = u.oid
+  OR u.rolcreaterole AND NOT r.rolsuper
+    AND (current_setting('server_version_num')::int < 160000 OR pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')))
+"""
+"""The roles for which the login may set parameters. Up to PostgreSQL 15 CREATEROLE is enough."""
+
 ADMIN = "Give restore_database_admin_user and restore_database_admin_password (admin_user and admin_password)"
 """What to do where the login may not: the variables of the role, and the module's options."""
+
+WITHOUT_OTHERS = "leave what was granted to and set for others out by restore_database_privileges=false (privileges)"
 
 Recorded = t.Dict[str, t.Any]
 
@@ -126,7 +135,38 @@ def of_roles(admin: Database, known: Recorded, target: Target, owner: str, privi
         yield _problem(
             f"Restore to {target.login.subject}",
             f"these roles have privileges in the dump and are not on the server: {', '.join(lacking)}",
-            "Create them, or leave all privileges out by privileges=false",
+            f"Create them, or {WITHOUT_OTHERS}",
+        )
+
+
+def role_settings(known: Recorded, owner: str, privileges: bool) -> list[tuple[str, str]]:
+    """Roles and the parameters set for them in the database: for its owner whoever that is now, for others at will."""
+    about = known["database"]
+    found = [(setting["role"], setting["setting"]) for setting in about.get("role_settings", [])]
+    return [
+        (owner if role == about["owner"] else role, setting)
+        for role, setting in found
+        if privileges or role == about["owner"]
+    ]
+
+
+def of_role_settings(admin: Database, known: Recorded, target: Target, owner: str, privileges: bool) -> t.Iterator[str]:
+    """Roles that have parameters of their own in the dumped database."""
+    there = {name for (name,) in admin.rows("SELECT rolname FROM pg_roles")}
+    settable = {name for (name,) in admin.rows(SETTABLE)}
+    roles = {role for role, _setting in role_settings(known, owner, privileges)}
+    lacking, closed = sorted(roles - there - {owner}), sorted((roles & there) - settable)
+    if lacking:
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"these roles have parameters of their own in the dump and are not on the server: {', '.join(lacking)}",
+            f"Create them, or {WITHOUT_OTHERS}",
+        )
+    if closed:
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"'{target.user}' may not set the parameters that these roles have in the dump: {', '.join(closed)}",
+            f"{ADMIN} of a superuser" + ("" if closed == [owner] else f", or {WITHOUT_OTHERS}"),
         )
 
 

@@ -143,6 +143,7 @@ def _problems(
     found += checks.of_locale(admin, known, target, request.locale)
     found += checks.of_extensions(admin, known, target)
     found += checks.of_roles(admin, known, target, owner, privileges)
+    found += checks.of_role_settings(admin, known, target, owner, privileges)
     found += checks.of_target(target, request.overwrite, request.in_use)
     found += checks.of_space(admin, known, target)
     if client is None or made is None:
@@ -207,15 +208,24 @@ def _swap(
 
 
 def _settings(what: Filling, name: str, messages: list[str]) -> None:
-    """The parameters that were set for the database; one that may not be set is told."""
+    """The parameters that were set for the database, and for roles in it; one that may not be set is told.
+
+    Each is taken from its own transaction, so that none has an effect on how the next is set.
+    """
+    of_database = [("", setting) for setting in what.known["database"].get("settings", [])]
     with Database(what.target.login.to(name)) as database:
-        for setting in what.known["database"].get("settings", []):
+        for role, setting in of_database + checks.role_settings(what.known, what.owner, what.privileges):
             key, _equals, value = setting.partition("=")
+            whose, names = ("ROLE %I IN DATABASE %I", (role, name)) if role else ("DATABASE %I", (name,))
+            database.rows("BEGIN")
             try:
-                database.rows("SELECT set_config(%s, %s, false)", key, value)
-                database.run(f"ALTER DATABASE %I SET {_parameter(key)} FROM CURRENT", name)
+                database.rows("SELECT set_config(%s, %s, true)", key, value)
+                database.run(f"ALTER {whose} SET {_parameter(key)} FROM CURRENT", *names)
+                database.rows("COMMIT")
             except DatabaseError as error:
-                messages.append(f"The parameter {key} of the database could not be set: {error.why}")
+                database.rows("ROLLBACK")
+                of = f"role {role} in the database" if role else "the database"
+                messages.append(f"The parameter {key} of {of} could not be set: {error.why}")
 
 
 def _parameter(key: str) -> str:

@@ -287,6 +287,62 @@ def test_settings_extensions_and_privileges_come_over(dump_of: t.Any, target_on:
     assert as_owner(target, granted) == "f", "another owner gets no privileges of others by default"
 
 
+ROLE = "DO 'BEGIN CREATE ROLE {0}; EXCEPTION WHEN duplicate_object THEN NULL; END';"
+
+
+def test_parameters_of_roles_in_the_database_come_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    """Without its search_path Nuxeo would find no table."""
+    more = """
+    CREATE SCHEMA nx AUTHORIZATION "{user}"; ALTER TABLE content SET SCHEMA nx;
+    ALTER ROLE "{user}" IN DATABASE "{name}" SET search_path = nx, "$user", public;
+    ALTER ROLE "{user}" IN DATABASE "{name}" SET default_transaction_read_only = on;
+    ALTER ROLE "{user}" IN DATABASE "{name}" SET work_mem = '7MB';
+    """
+    other = ROLE.format("reports") + "ALTER ROLE reports IN DATABASE \"{name}\" SET work_mem = '8MB';"
+    dumped, target = dump_of("15", more + other), target_on("15")
+    for database, options in (
+        (target, {}),  # another owner
+        (dumped.source, {"overwrite": True}),
+    ):
+        result = restore(src=dumped.src, **as_admin(database, **options))
+        assert result.get("changed"), result
+        assert result["messages"] == []
+        assert as_owner(database, "SHOW search_path") == 'nx, "$user", public'
+        assert as_owner(database, "SHOW work_mem") == "7MB"
+        assert as_owner(database, "SELECT count(*) FROM content") == "2002"
+    of_other = (
+        "SELECT datname FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+        " WHERE setrole = 'reports'::regrole AND setconfig = '{{work_mem=8MB}}' AND datname IN ('{}', '{}')"
+    )
+    assert target.server.psql(of_other.format(target.name, dumped.source.name)) == dumped.source.name
+    target = target_on("18")
+    missing = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target, privileges=True))
+    assert "not on the server: reports. Create them, or leave" in missing["msg"]
+    target.server.psql(f'CREATE ROLE reports; ALTER ROLE "{target.user}" CREATEDB')
+    closed = run_module("postgresql_restore", check=True, src=dumped.src, **login(target, privileges=True))
+    assert "may not set the parameters that these roles have in the dump: reports" in closed["msg"]
+    assert restore(src=dumped.src, **login(target, privileges=False)).get("changed")
+    assert as_owner(target, "SHOW work_mem") == "7MB"
+    target.server.psql("DROP ROLE reports")
+
+
+def test_no_parameter_of_the_database_keeps_another_from_being_set(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    more = """
+    ALTER DATABASE "{name}" SET default_transaction_read_only = on; ALTER DATABASE "{name}" SET work_mem = '7MB';
+    ALTER DATABASE "{name}" SET search_path = 'a b', public;
+    """
+    dumped, target = dump_of("15", more), target_on("15")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert (result.get("changed"), result["messages"]) == (True, []), result
+    assert as_owner(target, "SHOW default_transaction_read_only; SHOW work_mem; SHOW search_path") == (
+        'on\n7MB\n"a b", public'
+    )
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 
