@@ -71,8 +71,10 @@ def test_a_second_restore_changes_nothing(
     instance = make_nuxeo(database).start()
     instance.create_documents(10)
     site.add("acme", instance)
+    postgresql15.psql(f'alter database "{database.name}" set temp_tablespaces = nowhere')
     site.backup()
-    site.restore(postgresql15, restore_overwrite=True)
+    first = site.restore(postgresql15, restore_overwrite=True)
+    assert "NOT as in the set: The parameter temp_tablespaces of the database could not be set" in first.stdout
     oid = postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'")
     before = tree_hash(instance.data_dir, skip=("stream",))
     again = site.restore(postgresql15)
