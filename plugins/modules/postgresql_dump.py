@@ -207,7 +207,7 @@ database:
       type: list
       elements: dict
     grantees:
-      description: Roles that were given privileges on objects in it.
+      description: Roles that were given privileges on objects in it, or gave them.
       type: list
       elements: str
 tables:

@@ -18,6 +18,8 @@ description:
     dropped.
   - Where the login may not create databases, the target must be there and empty, and is filled in one transaction. So
     no half restored database ever has the target's name.
+  - A superuser restores what O(owner) may not make, such as event triggers and privileges granted by others, and all
+    else as O(owner).
   - All that stands in the way is told at once, before the first change.
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)

@@ -29,16 +29,21 @@ SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace 
 
 GRANTEES = """
 SELECT DISTINCT g.rolname FROM (
-  SELECT relacl AS acl, relowner AS owner FROM pg_class WHERE relacl IS NOT NULL AND relnamespace >= 16384
-  UNION ALL SELECT relacl, relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE relacl IS NOT NULL AND n.nspname = 'public'
-  UNION ALL SELECT nspacl, nspowner FROM pg_namespace WHERE nspacl IS NOT NULL AND (oid >= 16384 OR nspname = 'public')
-  UNION ALL SELECT proacl, proowner FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384
-  UNION ALL SELECT lomacl, lomowner FROM pg_largeobject_metadata WHERE lomacl IS NOT NULL
-) AS s, aclexplode(s.acl) AS a JOIN pg_roles g ON g.oid = a.grantee
-WHERE g.oid >= 16384 ORDER BY 1
+  SELECT relacl AS acl, relowner AS owner FROM pg_class
+  UNION ALL SELECT a.attacl, c.relowner FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+  UNION ALL SELECT nspacl, nspowner FROM pg_namespace
+  UNION ALL SELECT proacl, proowner FROM pg_proc
+  UNION ALL SELECT typacl, typowner FROM pg_type
+  UNION ALL SELECT lanacl, lanowner FROM pg_language
+  UNION ALL SELECT fdwacl, fdwowner FROM pg_foreign_data_wrapper
+  UNION ALL SELECT srvacl, srvowner FROM pg_foreign_server
+  UNION ALL SELECT lomacl, lomowner FROM pg_largeobject_metadata
+  UNION ALL SELECT defaclacl, defaclrole FROM pg_default_acl
+) AS s CROSS JOIN aclexplode(s.acl) AS a
+JOIN pg_roles g ON g.oid = a.grantee OR (g.oid = a.grantor AND a.grantor <> s.owner)
+WHERE s.acl IS NOT NULL AND g.oid >= 16384 ORDER BY 1
 """
-"""Roles of the cluster's own that privileges were given to. Predefined roles are there in every cluster."""
+"""Roles of the cluster's own that privileges were given to, or by. Predefined roles are there in every cluster."""
 
 TABLESPACES = """
 SELECT DISTINCT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace

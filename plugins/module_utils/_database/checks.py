@@ -15,6 +15,7 @@ from .archive import Archive
 from .clients import Client
 from .error import DatabaseError
 from .postgresql import Database
+from .shares import default_roles, superusers
 from .target import Target
 
 AVAILABLE = """
@@ -29,6 +30,8 @@ SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
   coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)
 """
 """The folder is only shown to whoever may read all settings."""
+
+ACTS = "SELECT r.rolname, pg_has_role(o.oid, r.oid, 'USAGE') FROM pg_roles r, pg_roles o WHERE o.rolname = %s"
 
 SETTABLE = """
 SELECT r.rolname FROM pg_roles r, pg_roles u WHERE u.rolname = current_user AND (u.rolsuper OR r.oid = u.oid
@@ -115,7 +118,9 @@ def of_extensions(admin: Database, known: Recorded, target: Target) -> t.Iterato
             )
 
 
-def of_roles(admin: Database, known: Recorded, target: Target, owner: str, privileges: bool) -> t.Iterator[str]:
+def of_roles(
+    admin: Database, known: Recorded, target: Target, owner: str, privileges: bool, made: Archive | None
+) -> t.Iterator[str]:
     """The owner to be, and the roles that have privileges in the dump."""
     there = {name for (name,) in admin.rows("SELECT rolname FROM pg_roles")}
     if owner not in there:
@@ -130,12 +135,31 @@ def of_roles(admin: Database, known: Recorded, target: Target, owner: str, privi
             f"'{target.user}' may not act for its owner '{owner}'",
             f"Log in as the owner. {ADMIN}",
         )
-    lacking = sorted(set(known["database"].get("grantees", [])) - there) if privileges else []
+    defaults = default_roles(made) if made else set()
+    lacking = sorted((set(known["database"].get("grantees", [])) | defaults) - there) if privileges else []
     if lacking:
         yield _problem(
             f"Restore to {target.login.subject}",
             f"these roles have privileges in the dump and are not on the server: {', '.join(lacking)}",
             f"Create them, or {WITHOUT_OTHERS}",
+        )
+
+
+def of_superusers(admin: Database, target: Target, owner: str, privileges: bool, made: Archive) -> t.Iterator[str]:
+    """What the owner to be may not restore, and neither may a login that is no superuser."""
+    if target.superuser:
+        return
+    what = f"Restore to {target.login.subject}"
+    parts = superusers(made, privileges)
+    if parts:
+        some = ", ".join(parts[:10]) + (" ..." if len(parts) > 10 else "")
+        yield _problem(what, f"only a superuser may restore these of the dump: {some}", f"{ADMIN} of a superuser")
+    others = {name for name, may in admin.rows(ACTS, owner) if not may} & default_roles(made) if privileges else set()
+    if others:
+        yield _problem(
+            what,
+            f"'{owner}' may not set the default privileges of these roles: {', '.join(sorted(others))}",
+            f"{ADMIN} of a superuser, or {WITHOUT_OTHERS}",
         )
 
 

@@ -23,6 +23,7 @@ from .error import DatabaseError, hint, told
 from .login import PostgresLogin, passfile
 from .postgresql import Database
 from .postgresql_dump import COLLATION
+from .shares import Shares, shares
 from .target import Target
 
 UNKNOWN_SETTING = 'unrecognized configuration parameter "transaction_timeout"'
@@ -68,30 +69,45 @@ class Filling:
 def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) -> list[str]:
     """Restore into the database ``name``; returns messages.
 
+    A superuser restores what the owner to be may not make, and all else as that owner.
+
     :param at_once: in one transaction, so that the database is as before when anything fails
     """
     login = what.target.login.to(name)
+    for_owner = what.target.user != what.owner
+    apart = shares(what.made) if for_owner and what.target.superuser else Shares()
+    messages: list[str] = []
     with Database(login) as database:
-        made = _extension_schemas(database, what)
+        numbers = _wanted(what, _extension_schemas(database, what))
         watch = _Watch(database, progress, int(what.known["database"].get("size", 0)))
         with tempfile.TemporaryDirectory() as folder, passfile(login) as secret:
             wanted = os.path.join(folder, "list")
-            _write_list(run, what, made, wanted)
             argv = [
                 what.client.program("pg_restore"),
                 f"--dbname={database.login.conninfo(secret)}",
                 "--no-password",
                 "--no-owner",
                 f"--use-list={wanted}",
-                *([] if what.target.user == what.owner else [f"--role={what.owner}"]),
                 *([] if what.privileges else ["--no-privileges"]),
                 *([] if what.keeps_tablespaces else ["--no-tablespaces"]),
                 *(["--single-transaction"] if at_once else [f"--jobs={what.jobs}"]),
                 *([] if what.old_server else ["--exit-on-error"]),
                 os.path.join(what.src, "dump"),
             ]
-            done = run(argv, progress=progress, watch=watch.step)
-    return _judge(what, login, done)
+            as_owner = [*argv[:-1], f"--role={what.owner}", argv[-1]] if for_owner else argv
+
+            def restore(share: list[int], words: list[str]) -> None:
+                if share:
+                    with open(wanted, "w", encoding="utf-8") as stream:
+                        stream.writelines(f"{number}\n" for number in share)
+                    messages.extend(_judge(what, login, run(words, progress=progress, watch=watch.step)))
+
+            restore([number for number in numbers if number in apart.before], argv)
+            if apart.before:
+                _give_servers(database, what.owner)
+            restore([number for number in numbers if number not in apart.before | apart.after], as_owner)
+            restore([number for number in numbers if number in apart.after], argv)
+    return sorted(set(messages))
 
 
 def _extension_schemas(database: Database, what: Filling) -> set[str]:
@@ -111,17 +127,20 @@ def _extension_schemas(database: Database, what: Filling) -> set[str]:
     return (set(wanted.values()) & there) - {"public"}
 
 
-def _write_list(run: Run, what: Filling, schemas: t.Container[str], path: str) -> None:
+def _wanted(what: Filling, schemas: t.Collection[str]) -> list[int]:
     """The table of contents without what is there already: the extensions, their comments and their schemas."""
-    done = run([what.client.program("pg_restore"), "--list", os.path.join(what.src, "dump")])
-    with open(path, "w", encoding="utf-8") as stream:
-        for line in done.stdout.splitlines():
-            schema = re.match(r"\d+; 2615 \d+ SCHEMA - (.*) \S+\Z", line)
-            if re.match(r"\d+; \d+ \d+ (EXTENSION -|COMMENT - EXTENSION) ", line):
-                continue
-            if schema and schema.group(1) in schemas:
-                continue
-            stream.write(line + "\n")
+    there = re.compile(
+        "EXTENSION - |COMMENT - EXTENSION |SCHEMA - (?:" + "|".join(map(re.escape, schemas)) + r") \S+\Z"
+    )
+    return [number for number, _oid, entry in what.made.entries if not there.match(entry)]
+
+
+def _give_servers(database: Database, owner: str) -> None:
+    """Foreign servers to the owner of the tables that are on them; a superuser had to make them."""
+    for (name,) in database.rows(
+        "SELECT srvname FROM pg_foreign_server WHERE pg_get_userbyid(srvowner) = current_user"
+    ):
+        database.run("ALTER SERVER %I OWNER TO %I", name, owner)
 
 
 def _judge(what: Filling, login: PostgresLogin, done: Finished) -> list[str]:

@@ -142,7 +142,7 @@ def _problems(
     found += checks.of_version(known, target)
     found += checks.of_locale(admin, known, target, request.locale)
     found += checks.of_extensions(admin, known, target)
-    found += checks.of_roles(admin, known, target, owner, privileges)
+    found += checks.of_roles(admin, known, target, owner, privileges, made)
     found += checks.of_role_settings(admin, known, target, owner, privileges)
     found += checks.of_target(target, request.overwrite, request.in_use)
     found += checks.of_space(admin, known, target)
@@ -150,6 +150,7 @@ def _problems(
         return found, None
     found += checks.of_client(client, target)
     found += checks.of_archive(request.src, known, made)
+    found += checks.of_superusers(admin, target, owner, privileges, made)
     return found, Filling(request.src, known, made, client, target, owner, request.jobs, privileges)
 
 

@@ -51,6 +51,10 @@ FROM pg_database d, aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.gra
 WHERE d.datname = %s AND a.grantee <> d.datdba ORDER BY 1, 2
 """
 
+SUBSCRIPTIONS = """
+SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = %s
+"""
+
 RIGHTS = "SELECT rolsuper, rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
 
 
@@ -125,7 +129,17 @@ def look(admin: Database, login: PostgresLogin) -> Target:
 
 
 def drop(admin: Database, name: str) -> None:
-    """Remove a database with whoever is connected to it. Only ever one of our own making, or an empty one."""
+    """Remove a database with whoever is connected to it. Only ever one of our own making, or an empty one.
+
+    Its subscriptions keep it from going. They go without a word to where they subscribed: that is another's slot.
+    """
+    subscribed = admin.rows(SUBSCRIPTIONS, name)
+    if subscribed:
+        with Database(admin.login.to(name)) as database:
+            for (subscription,) in subscribed:
+                for sql in ("ALTER SUBSCRIPTION %I DISABLE", "ALTER SUBSCRIPTION %I SET (slot_name = NONE)"):
+                    database.run(sql, subscription)
+                database.run("DROP SUBSCRIPTION %I", subscription)
     admin.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
     force = " WITH (FORCE)" if server(admin).major >= 13 else ""
     admin.run("DROP DATABASE IF EXISTS %I" + force, name)

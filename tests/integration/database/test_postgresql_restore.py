@@ -343,6 +343,96 @@ def test_no_parameter_of_the_database_keeps_another_from_being_set(
     )
 
 
+SUPERUSERS = """
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reporting;
+CREATE PUBLICATION everything FOR ALL TABLES; COMMENT ON PUBLICATION everything IS 'all';
+CREATE PUBLICATION few FOR TABLE content; ALTER PUBLICATION few OWNER TO "{user}";
+CREATE FUNCTION public.told() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER telling ON ddl_command_end EXECUTE FUNCTION told();
+CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER far FOREIGN DATA WRAPPER elsewhere OPTIONS (a 'b');
+CREATE USER MAPPING FOR PUBLIC SERVER far;
+GRANT USAGE ON FOREIGN SERVER far TO "{user}";
+CREATE FOREIGN TABLE public.there (a int) SERVER far; ALTER TABLE there OWNER TO "{user}";
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO reporting;
+"""
+MADE = """
+SELECT pg_get_userbyid(defaclrole), defaclacl FROM pg_default_acl;
+SELECT pubname, puballtables, CASE WHEN NOT puballtables THEN pg_get_userbyid(pubowner) = '{user}' END,
+  obj_description(oid, 'pg_publication') FROM pg_publication ORDER BY 1;
+SELECT pubname, count(*) FROM pg_publication_tables GROUP BY 1 ORDER BY 1;
+SELECT evtname, evtenabled FROM pg_event_trigger;
+SELECT s.srvname, srvoptions, usename FROM pg_user_mappings JOIN pg_foreign_server s ON s.oid = srvid;
+SELECT pg_get_userbyid(relowner) = '{user}' FROM pg_class WHERE relname = 'there';
+SELECT lanacl FROM pg_language WHERE lanname = 'plpgsql';
+SELECT has_function_privilege('reporting', 'pg_ls_dir(text)', 'EXECUTE');
+"""
+
+
+@pytest.mark.parametrize("version", ["15", "18"])
+def test_what_only_a_superuser_may_make_comes_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, version: str
+) -> None:
+    dumped, target = dump_of(version, ROLE.format("reporting") + SUPERUSERS), target_on(version)
+    wanted = dumped.source.server.psql(MADE.format(user=dumped.source.user), dumped.source.name)
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
+    assert (result.get("changed"), result["messages"]) == (True, []), result
+    made = target.server.psql(MADE.format(user=target.user), target.name)
+    assert made.replace(target.user, "") == wanted.replace(dumped.source.user, "")
+    target = target_on(version)
+    target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
+    told = restore(src=dumped.src, **login(target, privileges=True))["msg"]
+    assert "only a superuser may restore these of the dump: " in told
+    for what in (
+        "ACL - LANGUAGE plpgsql",
+        "EVENT TRIGGER - telling",
+        "PUBLICATION - everything",
+        "SERVER - far",
+        "USER MAPPING - ",
+    ):
+        assert what in told
+    assert "PUBLICATION - few" not in told
+    assert f"'{target.user}' may not set the default privileges of these roles: postgres" in told
+
+
+def test_a_subscription_comes_over_asleep_and_keeps_no_failed_restore_from_being_removed(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    more = (
+        "CREATE SUBSCRIPTION heard CONNECTION 'host=nowhere.invalid dbname=x' PUBLICATION p"
+        " WITH (connect = false, slot_name = 'other')"
+    )
+    target = target_on("15")
+    dumped = dump_of("15", more, login_user=target.server.user, login_password=target.server.password)
+    remove = "ALTER SUBSCRIPTION heard SET (slot_name = NONE); DROP SUBSCRIPTION heard"
+    dumped.source.server.psql(remove, dumped.source.name)
+    path = dumped.src / "dump.json"
+    known = path.read_text()
+    path.write_text(json.dumps({**json.loads(known), "large_objects": 7}))
+    assert "these differ: large objects" in restore(src=dumped.src, **as_admin(target))["msg"]
+    assert databases(target) == [target.name]
+    path.write_text(known)
+    assert restore(src=dumped.src, **as_admin(target)).get("changed")
+    assert target.server.psql("SELECT subname, subenabled, subslotname FROM pg_subscription") == "heard|f|other"
+    target.server.psql(remove, target.name)
+
+
+def test_a_role_with_a_privilege_on_a_column_or_by_default_is_missed_before(
+    dump_of: t.Any, target_on: t.Any, run_module: Run
+) -> None:
+    roles = ("of_column", "of_default", "of_type", "of_function")
+    more = (
+        "".join(map(ROLE.format, roles))
+        + """
+    GRANT SELECT (id) ON content TO of_column; GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO of_function;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO of_default;
+    CREATE DOMAIN public.short AS text; GRANT USAGE ON TYPE public.short TO of_type;
+    """
+    )
+    dumped, target = dump_of("15", more), target_on("18")
+    foreseen = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target, privileges=True))
+    assert "not on the server: of_column, of_default, of_function, of_type. Create them" in foreseen["msg"]
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,69 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: which part of a dump the owner to be restores, and which only a superuser may make."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .archive import Archive
+
+_ABOUT = "(?:(?:COMMENT|SECURITY LABEL) - )?"
+
+FOREIGN = re.compile(_ABOUT + "(?:FOREIGN DATA WRAPPER|SERVER|USER MAPPING) ")
+"""What foreign tables need, so it comes first."""
+
+LAST = re.compile(_ABOUT + "(?:EVENT TRIGGER|SUBSCRIPTION) |(?:COMMENT|SECURITY LABEL) - PUBLICATION ")
+
+PRIVILEGES = re.compile("(?:DEFAULT )?ACL |MATERIALIZED VIEW DATA ")
+"""Of whatever owner; a superuser grants as that owner does. What a view is filled with may need them."""
+
+OF_THE_SERVER = re.compile("ACL (?:- (?:LANGUAGE|FOREIGN DATA WRAPPER|FOREIGN SERVER)|pg_catalog) ")
+"""Privileges on what the owner to be does not own."""
+
+DEFAULTS = re.compile("DEFAULT ACL .*? DEFAULT PRIVILEGES FOR (?:LARGE OBJECTS|[A-Z]+) (.*)")
+
+PUBLICATION = re.compile(r"PUBLICATION - (.*) \S+")
+
+
+class Shares(t.NamedTuple):
+    """Numbers of entries in the archive: what a superuser restores before and after what the owner to be restores."""
+
+    before: t.FrozenSet[int] = frozenset()
+    after: t.FrozenSet[int] = frozenset()
+
+
+def shares(made: Archive) -> Shares:
+    """What of the archive a superuser restores without acting for the owner."""
+    wide = {number for number, _what in _wide_publications(made)}
+    before = {number for number, _oid, what in made.entries if FOREIGN.match(what)}
+    after = {number for number, _oid, what in made.entries if LAST.match(what) or PRIVILEGES.match(what)}
+    return Shares(frozenset(before), frozenset(after | wide))
+
+
+def superusers(made: Archive, privileges: bool) -> list[str]:
+    """What of the archive nobody but a superuser may restore."""
+    found = [what for _number, what in _wide_publications(made)]
+    for _number, _oid, what in made.entries:
+        if FOREIGN.match(what) or LAST.match(what) or (privileges and OF_THE_SERVER.match(what)):
+            found.append(what)
+    return sorted(what for what in found if not what.startswith(("COMMENT ", "SECURITY LABEL ")))
+
+
+def default_roles(made: Archive) -> set[str]:
+    """The roles whose default privileges the archive sets."""
+    return {found.group(1) for found in (DEFAULTS.match(what) for _number, _oid, what in made.entries) if found}
+
+
+def _wide_publications(made: Archive) -> list[tuple[int, str]]:
+    """Publications of all tables, or of all in a schema: the first name no table, the others a schema."""
+    entries = [(number, what) for number, _oid, what in made.entries if what.startswith("PUBLICATION ")]
+    found = []
+    for name in {match.group(1) for match in (PUBLICATION.match(what) for _number, what in entries) if match}:
+        own = [(number, what) for number, what in entries if f" {name} " in what]
+        kinds = {what.split(" ")[1] for _number, what in own}
+        if "TABLES" in kinds or "TABLE" not in kinds:
+            found += own
+    return found
