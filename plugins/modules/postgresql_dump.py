@@ -202,6 +202,12 @@ database:
       description: Parameters set for roles in this database, each with V(role) and V(setting).
       type: list
       elements: dict
+    access:
+      description:
+        - Privileges on the database itself of others than its owner, each with V(role), V(privilege) and V(grantable).
+        - The role is empty for everybody. The list is null where nobody has changed what a server gives everybody.
+      type: list
+      elements: dict
     extensions:
       description: Its extensions, each with V(name), V(version) and V(schema).
       type: list

@@ -76,6 +76,8 @@ options:
       - Whether privileges that were granted to other roles, and parameters that were set for them in the database, are
         restored. These roles must be there then.
       - Parameters that were set for the owner in the dump are set for O(owner) in any case.
+      - Who may connect is taken from the database that is there. A new one is open to those to whom that in the dump
+        was.
       - Default is V(true) where O(owner) is the owner in the dump, else V(false).
     type: bool
   locale:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .postgresql import Database
+from .target import access
 
 ABOUT = """
 SELECT d.datname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, r.rolname, pg_database_size(d.oid),
@@ -87,6 +88,7 @@ def about(database: Database) -> dict[str, t.Any]:
         "locale": row[7],
         "settings": list(row[8] or []),
         "role_settings": [dict(zip(("role", "setting"), found)) for found in database.rows(ROLE_SETTINGS)],
+        "access": access(database, row[0]),
         "extensions": extensions,
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],

@@ -135,8 +135,10 @@ def of_roles(
             f"'{target.user}' may not act for its owner '{owner}'",
             f"Log in as the owner. {ADMIN}",
         )
-    defaults = default_roles(made) if made else set()
-    lacking = sorted((set(known["database"].get("grantees", [])) | defaults) - there) if privileges else []
+    granted = set(known["database"].get("grantees", [])) | (default_roles(made) if made else set())
+    if target.existing is None:
+        granted |= {one["role"] for one in known["database"].get("access") or []} - {""}
+    lacking = sorted(granted - there) if privileges else []
     if lacking:
         yield _problem(
             f"Restore to {target.login.subject}",

@@ -23,7 +23,7 @@ from .error import DatabaseError
 from .filling import Filling, analyze, compare, fill
 from .login import PostgresLogin
 from .postgresql import Database, fingerprint
-from .target import Target, administer, content, copy_privileges, drop, look, sessions
+from .target import Target, access, administer, content, drop, give_access, look, sessions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,13 +199,27 @@ def _swap(
         _settings(what, temporary, messages)
         compare(what, temporary)
         analyze(what, temporary, progress)
-        if what.target.existing:
-            copy_privileges(admin, name, temporary)
+        _access(admin, request, what, temporary, messages)
         return _rename(admin, what, temporary, name), messages
     except BaseException:
         with contextlib.suppress(DatabaseError):
             drop(admin, temporary)
         raise
+
+
+def _access(admin: Database, request: RestoreRequest, what: Filling, temporary: str, messages: list[str]) -> None:
+    """Who may connect: as to the database that is replaced, else as to the one that was dumped."""
+    if what.target.existing:
+        given = access(admin, request.login.name)
+    else:
+        given = what.known["database"].get("access")
+        if given is not None and not what.privileges:
+            given = [one for one in given if not one["role"]]
+            if request.login.user not in ("", what.owner):  # it would be kept out with all others
+                messages.append("Everybody may connect to the database, unlike in the dump")
+                return
+    if given is not None:
+        give_access(admin, temporary, given)
 
 
 def _settings(what: Filling, name: str, messages: list[str]) -> None:

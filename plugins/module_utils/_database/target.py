@@ -45,8 +45,8 @@ SELECT what FROM (
 """
 SYSTEM = "WITH system AS (SELECT oid FROM pg_namespace WHERE nspname = 'information_schema' OR nspname LIKE 'pg\\_%')"
 
-PRIVILEGES = """
-SELECT coalesce(quote_ident(r.rolname), 'PUBLIC'), a.privilege_type, a.is_grantable
+ACCESS = """
+SELECT coalesce(r.rolname, ''), lower(a.privilege_type), a.is_grantable
 FROM pg_database d, aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE d.datname = %s AND a.grantee <> d.datdba ORDER BY 1, 2
 """
@@ -145,10 +145,20 @@ def drop(admin: Database, name: str) -> None:
     admin.run("DROP DATABASE IF EXISTS %I" + force, name)
 
 
-def copy_privileges(admin: Database, old: str, new: str) -> None:
-    """Who may connect to the new database: the same as to the old one."""
-    if admin.value("SELECT datacl IS NULL FROM pg_database WHERE datname = %s", old) is not False:
-        return
-    admin.run("REVOKE ALL ON DATABASE %I FROM PUBLIC", new)
-    for who, what, on in admin.rows(PRIVILEGES, old):
-        admin.run("GRANT %s ON DATABASE %I TO %s" + (" WITH GRANT OPTION" if on else ""), what, new, who)
+def access(database: Database, name: str) -> list[dict[str, t.Any]] | None:
+    """Who has which privilege on a database beside its owner: ``role``, empty for everybody, and ``privilege``.
+
+    None where nobody has changed what the server gives everybody.
+    """
+    if database.value("SELECT datacl IS NULL FROM pg_database WHERE datname = %s", name) is not False:
+        return None
+    return [dict(zip(("role", "privilege", "grantable"), row)) for row in database.rows(ACCESS, name)]
+
+
+def give_access(admin: Database, name: str, given: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+    """Let those into a new database whom :func:`access` told, and nobody else."""
+    admin.run("REVOKE ALL ON DATABASE %I FROM PUBLIC", name)
+    for one in given:
+        role, option = one["role"], " WITH GRANT OPTION" if one["grantable"] else ""
+        whom = ("%I", [role]) if role else ("PUBLIC", [])
+        admin.run(f"GRANT %I ON DATABASE %I TO {whom[0]}{option}", one["privilege"], name, *whom[1])

@@ -433,6 +433,34 @@ def test_a_role_with_a_privilege_on_a_column_or_by_default_is_missed_before(
     assert "not on the server: of_column, of_default, of_function, of_type. Create them" in foreseen["msg"]
 
 
+def test_who_may_connect_comes_over_to_a_new_database(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    more = (
+        ROLE.format("guests")
+        + """
+    REVOKE ALL ON DATABASE "{name}" FROM PUBLIC; GRANT TEMPORARY ON DATABASE "{name}" TO PUBLIC;
+    GRANT CONNECT, CREATE ON DATABASE "{name}" TO guests WITH GRANT OPTION;
+    """
+    )
+    dumped, target = dump_of("15", more), target_on("15")
+    acl = "SELECT datacl, has_database_privilege('public', oid, 'CONNECT') FROM pg_database WHERE datname = "
+    target.server.drop_database(target.name)
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
+    assert (result.get("changed"), result["messages"]) == (True, []), result
+    wanted = target.server.psql(f"{acl}'{dumped.source.name}'").replace(dumped.source.user, target.user)
+    assert target.server.psql(f"{acl}'{target.name}'") == wanted
+    target.server.drop_database(target.name)
+    assert restore(src=dumped.src, **as_admin(target)).get("changed")
+    found = target.server.psql(f"{acl}'{target.name}'")
+    assert found.endswith("|f") and "guests" not in found, "another owner gets no privileges of others by default"
+    target.server.drop_database(target.name)
+    result = restore(src=dumped.src, **as_admin(target, owner=dumped.source.user, privileges=False))
+    assert result["messages"] == ["Everybody may connect to the database, unlike in the dump"]
+    assert as_owner(target, "SELECT 1") == "1", "Nuxeo itself would have been kept out"
+    away = target_on("18")
+    away.server.drop_database(away.name)
+    assert "not on the server: guests." in restore(src=dumped.src, **as_admin(away, privileges=True))["msg"]
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 
