@@ -13,13 +13,15 @@ options:
   login_host:
     description:
       - The server's host name or address, or the folder of its socket.
+      - Several with commas between them are tried in turn, as libpq does. Which of them is meant says the JDBC URL in
+        O(nuxeo_conf), C(targetServerType=primary).
       - Default is the one in O(nuxeo_conf), else the local socket.
     type: str
   login_port:
     description:
-      - The server's port.
+      - The server's port. With several hosts one for all of them, or as many with commas between them.
       - Default is the one in O(nuxeo_conf), else 5432.
-    type: int
+    type: str
   login_user:
     description:
       - The role to log in as. The owner of the database can do all that is needed.

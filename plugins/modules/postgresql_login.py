@@ -87,7 +87,7 @@ host:
   type: str
   sample: db.example.com
 port:
-  description: For C(login_port).
+  description: For C(login_port). The first, where several hosts have different ones; RV(connect_params) has all then.
   returned: O(state=present)
   type: int
   sample: 5432

@@ -41,7 +41,9 @@ class Database:
 
     kind: str | None
     host: str | None = None
-    port: int | None = None
+    """Of PostgreSQL several with commas between them, as libpq takes them."""
+    port: int | str | None = None
+    """Several with commas when the hosts have different ones."""
     name: str | None = None
     user: str | None = None
     path: str | None = None
@@ -106,6 +108,13 @@ def _address(text: str, kind: str) -> tuple[str | None, int | None]:
     return found.group(1).strip("[]") or "localhost", _number(found.group(2)) or PORTS[kind]
 
 
+def _addresses(text: str, kind: str) -> tuple[str | None, int | str | None]:
+    """Hosts and ports of ``host:port,host:port``."""
+    found = [_address(one, kind) for one in text.split(",")]
+    ports = [str(port) for _host, port in found]
+    return ",".join(host or "" for host, _port in found), found[0][1] if len(set(ports)) == 1 else ",".join(ports)
+
+
 def _query(text: str, *names: str) -> str | None:
     for name, value in urllib.parse.parse_qsl(text, keep_blank_values=True):
         if name.lower() in names:
@@ -121,8 +130,8 @@ def _authority(kind: str) -> t.Callable[[str], Database]:
         rest = re.sub(r"^[a-z]+:(?=//)", "", rest)  # loadbalance, replication, ...
         if rest.startswith("//"):
             address, _sep, name = rest[2:].partition("/")
-            host, port = _address(address, kind)
-            login = address.rsplit("@", 1)[0] if "@" in address else ""
+            login, _sep, address = address.rpartition("@")
+            host, port = _addresses(address, kind) if kind == "postgresql" else _address(address, kind)
         else:  # jdbc:postgresql:name
             name, login = rest.lstrip("/"), ""
             host, port = "localhost", PORTS[kind]

@@ -19,7 +19,7 @@ class Login:
 
     kind: str
     host: str | None
-    port: int | None
+    port: int | str | None
     name: str | None
     user: str | None
     password: str | None = dataclasses.field(repr=False)

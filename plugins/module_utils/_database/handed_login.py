@@ -37,6 +37,9 @@ def hand(login: PostgresLogin, label: str) -> dict[str, t.Any]:
     name = _name(login, label)
     token = f"{name}-{secrets.token_hex(8)}"
     parameters = {key: value for key, value in login.keywords().items() if key not in _OURS}
+    first, several, _others = login.port.partition(",")
+    if several:  # the modules' own option takes one
+        parameters["port"] = login.port
     if login.password:
         path = os.path.join(_place(), name)
         _make_folder(login, _place())
@@ -51,7 +54,7 @@ def hand(login: PostgresLogin, label: str) -> dict[str, t.Any]:
         parameters["passfile"] = path
     return {
         "host": login.host,
-        "port": int(login.port or 5432),
+        "port": int(first or 5432),
         "name": login.name,
         "user": login.user,
         "connect_params": parameters,

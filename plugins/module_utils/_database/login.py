@@ -17,7 +17,7 @@ from .error import DatabaseError
 
 LOGIN: Spec = {
     "login_host": {"type": "str"},
-    "login_port": {"type": "int"},
+    "login_port": {"type": "str"},
     "login_user": {"type": "str"},
     "login_password": {"type": "str", "no_log": True},
     "ssl_mode": {"type": "str", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
@@ -47,7 +47,9 @@ class PostgresLogin:
     """Where a database is and who logs in. The password is in no representation."""
 
     host: str
+    """Several with commas between them: libpq takes the first that it may, see ``target_session_attrs``."""
     port: str
+    """One for all hosts, or as many."""
     name: str
     user: str
     password: str = dataclasses.field(repr=False, default="")
@@ -56,7 +58,9 @@ class PostgresLogin:
     @property
     def where(self) -> str:
         """``host:port``, for messages."""
-        return f"{self.host or 'the local socket'}:{self.port or '5432'}"
+        hosts, ports = self.host.split(","), self.port.split(",")
+        pairs = zip(hosts, ports if len(ports) > 1 else ports * len(hosts))
+        return ",".join(f"{host or 'the local socket'}:{port or '5432'}" for host, port in pairs)
 
     @property
     def subject(self) -> str:

@@ -220,3 +220,22 @@ def fill_database() -> t.Callable[..., None]:
         as_owner(database, REPOSITORY.replace("{rows}", str(rows)))
 
     return fill
+
+
+@pytest.fixture
+def standby15(postgresql15: t.Any, tmp_path: Path) -> t.Iterator[t.Any]:
+    """A standby of PostgreSQL 15 with the databases that are there by then."""
+    from servers.postgresql import Server
+
+    standby = Server(tmp_path / "standby", version="15")
+    standby.folder.mkdir()
+    subprocess.run(
+        [postgresql15.program("pg_basebackup"), "-D", str(standby.data), "-R", "--checkpoint=fast", "--no-sync"],
+        check=True,
+        env=postgresql15.environment(),
+    )
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", "nobody:nogroup", str(standby.data)], check=True)
+    standby.password = postgresql15.password
+    with standby:
+        yield standby

@@ -454,23 +454,6 @@ def test_changed_c_library_is_a_warning(database15: t.Any, run_module: Run, tmp_
         assert result.get("changed") and "collation version" in result["messages"][0], result
 
 
-def test_standby_is_refused(
-    postgresql15: t.Any, make_database: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path
-) -> None:
-    from servers.postgresql import Server
-
-    database = make_database(postgresql15)
-    fill_database(database, rows=10)
-    standby = Server(tmp_path / "standby", version="15")
-    standby.folder.mkdir()
-    subprocess.run(
-        [postgresql15.program("pg_basebackup"), "-D", str(standby.data), "-R", "--checkpoint=fast", "--no-sync"],
-        check=True,
-        env=postgresql15.environment(),
-    )
-    if os.geteuid() == 0:
-        subprocess.run(["chown", "-R", "nobody:nogroup", str(standby.data)], check=True)
-    standby.password = postgresql15.password
-    with standby:
-        result = run_module("postgresql_dump", dest=tmp_path / "out", **login(database, login_port=standby.port))
+def test_standby_is_refused(database15: t.Any, standby15: t.Any, run_module: Run, tmp_path: Path) -> None:
+    result = run_module("postgresql_dump", dest=tmp_path / "out", **login(database15, login_port=standby15.port))
     assert "is a standby" in result["msg"] and house_form(result["msg"])

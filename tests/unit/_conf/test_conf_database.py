@@ -42,7 +42,9 @@ PLACES = [
     ("jdbc:postgresql://h:5433/n", "postgresql", "h", 5433, "n"),
     ("jdbc:postgresql://h/n", "postgresql", "h", 5432, "n"),
     ("jdbc:postgresql://[::1]:5433/n", "postgresql", "::1", 5433, "n"),
-    ("jdbc:postgresql://h1:1,h2:2/n?targetServerType=primary", "postgresql", "h1", 1, "n"),
+    ("jdbc:postgresql://h1:1,h2:2/n?targetServerType=primary", "postgresql", "h1,h2", "1,2", "n"),
+    ("jdbc:postgresql://h1:1,h2/n", "postgresql", "h1,h2", "1,5432", "n"),
+    ("jdbc:postgresql://h1,[::1]:5432/n", "postgresql", "h1,::1", 5432, "n"),
     ("jdbc:postgresql:n", "postgresql", "localhost", 5432, "n"),
     ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "property"),
     ("jdbc:postgresql:/", "postgresql", "localhost", 5432, "property"),
@@ -70,7 +72,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place[0])
-def test_place(configuration: Resolve, place: tuple[str, str, str, int, str]) -> None:
+def test_place(configuration: Resolve, place: tuple[str, str, str, int | str, str]) -> None:
     url, kind, host, port, name = place
     # the other properties say something else: they may be those of a template
     lines = f"nuxeo.db.host=other\nnuxeo.db.port=9\nnuxeo.db.jdbc.url={url}\n"

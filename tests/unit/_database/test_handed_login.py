@@ -70,6 +70,12 @@ def test_runs_of_one_label_to_two_databases_do_not_take_each_others_password() -
         assert take_back(found["token"]) is True
 
 
+def test_modules_that_take_one_port_get_those_of_all_hosts() -> None:
+    found = hand(PostgresLogin("h1,h2", "5433,5434", "d", "u"), "backup-acme")
+    assert (found["host"], found["port"], found["connect_params"]["port"]) == ("h1,h2", 5433, "5433,5434")
+    assert "port" not in hand(PostgresLogin("h1,h2", "5433", "d", "u"), "backup-acme")["connect_params"]
+
+
 @pytest.mark.parametrize("token", ["", "../../etc/passwd", "0" * 32 + "-../x"])
 def test_a_token_that_is_none_removes_nothing(token: str) -> None:
     with pytest.raises(DatabaseError, match="is no token"):

@@ -130,6 +130,19 @@ def test_options_win(nuxeo_conf: t.Callable[..., None]) -> None:
     assert (login.extra["sslmode"], login.extra["sslrootcert"]) == ("verify-ca", "/c")
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "where"),
+    [
+        ("h", "", "h:5432"),
+        ("", "1", "the local socket:1"),
+        ("h1,h2", "1", "h1:1,h2:1"),
+        ("h1,h2", "1,2", "h1:1,h2:2"),
+    ],
+)
+def test_messages_name_every_host_with_its_port(host: str, port: str, where: str) -> None:
+    assert PostgresLogin(host, port, "d", "u").where == where
+
+
 def test_password_of_another_user_is_not_taken(nuxeo_conf: t.Callable[..., None]) -> None:
     nuxeo_conf()
     assert from_params({"nuxeo_conf": "/n", "login_user": "postgres"}).password == ""

@@ -1,0 +1,55 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A JDBC URL that names a standby before the primary, and a host where nobody listens before both."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from .conftest import as_owner, sums
+from .test_postgresql_restore import MODULES
+
+Run = t.Callable[..., t.Dict[str, t.Any]]
+
+
+def test_the_primary_is_found_behind_its_standby(
+    standby15: t.Any, postgresql15: t.Any, make_database: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path
+) -> None:
+    from servers.postgresql import free_port
+
+    database = make_database(postgresql15)
+    fill_database(database, rows=50)
+    rows = sums(postgresql15, database.name)
+    home = tmp_path / "home"
+    (home / "templates" / "default").mkdir(parents=True)
+    (home / "templates" / "nuxeo.defaults").write_text("nuxeo.templates=default\n")
+    (home / "templates" / "default" / "nuxeo.defaults").write_text("")
+    hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), standby15.port, postgresql15.port))
+    conf = home / "nuxeo.conf"
+    conf.write_text(
+        f"nuxeo.db.jdbc.url=jdbc:postgresql://{hosts}/{database.name}?targetServerType=primary\n"
+        f"nuxeo.db.user={database.user}\nnuxeo.db.password={database.password}\n"
+    )
+    node = {"nuxeo_conf": conf, "nuxeo_home": home, "nuxeo_version": "2023.31"}
+    dumped = run_module("postgresql_dump", dest=tmp_path / "out", **node)
+    assert dumped.get("changed"), dumped
+
+    given = run_module("postgresql_login", label="test", **node)
+    options = {f"login_{key}": given[key] for key in ("host", "port", "user")}
+    asked = {**options, "login_db": given["name"], "connect_params": given["connect_params"]}
+    info = run_module("postgresql_info", MODULES, filter=["in_recovery"], **asked)
+    run_module("postgresql_login", state="absent", token=given["token"])
+    assert info["in_recovery"] is False, info
+
+    postgresql15.drop_database(database.name)
+    postgresql15.psql(f'CREATE DATABASE "{database.name}" OWNER "{database.user}"')
+    as_read = run_module("nuxeo_conf_facts", path=conf, home=home, version="2023.31")
+    place = as_read["ansible_facts"]["nuxeo"]["database"]
+    result = run_module(
+        "postgresql_restore", src=tmp_path / "out", login_host=place["host"], login_port=place["port"], **node
+    )
+    assert result.get("changed"), result
+    assert sums(postgresql15, database.name) == rows
+    assert as_owner(database, "SELECT 1") == "1"
