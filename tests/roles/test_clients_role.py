@@ -75,7 +75,8 @@ def test_environment_is_made_once_and_completed(caller: Caller) -> None:
     again = caller.run(clients_requirements=["first>=1"], nuxeo_client_pip_args=["--find-links", "/nowhere"]).check()
     assert again.changed == []
     wheel(caller.wheels, "second")
-    caller.run(clients_requirements=["first>=1", "second"]).check()
+    words = f"--no-index,--find-links={caller.wheels}"  # as -e gives it
+    caller.run(clients_requirements=["first>=1", "second"], nuxeo_client_pip_args=words).check()
     assert subprocess.check_output([python, "-c", "import first, second; print(second.WORD)"]) == b"there\n"
 
 

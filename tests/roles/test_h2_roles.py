@@ -64,18 +64,27 @@ def test_cold_backup_and_restore(
     assert proof.check_keys(keys, instance.store).good
 
 
-def test_a_stopped_server_stays_stopped(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+def test_a_stopped_server_stays_stopped_whatever_kind_of_value_is_given(
+    site: Site, make_nuxeo: t.Callable[..., t.Any]
+) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
     instance.stop()
     site.add("acme", instance)
-    site.backup()
+    times = "{0}_service_timeout=600 {0}_lease_timeout=900 {0}_blob_jobs=0"  # strings, as -e and inventories give them
+    site.backup("-e", times.format("backup"), "-e", "backup_streams_archive=false backup_folder_times=true")
     assert not instance.running
     assert len(site.sets("acme")) == 1
     ctl = instance.home / "bin" / "starts-nothing"
     ctl.write_text(f'#!/bin/sh\n[ "$2" = startbg ] && exit 1\nexec {instance.ctl} "$@"\n')
     ctl.chmod(0o755)
-    failed = site.run("restore", restore_overwrite=True, restore_service=str(ctl))
+    words = [
+        "-e",
+        times.format("restore"),
+        "-e",
+        "restore_overwrite=true restore_database_port=0 restore_streams=false",
+    ]
+    failed = site.run("restore", *words, restore_service=str(ctl))
     assert failed.rc != 0
     assert "All of the set is in its place, and the server may be started" in failed.failures[-1]
     instance.start().create_documents(1)

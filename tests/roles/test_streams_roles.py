@@ -198,7 +198,7 @@ def test_a_lost_kafka_does_not_end_the_restore(
     streams.topics.send(idle, [(0, -1, b"k", b"%d" % n) for n in range(10)])
     streams.topics.commit(idle, {(idle, 0): 2})
     streams.topics.delete_records(idle, 0, 5)
-    site.backup(backup_streams_archive=True, backup_streams_accept_gaps=True)
+    site.backup("-e", "backup_streams_archive=true", backup_streams_accept_gaps=True)
     instance.write(0)
     site.assert_all_verify("acme")
     instance.stop()
@@ -214,11 +214,11 @@ def test_a_lost_kafka_does_not_end_the_restore(
     assert postgresql15.psql("select max(xmin::text::bigint) from hierarchy", streams.database.name) == database
     with Kafka(streams.kafka.version, str(tmp_path / "other"), secure=True) as other:
         more = {"kafka.bootstrap.servers": other.addresses("SASL_PLAINTEXT")[0]}
-        given = {"restore_overwrite": True, "restore_streams_from": "archive", "restore_properties": more}
+        given = {"restore_overwrite": True, "restore_streams_from": "archive", "restore_properties": json.dumps(more)}
         refused = site.run("restore", "--check", **site.admin(postgresql15), **given)
         assert refused.rc != 0
         assert f"topic '{idle}', partition 0, offsets 2 to 4 (expired" in " ".join(refused.failures)
-        site.restore(postgresql15, restore_streams_accept_gaps=True, **given)
+        site.restore(postgresql15, "-e", "restore_streams=true", restore_streams_accept_gaps=True, **given)
         prefix = f"{streams.prefix}{site.manifest('acme')['id']}-"
         ends = {
             (topic["name"], part["partition"]): part["stable"]
