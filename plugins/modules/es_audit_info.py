@@ -114,14 +114,13 @@ problems:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._search import instance
 from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "facts": {"type": "dict", "required": True},
             "left_out": {"type": "list", "elements": "str", "default": []},

@@ -53,15 +53,14 @@ removed:
   sample: [nuxeo-0001]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import indices
 from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["absent"], "default": "absent"},

@@ -171,16 +171,15 @@ problems:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._argspec import PROGRESS
+from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import operations
 from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "repository": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},

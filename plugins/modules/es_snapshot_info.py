@@ -131,8 +131,7 @@ cluster:
       type: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import repository, snapshot
 from ..module_utils._search.engine import read_engine
@@ -140,7 +139,7 @@ from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "repository": {"type": "str", "required": True},
             "names": {"type": "list", "elements": "str"},

@@ -167,9 +167,8 @@ problems:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._argspec import PROGRESS
+from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import operations
 from ..module_utils._search.options import RULES, SEARCH, client_for
@@ -182,7 +181,7 @@ TRIM = {
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "repository": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},

@@ -130,9 +130,9 @@ duration:
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import H2Request, read
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -163,7 +163,7 @@ def request(params: t.Dict[str, t.Any], work: t.Optional[str]) -> H2Request:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "dest": {"type": "path"},

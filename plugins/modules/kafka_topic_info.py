@@ -172,8 +172,8 @@ duration:
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._cut import wait
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams import options, snapshot
@@ -216,7 +216,7 @@ def summary(found: snapshot.Snapshot) -> dict[str, t.Any]:
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "prefix": {"type": "str"},
             "include": {"type": "list", "elements": "str", "default": []},

@@ -308,8 +308,8 @@ duration: {description: "How long it took, in seconds.", type: float, returned: 
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS, Spec
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams import entry, options, plan
 
@@ -352,7 +352,7 @@ def diff(result: dict[str, t.Any]) -> dict[str, str]:
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={**SPEC, **options.CONNECTION, **options.TIMES, **NUXEO_CONF, **PROGRESS},
         mutually_exclusive=[
             ("target_prefix", "archive_dest"),

@@ -108,7 +108,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.copy import Restorer, save
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import locate
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.parts import parts
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -116,8 +116,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail
 
 def _save(module: AnsibleModule) -> dict[str, t.Any]:
     given = module.params
-    environment = taken_environment(module, "nuxeo_environment")
-    configuration = resolve(given["nuxeo_conf"], given["nuxeo_home"], environment, given["nuxeo_version"])
+    conf = given["nuxeo_conf"], given["nuxeo_home"], given["nuxeo_environment"], given["nuxeo_version"]
+    configuration = resolve(*conf)
     if module.check_mode:
         found, files, size = parts(configuration), 0, 0
     else:
@@ -142,7 +142,7 @@ def _restore(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             **NUXEO_CONF,
             "dest": {"type": "path"},
@@ -158,7 +158,6 @@ def main() -> None:
         },
         required_one_of=[("dest", "src")],
         mutually_exclusive=[("dest", "src")],
-        no_log=True,  # an environment may hold secrets, see taken_environment
         supports_check_mode=True,
     )
     with fail_json_on_error(module):

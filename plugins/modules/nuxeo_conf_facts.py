@@ -174,15 +174,15 @@ ansible_facts:
           sample: {enabled: false, id: null, redis: null}
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
+        "environment",
         argument_spec={
             "path": {"type": "path"},
             "home": {"type": "path"},
@@ -190,13 +190,11 @@ def main() -> None:
             "version": {"type": "str"},
             "properties": {"type": "list", "elements": "str", "default": []},
         },
-        no_log=True,  # an environment may hold secrets, see taken_environment
         supports_check_mode=True,
     )
     given = module.params
-    environment = taken_environment(module, "environment")
     with fail_json_on_error(module):
-        configuration = resolve(given["path"], given["home"], environment, given["version"])
+        configuration = resolve(given["path"], given["home"], given["environment"], given["version"])
         module.exit_json(changed=False, ansible_facts={"nuxeo": facts(configuration, given["properties"])})
 
 

@@ -112,15 +112,15 @@ duration:
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
+        "environment",
         argument_spec={
             "name": {"type": "str", "default": "nuxeoctl"},
             "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
@@ -131,16 +131,15 @@ def main() -> None:
             "url": {"type": "str"},
             "timeout": {"type": "int", "default": 600},
         },
-        no_log=True,  # an environment may hold secrets, see taken_environment
         supports_check_mode=True,
     )
 
     given = module.params
+    conf = given["conf"], given["home"], given["environment"], given["version"]
     stopping = given["state"] == "stopped"
-    environment = taken_environment(module, "environment")
     begun = time.monotonic()
     with fail_json_on_error(module):
-        configuration = resolve(given["conf"], given["home"], environment, given["version"], ignore_guard=stopping)
+        configuration = resolve(*conf, ignore_guard=stopping)
         service = Service(given["name"], configuration, runner(module), given["timeout"], given["url"])
         before = service.servers()
         pid = before[0].pid if before and not stopping else None

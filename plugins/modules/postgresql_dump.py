@@ -265,8 +265,8 @@ duration:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._cut import Cut
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_dump import (
@@ -294,7 +294,7 @@ def request(params: t.Dict[str, t.Any]) -> DumpRequest:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "dest": {"type": "path", "required": True},
             "name": {"type": "str"},

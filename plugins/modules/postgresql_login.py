@@ -113,8 +113,7 @@ token:
   sample: 5b8a2cf1d63e7a90cc41d8f2a7be1103-5f0c6a1de3b94e07
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.handed_login import hand, take_back
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -122,7 +121,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail
 
 def main() -> None:
     """Ansible calls this."""
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "label": {"type": "str"},
@@ -131,13 +130,12 @@ def main() -> None:
             **LOGIN,
         },
         required_if=[("state", "present", ("label",)), ("state", "absent", ("token",))],
-        no_log=True,  # an environment may hold secrets
     )
     p = module.params
     with fail_json_on_error(module):
         if p["state"] == "absent":
             module.exit_json(changed=take_back(p["token"]))
-        login = from_params({**p, "nuxeo_environment": taken_environment(module, "nuxeo_environment")}, guarded=True)
+        login = from_params(p, guarded=True)
         module.exit_json(changed=True, **hand(login, p["label"]))
 
 

@@ -271,8 +271,8 @@ duration:
 import dataclasses
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_dump import default_jobs
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_restore import (
@@ -315,7 +315,7 @@ def diff(result: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "src": {"type": "path", "required": True},
             "name": {"type": "str"},

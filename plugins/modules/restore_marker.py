@@ -90,12 +90,11 @@ kept_aside:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2_at_rest, of_postgresql
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 KEPT = ("set", "instance", "run", "streams")
@@ -110,7 +109,7 @@ def of_database(params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def main() -> None:
     """Ansible calls this."""
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={
             "data_dir": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["begun", "finished"], "required": True},
@@ -124,9 +123,8 @@ def main() -> None:
         },
         required_if=[("state", "begun", ("set", "instance", "run"))],
         supports_check_mode=True,
-        no_log=True,  # an environment may hold secrets
     )
-    p = {**module.params, "nuxeo_environment": taken_environment(module, "nuxeo_environment")}
+    p = module.params
     with fail_json_on_error(module):
         if module.check_mode:
             written = marker.read_marker(p["data_dir"]) or {}

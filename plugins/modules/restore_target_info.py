@@ -62,12 +62,11 @@ unchanged:
   type: bool
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import occupied
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import taken_environment
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -76,14 +75,13 @@ LISTED = 5
 
 def main() -> None:
     """Ansible calls this."""
-    module = AnsibleModule(
+    module = EnvironmentModule(
         argument_spec={**NUXEO_CONF, "properties": {"type": "dict", "default": {}}},
         supports_check_mode=True,
-        no_log=True,  # an environment may hold secrets
     )
     p = module.params
     with fail_json_on_error(module):
-        conf = p["nuxeo_conf"], p["nuxeo_home"], taken_environment(module, "nuxeo_environment"), p["nuxeo_version"]
+        conf = p["nuxeo_conf"], p["nuxeo_home"], p["nuxeo_environment"], p["nuxeo_version"]
         target = facts_with(p["properties"], *conf)
         marker = read_marker(target["data_dir"]) or {}
         found = occupied(target["data_dir"])

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
-from .secrets import is_secret_variable
+from ansible.module_utils.basic import AnsibleModule
 
-if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+from .secrets import is_secret, is_secret_variable, mask
 
 SHORT = 4
 """Values with fewer characters are not hidden: they would be cut out of everything that is returned."""
+_OPTION = re.compile(r"-D([^\s=]+)=(\S+)")
+_USERINFO = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 
 
 def environment_option(value: t.Mapping[str, t.Any] | None) -> dict[str, str] | None:
@@ -27,14 +29,45 @@ def environment_option(value: t.Mapping[str, t.Any] | None) -> dict[str, str] | 
     }
 
 
-def taken_environment(module: AnsibleModule, name: str) -> dict[str, str] | None:
-    """The environment that an option gives; the values of variables that look like secrets leave the module no more.
+def secrets_of(environment: t.Mapping[str, str]) -> set[str]:
+    """Values that are secrets by their variables' names, those that carry any, and what they carry."""
+    found = set()
+    for variable, text in environment.items():
+        parts = {value for name, value in _OPTION.findall(text) if is_secret(name)} | set(_USERINFO.findall(text))
+        if parts or is_secret_variable(variable) or mask(text) != text:
+            found |= {text, *parts}
+    return {text for text in found if len(text) >= SHORT}
+
+
+class EnvironmentModule(AnsibleModule):
+    """A module that is given the environment of Nuxeo: what of it is a secret leaves the module no more.
 
     The whole option is not ``no_log``: then every value of it, a host or a template, would be cut out of the results.
-    Make the module with ``no_log=True``, so that its arguments do not come into the system's log.
+    No argument comes into the system's log.
+
+    :param option: the name of the option; its values are strings afterwards, whatever YAML has made of them
     """
-    environment = environment_option(module.params[name])
-    for variable, text in (environment or {}).items():
-        if is_secret_variable(variable) and len(text) >= SHORT:
-            module.no_log_values.add(text)
-    return environment
+
+    def __init__(self, option: str = "nuxeo_environment", **words: t.Any) -> None:
+        self._option = option
+        super().__init__(no_log=True, **words)
+        self.params[option] = self._taken()
+
+    def exit_json(self, **result: t.Any) -> None:
+        """Also called before this is made, when it does not support check mode."""
+        self._taken()
+        super().exit_json(**result)
+
+    def fail_json(self, msg: str, **result: t.Any) -> None:
+        """Also called before this is made, when the options are wrong."""
+        self._taken()
+        super().fail_json(msg, **result)
+
+    def _taken(self) -> dict[str, str] | None:
+        given = self.params.get(self._option)
+        if given is not None and not isinstance(given, dict):  # wrong options are told as they were given
+            self.no_log_values.add(str(given))
+            return None
+        environment = environment_option(given)
+        self.no_log_values.update(secrets_of(environment or {}))
+        return environment
