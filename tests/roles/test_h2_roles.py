@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from servers import h2
-from servers.deployment import Site
+from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
 
 
@@ -91,6 +92,42 @@ def test_a_stopped_server_stays_stopped_whatever_kind_of_value_is_given(
     refused = site.run("restore")
     assert refused.rc != 0 and "it is not empty" in " ".join(refused.failures)
     assert instance.running, "what was written since is no unfinished work of a restore"
+
+
+def test_a_step_is_waited_for(
+    site: Site,
+    make_nuxeo: t.Callable[..., t.Any],
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    tmp_path: Path,
+) -> None:
+    """0 would start each long step and go on: it is refused first of all. A step that was only started is not done."""
+    instance = make_nuxeo(None)
+    site.add("acme", instance)
+    before = tree_hash(instance.home), tree_hash(site.root)
+    for playbook in ("backup", "verify", "restore", "restore_configuration"):
+        role = playbook.partition("_")[0].replace("verify", "backup")
+        refused = site.run(playbook, "-e", f"{role}_poll=0")
+        assert refused.rc != 0
+        assert f"{role}_poll: it is 0" in refused.failures[0]
+        assert not [task for task in refused.tasks if task.action.startswith("nuxeo.platform.")], "before all else"
+    assert (tree_hash(instance.home), tree_hash(site.root)) == before
+    job = {"ansible_job_id": "j1", "started": 1, "finished": 0}
+    known = {
+        "__restore_leader": "acme",
+        "__restore_already": False,
+        "__restore_has_folder": False,
+        "__restore_node": {"facts": {"conf": str(instance.conf), "home": str(instance.home)}},
+        "restore_start": False,
+        "nuxeo_backup_root": str(site.root),
+    }
+    include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.restore", "tasks_from": "start"}}
+    play = tmp_path / "start.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    for finished in (0, 1):
+        steps = {"__restore_files": {"results": []}, "__restore_blobs": {"results": [{**job, "finished": finished}]}}
+        done = run_playbook(play, local_inventory(acme={**known, **steps})).check()
+        assert len(done.of("the node may be started")) == finished
 
 
 def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
