@@ -175,6 +175,39 @@ def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t
     assert instance.running
 
 
+def test_the_second_run_in_a_play_knows_nothing_of_the_first(
+    site: Site,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    tmp_path: Path,
+) -> None:
+    """A loop over instances, or another try: what the first has failed for is not held against the second."""
+    instance = make_nuxeo(make_database(postgresql15)).start()
+    instance.create_documents(2)
+    instance.stop()
+
+    def tried(role: str, **given: t.Any) -> dict[str, t.Any]:
+        include = {"ansible.builtin.include_role": {"name": f"nuxeo.platform.{role}"}, "vars": given}
+        return {"block": [include], "rescue": [{"ansible.builtin.debug": {"msg": f"{role} has failed"}}]}
+
+    nowhere = "/nowhere"
+    runs = [
+        *(tried("backup", backup_database_bin_dir=nowhere), tried("backup")),
+        *(tried("restore", restore_database_bin_dir=nowhere), tried("restore")),
+    ]
+    play = tmp_path / "two.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": runs}]))
+    site.add("acme", instance, restore_overwrite=True, restore_start=False, **site.admin(postgresql15))
+    done = run_playbook(play, local_inventory(**site.hosts)).check()
+    told = [task.result["msg"] for task in done.of("debug") if isinstance(task.result["msg"], str)]
+    assert [line for line in told if "has failed" in line] == ["backup has failed", "restore has failed"]
+    assert len(site.sets("acme")) == 1
+    assert any(line.startswith(f"OK acme set {site.sets('acme')[0].name} · backup date") for line in told)
+
+
 @pytest.mark.parametrize("accepted", [False, True])
 def test_uncovered_stores_are_named(
     site: Site,
