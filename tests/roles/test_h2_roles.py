@@ -143,6 +143,20 @@ def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.C
     assert not list((site.root / "acme").glob("stopped-*"))
 
 
+def test_it_is_started_again_though_the_backup_root_went_away(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    run = site.start("backup")
+    wait_for(lambda: (site.root / "acme" / "stopped-acme").exists() and not instance.running)
+    away = site.root.rename(site.root.with_name("away"))
+    failed = run.wait()
+    away.rename(site.root)
+    assert failed.rc != 0
+    assert instance.running
+    assert f"{site.root}/acme/sets/.partial-" in failed.failures[0] and "is not there any more" in failed.failures[0]
+
+
 def killed_while_stopped(site: Site, instance: t.Any) -> Path:
     """A run that was killed when it had stopped the server; the note that it has left."""
     run = site.start("backup")
