@@ -147,12 +147,15 @@ indices:
       description: How many were removed because they are newer than the backup date.
       type: int
 removed:
-  description: Indices that were deleted because a restored one took their name.
+  description: Indices that were deleted because a restored one took their name, and what a killed run had left.
   returned: success
   type: list
   elements: str
 kept_aside:
-  description: Indices that lost their alias to a restored one, and are still there.
+  description:
+    - Indices that lost their alias to a restored one, and are still there.
+    - Each has got an alias that says so, its name followed by C(-aside). Without any it would be taken for what a
+      killed run has left.
   returned: success
   type: list
   elements: str

@@ -20,6 +20,11 @@ def check_name(name: str) -> None:
         raise SearchError(f"Index '{name}'", "it is not the name of one index or alias", "Name each index in full")
 
 
+def aside_alias(index: str) -> str:
+    """The alias that says of an index that it is kept aside: whoever wants it finds it, and nobody by accident."""
+    return f"{index}-aside"
+
+
 def behind(client: Client, name: str) -> dict[str, dict[str, t.Any]]:
     """The indices behind a name, each with its aliases: none where there is neither index nor alias."""
     check_name(name)

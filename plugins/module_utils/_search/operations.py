@@ -137,7 +137,7 @@ def restore(client: Client, params: Params, check_mode: bool) -> dict[str, t.Any
             }
             for item in items
         ],
-        "removed": removed,
+        "removed": sorted([*removed, *run.leftovers]),
         "kept_aside": aside,
         "diff": {"before": before, "after": {name: [item.index] for item in items for name in item.names}},
         "duration": time.monotonic() - began,
@@ -190,8 +190,12 @@ def _item(params: Params, kept: dict[str, t.Any], name: str, source: str) -> Ite
 
 
 def _siblings(known: dict[str, t.Any], name: str, target: str) -> list[str]:
-    """The aliases that go with a name, as ``acme-audit-write`` does with ``acme-audit``, under the new name."""
-    return [target + alias[len(name) :] for alias in known.get("aliases", {}) if alias.startswith(f"{name}-")]
+    """The aliases that go with a name, as ``acme-audit-write`` does with ``acme-audit``, under the new name.
+
+    An index that was kept aside once and has its name again may still have the alias of that time: it says nothing now.
+    """
+    aliases = [alias for alias in known.get("aliases", {}) if alias != indices.aside_alias(known["name"])]
+    return [target + alias[len(name) :] for alias in aliases if alias.startswith(f"{name}-")]
 
 
 def _documents(known: dict[str, t.Any]) -> indices.Documents | None:

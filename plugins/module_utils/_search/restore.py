@@ -292,7 +292,10 @@ class Restore:
     # -- under the names
 
     def actions(self) -> tuple[list[dict[str, t.Any]], list[str], list[str]]:
-        """The one change: actions for ``_aliases``, indices that it removes, and those that stay without the name."""
+        """The one change: actions for ``_aliases``, indices that it removes, and those that stay without the name.
+
+        These get an alias of their own: an index without any is taken for what a killed run has left.
+        """
         todo: list[dict[str, t.Any]] = []
         removed, aside = set(), set()
         for name, there in sorted(self.standing.items()):
@@ -303,6 +306,7 @@ class Restore:
                 else:
                     todo.append({"remove": {"index": index, "alias": name}})
                     aside.add(index)
+        todo += [{"add": {"index": index, "alias": indices.aside_alias(index)}} for index in sorted(aside - removed)]
         for item in self.request.items:
             todo += [{"add": {"index": item.index, "alias": name}} for name in item.names]
         return todo, sorted(removed), sorted(aside - removed)

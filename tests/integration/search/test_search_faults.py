@@ -328,9 +328,11 @@ def test_a_killed_restore_leaves_no_work(curl: Curl, engine: Server, good: Run, 
         time.sleep(0.05)
     child.kill()
     child.communicate()
-    assert len(curl.indices()) == 1 and not curl.exists("nuxeo-audit") and slow is None
+    left = curl.indices()
+    assert len(left) == 1 and not curl.exists("nuxeo-audit") and slow is None
+    assert good("es_snapshot_restore", check=True, **options)["removed"] == left == curl.indices()
     result = good("es_snapshot_restore", **options)
-    assert result["changed"] and curl.count("nuxeo-audit") == 1500
+    assert result["changed"] and result["removed"] == left and curl.count("nuxeo-audit") == 1500
     assert curl.indices() == [result["indices"][0]["index"]]
 
 

@@ -94,6 +94,35 @@ def test_what_was_written_since_is_not_thrown_away(curl: Curl, run: Run, good: R
     assert curl.count(first["indices"][0]["index"]) == 320
 
 
+def test_what_was_kept_aside_outlives_every_further_restore(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    first = {each["source"]: each["index"] for each in good("es_snapshot_restore", **options)["indices"]}
+    audit, numbers = first["acme-audit-0001"], first["acme-uidgen"]
+    curl.write("nuxeo-audit", 301, 320)
+    curl.next_number("nuxeo-uidgen", "invoice")
+    curl.ok("POST", "/nuxeo-audit/_refresh")
+    assert good("es_snapshot_restore", **options, overwrite=True)["kept_aside"] == sorted(first.values())
+    assert curl.count(f"{audit}-aside") == 320, "it is found by its alias"
+    for last in (305, 310):
+        curl.write("nuxeo-audit", 301, last)
+        curl.ok("POST", "/nuxeo-audit/_refresh")
+        before = curl.indices()
+        predicted = good("es_snapshot_restore", check=True, **options, overwrite=True)
+        assert curl.indices() == before
+        done = good("es_snapshot_restore", **options, overwrite=True)
+        for told in ("removed", "kept_aside", "diff"):
+            assert predicted[told] == done[told]
+        assert done["removed"] == [] and set(before) < set(curl.indices())
+    assert curl.count(audit) == 320 and curl.next_number(numbers, "invoice") == 43
+    # neither what is kept aside nor the alias that says so goes into a later backup and comes back from it
+    back = [{"remove": {"index": "*", "alias": "nuxeo-audit"}}, {"add": {"index": audit, "alias": "nuxeo-audit"}}]
+    curl.ok("POST", "/_aliases", {"actions": back})
+    later = good("es_snapshot", repository="r", name="s2", indices=["nuxeo-audit"])
+    assert later["snapshot"]["indices"] == [audit]
+    good("es_snapshot_restore", repository="r", name="s2", record=later["record"], rename={"nuxeo-audit": "other"})
+    assert curl.count("other") == 320 and not curl.exists(f"other{audit[len('nuxeo-audit'):]}-aside")
+
+
 def test_names_that_exist_are_refused(curl: Curl, run: Run, saved: dict[str, t.Any]) -> None:
     curl.create("nuxeo-audit")
     curl.write("nuxeo-audit", 1, 5)
@@ -187,6 +216,36 @@ def test_entries_newer_than_the_backup_date_are_removed(curl: Curl, good: Run, r
     assert result["indices"][0]["trimmed"] == 2500 and result["indices"][0]["documents"] == 20
     assert curl.ids("nuxeo-audit") == list(range(1, 21))
     assert not good("es_snapshot_restore", **options, trim=trim)["changed"]
+
+
+def test_aliases_come_back_as_they_were(curl: Curl, good: Run, location: Location) -> None:
+    """A rolled-over audit can be written to afterwards; up to 6.3 no alias of two indices could."""
+    rolled = curl.server.engine.version.split(".")[0] != "5"
+    aliases: dict[str, list[dict[str, t.Any]]] = {
+        "acme-audit-1": [{"alias": "acme-audit", **({"is_write_index": False} if rolled else {})}],
+        "acme-audit-2": [
+            {"alias": "acme-audit", **({"is_write_index": True} if rolled else {})},
+            {"alias": "acme-audit-public", "filter": {"range": {"id": {"lt": 4}}}},
+            {"alias": "acme-audit-routed", "index_routing": "a", "search_routing": "a,b"},
+        ],
+    }
+    for index, wanted in aliases.items():
+        curl.create(index)
+        curl.ok("POST", "/_aliases", {"actions": [{"add": {"index": index, **each}} for each in wanted]})
+    curl.write("acme-audit-2", 1, 10)
+    good("es_repository", name="r", settings={"location": location()})
+    record = good("es_snapshot", repository="r", name="s", indices=["acme-audit"])["record"]
+    options = {"repository": "r", "name": "s", "record": record, "rename": {"acme-audit": "nuxeo-audit"}}
+    done = good("es_snapshot_restore", **options, aliases={"acme-audit": ["nuxeo-audit-write"]})
+    assert curl.count("nuxeo-audit-public") == 3
+    for each in done["indices"]:
+        before = curl.ok("GET", f"/{each['source']}/_alias")[each["source"]]["aliases"]
+        after = curl.ok("GET", f"/{each['index']}/_alias")[each["index"]]["aliases"]
+        assert after.pop("nuxeo-audit-write") == after["nuxeo-audit"]
+        assert after == {name.replace("acme", "nuxeo"): body for name, body in before.items()}
+    assert not good("es_snapshot_restore", **options)["changed"]
+    for name in ("nuxeo-audit", "nuxeo-audit-write") if rolled else ():
+        curl.write(name, 11, 11)
 
 
 def test_two_instances_on_one_cluster(curl: Curl, good: Run, location: Location) -> None:
