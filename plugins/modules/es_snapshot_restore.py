@@ -61,7 +61,7 @@ options:
       - Without it and without O(record_path), nothing proves that the indices came back whole beyond the engine's own
         word.
       - An alias of a recorded index that begins with the name asked for and a dash, such as C(acme-audit-write), comes
-        along under the new name.
+        along under the new name. Aliases have the filter, the routing and the write index that they had.
     type: dict
   record_path:
     description: A file on the node that holds O(record) as JSON, written by M(nuxeo.platform.es_snapshot).

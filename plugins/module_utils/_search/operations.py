@@ -19,6 +19,8 @@ from .trim import milliseconds
 from .wait import Deadline
 
 Params = t.Mapping[str, t.Any]
+_OF_AN_ALIAS = ("filter", "index_routing", "search_routing", "is_write_index", "is_hidden")
+"""What engines tell of an alias. Where one does not know the last two, none that it can read from has told them."""
 
 
 def _beat(progress: Progress) -> snapshot.Beat:
@@ -180,7 +182,7 @@ def _item(params: Params, kept: dict[str, t.Any], name: str, source: str) -> Ite
     return Item(
         source,
         target,
-        sorted({*params["aliases"].get(name, []), *_siblings(known, name, target)}),
+        _aliases(known, name, target, params["aliases"].get(name, [])),
         documents=_documents(known),
         created=known.get("created"),
         trim_field=trim["field"] if name in trim["indices"] else "",
@@ -189,13 +191,19 @@ def _item(params: Params, kept: dict[str, t.Any], name: str, source: str) -> Ite
     )
 
 
-def _siblings(known: dict[str, t.Any], name: str, target: str) -> list[str]:
-    """The aliases that go with a name, as ``acme-audit-write`` does with ``acme-audit``, under the new name.
+def _aliases(known: dict[str, t.Any], name: str, target: str, further: list[str]) -> dict[str, dict[str, t.Any]]:
+    """All names of a restored index, each with what the alias had: the engine finds, filters and writes by that.
 
-    An index that was kept aside once and has its name again may still have the alias of that time: it says nothing now.
+    Those that go with a name, as ``acme-audit-write`` does with ``acme-audit``, come along under the new name. An index
+    that was kept aside once and has its name again may still have the alias of that time: it says nothing now.
     """
-    aliases = [alias for alias in known.get("aliases", {}) if alias != indices.aside_alias(known["name"])]
-    return [target + alias[len(name) :] for alias in aliases if alias.startswith(f"{name}-")]
+    had = {
+        alias: {key: body[key] for key in _OF_AN_ALIAS if key in body}
+        for alias, body in known.get("aliases", {}).items()
+        if alias != indices.aside_alias(known["name"])
+    }
+    siblings = {target + alias[len(name) :]: body for alias, body in had.items() if alias.startswith(f"{name}-")}
+    return {**dict.fromkeys([target, *further], had.get(name, {})), **siblings}
 
 
 def _documents(known: dict[str, t.Any]) -> indices.Documents | None:

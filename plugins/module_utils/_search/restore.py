@@ -33,8 +33,8 @@ _STUCK = 15.0
 class Item:
     """One index of the snapshot on its way.
 
-    :param target: the name under which it is found at the end
-    :param aliases: further names
+    :param target: the name asked for
+    :param aliases: all names under which it is found at the end, each with what its alias has, such as a filter
     :param documents: what the set recorded
     :param sequences: numbers given before the snapshot, where the index holds sequences
     :param audit: whether the index holds audit entries that are numbered by one of these sequences
@@ -42,7 +42,7 @@ class Item:
 
     source: str
     target: str
-    aliases: list[str] = dataclasses.field(default_factory=list)
+    aliases: dict[str, dict[str, t.Any]]
     documents: indices.Documents | None = None
     created: int | None = None
     trim_field: str = ""
@@ -54,7 +54,7 @@ class Item:
 
     @property
     def names(self) -> list[str]:
-        return [self.target, *self.aliases]
+        return [self.target, *sorted(set(self.aliases) - {self.target})]
 
 
 @dataclasses.dataclass
@@ -308,7 +308,7 @@ class Restore:
                     aside.add(index)
         todo += [{"add": {"index": index, "alias": indices.aside_alias(index)}} for index in sorted(aside - removed)]
         for item in self.request.items:
-            todo += [{"add": {"index": item.index, "alias": name}} for name in item.names]
+            todo += [{"add": {**body, "index": item.index, "alias": name}} for name, body in item.aliases.items()]
         return todo, sorted(removed), sorted(aside - removed)
 
     def swap(self) -> None:

@@ -197,6 +197,24 @@ def test_a_restore_takes_its_names_from_the_record() -> None:
     assert made.uuid == "u" and made.items[0].documents is None
 
 
+def test_aliases_are_taken_with_all_that_the_engine_told_of_them() -> None:
+    aliases = {
+        "audit": {"is_write_index": True, "is_hidden": True},
+        "audit-all": {"filter": {"match_all": {}}, "made_by": "a later engine"},
+        "audit-r1a2b3c4d-aside": {},
+        "other": {},
+    }
+    record = {"requested": {"audit": ["audit-r1a2b3c4d"]}, "indices": [{"name": "audit-r1a2b3c4d", "aliases": aliases}]}
+    options = {**OPTIONS, "record": record, "rename": {"audit": "nuxeo"}, "aliases": {"audit": ["nuxeo-write"]}}
+    (made,) = restore_request(options).items
+    assert made.names == ["nuxeo", "nuxeo-all", "nuxeo-write"]
+    assert made.aliases == {
+        "nuxeo": aliases["audit"],
+        "nuxeo-write": aliases["audit"],
+        "nuxeo-all": {"filter": {"match_all": {}}},
+    }
+
+
 @pytest.mark.parametrize("option", [{"rename": {"b": "c"}}, {"aliases": {"b": ["c"]}}, {"rename": {"a": "x*"}}])
 def test_names_that_mean_nothing_are_refused(option: dict[str, t.Any]) -> None:
     with pytest.raises(SearchError):
