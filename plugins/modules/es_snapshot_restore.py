@@ -94,7 +94,9 @@ options:
     type: dict
     default: {}
   ignore_index_settings:
-    description: Settings of the snapshot that the restored indices do not get.
+    description:
+      - Settings of the snapshot that the restored indices do not get. They never get C(index.blocks.*), with which they
+        could not be trimmed and named, nor written to afterwards. The record of the backup tells which there were.
     type: list
     elements: str
     default: []

@@ -25,6 +25,10 @@ from .preflight import raise_all
 from .trim import count_newer, trim
 from .wait import Deadline
 
+_BLOCKS = "index.blocks.*"
+"""Settings that no restored index gets: with a block it could not be trimmed or named, nor written to by Nuxeo."""
+_KEEPING = ("read_only", "read_only_allow_delete")
+"""Blocks with which an index can neither lose its alias nor be removed in favour of another."""
 _STUCK = 15.0
 """Seconds without any shard on its way before the engine is asked why."""
 
@@ -111,6 +115,7 @@ class Restore:
         if not self.request.overwrite:
             problems = [self._stands(name) for name, there in sorted(self.standing.items()) if there]
             raise_all(self.what, problems, "Nothing was changed. Choose other names, or set overwrite")
+        raise_all(self.what, self._blocked(), "Nothing was changed. Lift these blocks, then run again")
         for item in self.request.items:
             self._choose_name(item)
         return True
@@ -148,6 +153,15 @@ class Restore:
         if list(there) == [name]:
             return f"an index '{name}' exists"
         return f"an alias '{name}' exists, for {', '.join(there)}"
+
+    def _blocked(self) -> list[str]:
+        """Indices under the names that their engine would not give away in the end."""
+        problems = []
+        for index in sorted({index for there in self.standing.values() for index in there}):
+            blocks = indices.describe(self.client, index)["settings"].get("blocks", {})
+            held = [name for name in _KEEPING if str(blocks.get(name)).lower() == "true"]
+            problems += [f"index '{index}' is kept as it is by its setting index.blocks.{name}" for name in held]
+        return problems
 
     def _is_back(self, item: Item) -> bool:
         """Whether an earlier restore of this snapshot is what stands under the item's names, with what it had then."""
@@ -204,8 +218,7 @@ class Restore:
         body = rights.restore_body(item.source, item.index)
         if self.request.index_settings:
             body["index_settings"] = self.request.index_settings
-        if self.request.ignore_index_settings:
-            body["ignore_index_settings"] = self.request.ignore_index_settings
+        body["ignore_index_settings"] = [_BLOCKS, *self.request.ignore_index_settings]
         target = path("_snapshot", self.request.repository, self.request.name, "_restore")
         unanswered = False
         while True:

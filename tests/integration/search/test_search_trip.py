@@ -120,7 +120,7 @@ def test_what_was_kept_aside_outlives_every_further_restore(curl: Curl, good: Ru
     later = good("es_snapshot", repository="r", name="s2", indices=["nuxeo-audit"])
     assert later["snapshot"]["indices"] == [audit]
     good("es_snapshot_restore", repository="r", name="s2", record=later["record"], rename={"nuxeo-audit": "other"})
-    assert curl.count("other") == 320 and not curl.exists(f"other{audit[len('nuxeo-audit'):]}-aside")
+    assert curl.count("other") == 320 and not curl.exists(f"other{audit[len('nuxeo-audit') :]}-aside")
 
 
 def test_names_that_exist_are_refused(curl: Curl, run: Run, saved: dict[str, t.Any]) -> None:
@@ -249,6 +249,46 @@ def test_aliases_come_back_as_they_were(curl: Curl, good: Run, location: Locatio
         curl.ok("POST", "/nuxeo-audit/_refresh")
         assert good("es_snapshot_restore", **options, overwrite=True)["changed"]
         curl.write("nuxeo-audit", 11, 11)
+
+
+BLOCKS = ("read_only", "read_only_allow_delete", "write")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_does_not_come_back(curl: Curl, good: Run, location: Location, block: str) -> None:
+    """It would refuse the trim, the name, or Nuxeo."""
+    curl.create("acme-audit")
+    curl.write("acme-audit", 1, 20)
+    curl.write("acme-audit", 21, 30, year=2026)
+    curl.ok("POST", "/acme-audit/_refresh")
+    curl.ok("PUT", "/acme-audit/_settings", {f"index.blocks.{block}": True})
+    good("es_repository", name="r", settings={"location": location()})
+    record = good("es_snapshot", repository="r", name="s", indices=["acme-audit"])["record"]
+    curl.ok("PUT", "/acme-audit/_settings", {f"index.blocks.{block}": False})  # so that it can be removed
+    trim = {"indices": ["acme-audit"], "newer_than": "2025-01-01T00:00:00.000000Z"}
+    rename = {"acme-audit": "nuxeo-audit"}
+    good("es_snapshot_restore", repository="r", name="s", record=record, rename=rename, trim=trim)
+    curl.write("nuxeo-audit", 21, 21)
+    assert curl.count("nuxeo-audit") == 21
+    assert record["indices"][0]["settings"]["blocks"] == {block: "true"}
+
+
+@pytest.mark.parametrize("block", BLOCKS[:2])
+def test_an_index_that_cannot_give_its_name_away_is_told_before(
+    curl: Curl, run: Run, saved: dict[str, t.Any], block: str
+) -> None:
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "overwrite": True, "wait_timeout": 20}
+    curl.ok("PUT", "/acme-audit-0001,acme-uidgen/_settings", {f"index.blocks.{block}": True})
+    before = curl.indices()
+    results = [run("es_snapshot_restore", check=check, **options) for check in (True, False)]
+    after = curl.indices()
+    curl.ok("PUT", "/_all/_settings", {f"index.blocks.{block}": False})
+    for result in results:
+        assert result.failed and result["problems"] == [
+            f"index '{name}' is kept as it is by its setting index.blocks.{block}"
+            for name in ("acme-audit-0001", "acme-uidgen")
+        ]
+    assert after == before
 
 
 def test_two_instances_on_one_cluster(curl: Curl, good: Run, location: Location) -> None:
