@@ -47,7 +47,7 @@ options:
     description:
       - Settings of the repository, passed on as they are. For V(fs) this is C(location).
       - Keys of a cloud's store belong into the keystore of the nodes, not here. Where they are given, they are hidden
-        in what is returned.
+        in all that is returned, and no argument gets into the system's log.
     type: dict
     default: {}
   readonly:
@@ -129,10 +129,12 @@ def main() -> None:
             **SEARCH,
         },
         supports_check_mode=True,
+        no_log=True,  # settings may hold secrets
         **RULES,
     )
+    params = module.params
+    module.no_log_values.update(repository.secrets_in(params["settings"]))
     with fail_json_on_error(module):
-        params = module.params
         client = client_for(params)
         if params["state"] == "absent":
             change = repository.remove(client, params["name"], check_mode=module.check_mode)

@@ -44,6 +44,13 @@ def public(found: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
     return {"type": found["type"], "settings": settings}
 
 
+def secrets_in(settings: t.Mapping[str, t.Any]) -> set[str]:
+    """The values that :func:`public` hides; a switch is none."""
+    return {
+        str(value) for key, value in settings.items() if _SECRET.search(key) and value not in (None, "", True, False)
+    }
+
+
 def is_readonly(found: dict[str, t.Any]) -> bool:
     """Whether nothing can be written into it."""
     return found["type"] == "url" or str(found["settings"].get("readonly", "false")).lower() == "true"

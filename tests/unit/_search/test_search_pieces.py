@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing as t
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.nuxeo.platform.plugins.module_utils._search import repository, snapshot
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Answer, Client
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import Lost, SearchError
@@ -16,6 +18,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._search.indices imp
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.operations import restore_request
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.trim import field_type, milliseconds
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.wait import Deadline
+from ansible_collections.nuxeo.platform.plugins.modules import es_repository
 
 
 class Fake:
@@ -118,6 +121,24 @@ def test_keys_of_a_store_are_hidden() -> None:
     settings = {"bucket": "b", "secret_key": "canary", "sas_token": "canary", "access_key": "canary"}
     shown = repository.public({"type": "s3", "settings": settings})
     assert "canary" not in str(shown) and shown and shown["settings"]["bucket"] == "b"
+
+
+def test_keys_of_a_store_are_in_nothing_that_the_module_tells(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"bucket": "b", "secret_key": "canary1", "sas_token": "canary2", "password_protected": True}
+    echo = Answer(400, {"error": {"type": "repository_exception", "reason": f"[r] bad settings {settings}"}})
+    answers = {"GET /_snapshot/r": Answer(404, {}), "PUT /_snapshot/r": echo}
+    logged: list[str] = []
+    monkeypatch.setattr(es_repository, "client_for", lambda params: Fake(answers))
+    monkeypatch.setattr(es_repository.AnsibleModule, "log", lambda self, text, **_: logged.append(text))
+    for check in (True, False):
+        given = {"name": "r", "type": "s3", "settings": settings, "url": ["http://x"], "_ansible_check_mode": check}
+        with patch_module_args(given), pytest.raises(SystemExit):
+            es_repository.main()
+        told = capfd.readouterr().out
+        assert '"bucket": "b"' in told and "canary" not in told + str(logged)
+        assert json.loads(told)["invocation"]["module_args"]["settings"]["password_protected"] is True
 
 
 def test_a_folder_without_catalogue(tmp_path: pathlib.Path) -> None:
