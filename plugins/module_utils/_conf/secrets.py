@@ -22,13 +22,19 @@ _SHOWN = re.compile(
 )
 _VARIABLES = re.compile(r"\$\{env(?:\?\?)?:(\w*)", re.ASCII)
 _VARIABLE = re.compile(_WORDS + r"|(?:^|_)(?:key|pass|pw)$", re.IGNORECASE)
-_USERINFO = re.compile(r"([a-z][a-z0-9+.\-]*://)[^/@\s]*@", re.IGNORECASE)
-_ORACLE = re.compile(r"(jdbc:oracle:[a-z]+:)[^@]+@", re.IGNORECASE)
-_PARAMETER = re.compile(
-    r"([?&;,\s]|^)([^?&;,\s=]*(?:password|pwd|secret|token|accountkey|sharedaccess\w*|credential)[^?&;,\s=]*\s*=\s*)"
-    r"(\"[^\"]*\"|'[^']*'|\{[^}]*\}|[^&;,\s]*)",
-    re.IGNORECASE,
+_HOST = r"(?:\[[^\]\s]*\]|[^\s/?#@:,;]*)(?::\d+)?"
+# up to the last @, also behind a slash where what is before that is no list of hosts: a password may have both
+_USERINFO = re.compile(
+    rf"([a-z][a-z0-9+.\-]*://)(?:(?!{_HOST}(?:,{_HOST})*(?:[/?#;\s\"']|$))\S*|[^/\s]*)@", re.IGNORECASE
 )
+_ORACLE = re.compile(r"(jdbc:oracle:[a-z]+:)(?!@).+@", re.IGNORECASE)
+_PARAMETER = r"[^?&;,\s=]*(?:passw|passphrase|pwd|secret|token|accountkey|sharedaccess|credential)[^?&;,\s=]*\s*=\s*"
+_QUOTED = r"\"(?:\"\"|\\.|[^\"\\])*\"|'(?:''|\\.|[^'\\])*'|\{(?:\}\}|[^}])*\}"
+# what parts the parameters before one is taken to part it from the next; before the first it is not known
+_PARAMETERS = [
+    re.compile(rf"({before}{_PARAMETER})(?:{_QUOTED})?{value}", re.IGNORECASE | re.DOTALL)
+    for before, value in (("[?&]", "[^&]*"), (r";\s*", "[^;]*"), (r",\s*", "[^,]*"), (r"\s", r"\S*"), ("^", ".*"))
+]
 MASK = "********"
 
 
@@ -38,10 +44,11 @@ def is_secret(name: str) -> bool:
 
 
 def mask(value: str) -> str:
-    """A value without the secrets that URLs and connection strings carry."""
-    value = _USERINFO.sub(rf"\g<1>{MASK}@", value)
+    """A value without the secrets that URLs and connection strings carry, and without more where an end is not sure."""
+    for parameter in _PARAMETERS:
+        value = parameter.sub(rf"\g<1>{MASK}", value)
     value = _ORACLE.sub(rf"\g<1>{MASK}@", value)
-    return _PARAMETER.sub(rf"\g<1>\g<2>{MASK}", value)
+    return _USERINFO.sub(rf"\g<1>{MASK}@", value)
 
 
 def is_secret_variable(name: str) -> bool:
