@@ -56,8 +56,8 @@ def locate(
         conf = conf or _unfixed(server.conf)
         home = home or server.home
     if unit is not None:
-        home = home or values.get("NUXEO_HOME") or os.path.dirname(os.path.dirname(unit.control or "")) or None
-        conf = conf or values.get("NUXEO_CONF") or f"{home}/bin/nuxeo.conf"
+        home = home or values.get("NUXEO_HOME") or unit.home or None
+        conf = conf or values.get("NUXEO_CONF") or (f"{home}/bin/nuxeo.conf" if home else None)
     conf, home = _known(conf, home, root)
     if environment is None:
         environment = environment_of(server.pid, proc) if server else values
@@ -86,6 +86,8 @@ def _only_unit(conf: str | None, home: str | None, root: str) -> tuple[Unit | No
         try:
             values = unit.full_environment(root)
         except OSError as error:
+            if unit.home and not matching(unit, None, home or _home_above(conf), unit.environment):
+                continue  # of another instance, whatever its files say
             raise ConfError(
                 f"Reading of the environment of {unit.name}",
                 str(error),
@@ -99,6 +101,14 @@ def _only_unit(conf: str | None, home: str | None, root: str) -> tuple[Unit | No
     return found[0] if found else (None, {})
 
 
+def _home_above(conf: str | None) -> str | None:
+    """The home in whose folder ``bin`` a nuxeo.conf lies."""
+    if conf is None:
+        return None
+    above = os.path.dirname(os.path.dirname(os.path.abspath(conf)))
+    return above if os.path.isdir(f"{above}/templates") else None
+
+
 def _known(conf: str | None, home: str | None, root: str) -> tuple[str, str]:
     if conf is None:
         for known_conf, known_home in KNOWN:
@@ -106,9 +116,8 @@ def _known(conf: str | None, home: str | None, root: str) -> tuple[str, str]:
                 return root + known_conf, home or root + known_home
         raise ConfError("Search for nuxeo.conf", "no running server, no systemd unit and no known place has one", TODO)
     if home is None:
-        above = os.path.dirname(os.path.dirname(os.path.abspath(conf)))
-        candidates = [above, *(root + known_home for _conf, known_home in KNOWN)]
-        home = next((folder for folder in candidates if os.path.isdir(f"{folder}/templates")), None)
+        candidates = (root + known_home for _conf, known_home in KNOWN)
+        home = _home_above(conf) or next((one for one in candidates if os.path.isdir(f"{one}/templates")), None)
     if home is None:
         raise ConfError(f"Search for the NUXEO_HOME of '{conf}'", "no known place has the templates", TODO)
     return conf, home

@@ -23,6 +23,7 @@ FOLDERS = (
     "/lib/systemd/system",
 )
 _CONTROL = re.compile(r"(\S*/)?nuxeoctl")
+_IN_A_SHELL = re.compile(r"[\s;&|()'\"]+")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 
 
@@ -38,8 +39,15 @@ class Unit:
 
     @property
     def control(self) -> str | None:
-        """The nuxeoctl that it runs."""
-        return next((word for word in self.start if _CONTROL.fullmatch(word)), None)
+        """The nuxeoctl that it runs, itself or by a shell."""
+        parts = (part for word in self.start for part in _IN_A_SHELL.split(word))
+        return next((part for part in parts if _CONTROL.fullmatch(part)), None)
+
+    @property
+    def home(self) -> str:
+        """The folder above that nuxeoctl; empty where only a shell or systemd would find it."""
+        control = self.control or ""
+        return os.path.dirname(os.path.dirname(control)) if control.startswith("/") else ""
 
     def full_environment(self, root: str = "") -> dict[str, str]:
         """Its variables and those of its files, which win. A file with ``-`` before its name may be missing."""
@@ -55,21 +63,28 @@ class Unit:
 
 
 def units(root: str = "") -> list[Unit]:
-    """All services that start nuxeoctl, by name; the file of the strongest folder counts."""
+    """All services that start nuxeoctl, by name; the file of the strongest folder counts. A template is none."""
     files: dict[str, str] = {}
     for folder in reversed(FOLDERS):
         for path in sorted(glob.glob(f"{root}{folder}/*.service")):
             files[os.path.basename(path)] = path
-    found = [_read_unit(name, path, root) for name, path in sorted(files.items()) if os.path.isfile(path)]
-    return [unit for unit in found if unit.control is not None]
+    names: dict[str, list[str]] = {}
+    for name, path in sorted(files.items()):
+        if os.path.isfile(path) and not name.endswith("@.service"):
+            names.setdefault(path if "@" in name else os.path.realpath(path), []).append(name)
+    found = [_read_unit(path, known, root) for path, known in names.items()]
+    return sorted((unit for unit in found if unit.control is not None), key=lambda unit: unit.name)
 
 
-def _read_unit(name: str, path: str, root: str) -> Unit:
+def _read_unit(path: str, names: list[str], root: str) -> Unit:
+    """One file, which may have further names by links (``Alias=``); the drop-ins of each count."""
     drop_ins: dict[str, str] = {}
     for folder in reversed(FOLDERS):
-        for drop_in in glob.glob(f"{root}{folder}/{name}.d/*.conf"):
-            drop_ins[os.path.basename(drop_in)] = drop_in
-    unit = Unit(name)
+        for name in names:
+            for drop_in in glob.glob(f"{root}{folder}/{name}.d/*.conf"):
+                drop_ins[os.path.basename(drop_in)] = drop_in
+    own = os.path.basename(path)
+    unit = Unit(own if own in names else names[0])
     for file in [path, *(drop_ins[key] for key in sorted(drop_ins))]:
         try:
             with open(file, encoding="utf-8", errors="surrogateescape") as stream:
@@ -156,8 +171,7 @@ def _shell_value(value: str) -> str:
 def matching(unit: Unit, conf: str | None, home: str | None, values: t.Mapping[str, str]) -> bool:
     """Whether a unit starts the Nuxeo that has this nuxeo.conf, or this home; any unit when neither is given."""
     own = values.get("NUXEO_CONF")
-    control_home = os.path.dirname(os.path.dirname(unit.control or ""))
-    own_home = values.get("NUXEO_HOME") or control_home
+    own_home = values.get("NUXEO_HOME") or unit.home
     if conf is not None:
         return os.path.realpath(own or f"{own_home}/bin/nuxeo.conf") == os.path.realpath(conf)
     return home is None or os.path.realpath(own_home) == os.path.realpath(home)

@@ -216,6 +216,53 @@ def test_the_unit_of_another_instance_is_none(root: Path) -> None:
     assert find(root, str(other / "bin/nuxeo.conf")).environment == {}
 
 
+def test_a_template_of_units_starts_nothing_itself(root: Path) -> None:
+    home = home_at(root)
+    text = f"[Service]\nEnvironmentFile=/etc/nuxeo/%i.env\nExecStart={home}/bin/nuxeoctl startbg\n"
+    write_unit(root, text, "etc/systemd/system/nuxeo@.service")
+    assert find(root, str(home / "bin/nuxeo.conf"), str(home)).environment == {}
+    write_unit(root, "[Service]\nEnvironment=DB=a\nExecStart=/x/bin/nuxeoctl startbg\n")
+    assert find(root).environment == {"DB": "a"}
+
+
+def test_a_unit_of_two_names_is_one(root: Path) -> None:
+    home = home_at(root)
+    write_unit(root, f"[Service]\nEnvironment=DB=a\nExecStart={home}/bin/nuxeoctl startbg\n")
+    (root / "etc/systemd/system/dms.service").symlink_to(root / "etc/systemd/system/nuxeo.service")
+    write_unit(root, "[Service]\nEnvironment=MORE=b\n", "etc/systemd/system/dms.service.d/more.conf")
+    assert [unit.name for unit in units(str(root))] == ["nuxeo.service"]
+    found = find(root, str(home / "bin/nuxeo.conf"), str(home))
+    assert found == find(root) == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a", "MORE": "b"})
+
+
+def test_the_environment_of_another_instance_need_not_be_readable(root: Path) -> None:
+    home, other = home_at(root, "a"), home_at(root, "b")
+    write_unit(root, f"[Service]\nEnvironmentFile=/none\nExecStart={other}/bin/nuxeoctl startbg\n")
+    for given in ({"path": str(home / "bin/nuxeo.conf")}, {"home": str(home)}):
+        assert find(root, **given) == Place(str(home / "bin/nuxeo.conf"), str(home), {})
+    for given in ({"path": str(other / "bin/nuxeo.conf")}, {"home": str(other)}, {"path": "/etc/nuxeo.conf"}):
+        with pytest.raises(ConfError, match=r"nuxeo\.service"):
+            find(root, **given)
+    write_unit(root, "[Service]\nEnvironmentFile=/none\nExecStart=nuxeoctl startbg\n")  # of which one, only that tells
+    with pytest.raises(ConfError, match=r"nuxeo\.service"):
+        find(root, home=str(home))
+
+
+@pytest.mark.parametrize("command", ["'exec {}/bin/nuxeoctl startbg'", '"cd /tmp; {}/bin/nuxeoctl --quiet startbg&&x"'])
+def test_a_unit_that_starts_it_by_a_shell(root: Path, command: str) -> None:
+    home = home_at(root, "srv/nuxeo")
+    write_unit(root, f"[Service]\nEnvironment=DB=a\nExecStart=/bin/sh -c {command.format(home)}\n")
+    for given in ({}, {"path": str(home / "bin/nuxeo.conf")}):
+        assert find(root, **given) == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a"})
+
+
+@pytest.mark.parametrize("start", ["nuxeoctl startbg", "/bin/sh -c 'cd ${NUXEO_HOME}; ./bin/nuxeoctl startbg'"])
+def test_a_unit_that_does_not_say_where_its_home_is(root: Path, start: str) -> None:
+    home = home_at(root)
+    write_unit(root, f"[Service]\nEnvironment=DB=a\nExecStart={start}\n")
+    assert find(root) == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a"})
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
