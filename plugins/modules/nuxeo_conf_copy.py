@@ -13,7 +13,7 @@ description:
   - Saves C(nuxeo.conf), the templates that are taken, C(templates/nuxeo.defaults), and the key files, keystores and
     truststores that properties name, into a folder that only its owner can read.
   - The other way, puts such files back to their places. What differs there is kept aside under its name with
-    C(.before-) and the time behind it.
+    C(.before-) and the time behind it. Where C(nuxeo.conf) is a link, that is done to the file that it leads to.
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 options:

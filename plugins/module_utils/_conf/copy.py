@@ -117,10 +117,10 @@ class Restorer:
         self.result = Restored()
 
     def place(self, part: Part) -> str:
-        """Where a part belongs on this node."""
+        """Where a part belongs on this node; of a nuxeo.conf that is a link, the file that it leads to."""
         old = str(self.value["home"])
         if part.kind == CONF:
-            return self.conf
+            return os.path.realpath(self.conf)
         return self.home + part.path[len(old) :] if part.path.startswith(old + "/") else part.path
 
     def restore(self, kinds: t.Collection[str]) -> Restored:

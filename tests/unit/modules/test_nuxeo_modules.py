@@ -256,6 +256,24 @@ def test_copy_goes_to_the_home_of_the_target(call: Call, home: Path, tmp_path: P
     assert "they are of Nuxeo 2023.31, and Nuxeo 2025.1 is" in call("nuxeo_conf_copy", **options)["msg"]
 
 
+def test_copy_goes_where_a_link_leads(call: Call, home: Path, tmp_path: Path) -> None:
+    conf, real = home / "bin/nuxeo.conf", tmp_path / "shared/nuxeo.conf"
+    real.parent.mkdir()
+    conf.rename(real)
+    conf.symlink_to(real)
+    saved = real.read_bytes()
+    options = {"nuxeo_conf": str(conf), "nuxeo_home": str(home)}
+    call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
+    real.write_text("x=1\n", encoding="utf-8")
+    predicted = call("nuxeo_conf_copy", check=True, **options, src=str(tmp_path / "saved"), parts=["conf"])
+    done = call("nuxeo_conf_copy", **options, src=str(tmp_path / "saved"), parts=["conf"])
+    assert conf.is_symlink() and real.read_bytes() == saved
+    assert done["restored"] == predicted["restored"] == [str(real)]
+    (aside,) = map(Path, done["kept_aside"])
+    assert not aside.is_symlink() and aside.read_text(encoding="utf-8") == "x=1\n"
+    assert not call("nuxeo_conf_copy", **options, src=str(tmp_path / "saved"), parts=["conf"])["changed"]
+
+
 def test_copy_of_a_damaged_set(call: Call, home: Path, tmp_path: Path) -> None:
     dest = tmp_path / "saved"
     options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
