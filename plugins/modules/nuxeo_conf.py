@@ -12,6 +12,8 @@ version_added: 1.0.0
 description:
   - Sets or removes properties in C(nuxeo.conf). Comments, order, continuation lines, escapes and line ends of all else
     stay as they are, to the byte.
+  - Up to 2021 Nuxeo guesses the encoding of the file, 10.10 by parts of 512 bytes. Where a change would let it guess
+    another one, and so read other values differently, a comment is put before the change that prevents this.
   - A value is written so that every version of Nuxeo reads exactly that value back.
   - A property that the file already sets is changed where it stands, its last line when there are several. A new one
     goes before the block that Nuxeo's launcher keeps for itself.

@@ -14,13 +14,15 @@ import typing as t
 
 from .errors import ConfError
 from .java import trim
-from .load import encoding_of
+from .load import CHUNK, encoding_of
 from .properties import Entry, parse
 from .secrets import MASK, is_secret, mask
 from .version import Line
 
 BEGIN = "### BEGIN - DO NOT EDIT BETWEEN BEGIN AND END ###"
 END = "### END - DO NOT EDIT BETWEEN BEGIN AND END ###"
+_FILLING = "# nuxeo.platform: with this Nuxeo reads the rest in the same encoding as before "
+_FILLED = re.compile(rf"^{re.escape(_FILLING)}(?:\.+|\xe9+)(?:\r\n|\n|\r)\Z", re.MULTILINE)
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f", "\\": "\\\\"}
 
 
@@ -89,7 +91,7 @@ class Editor:
         if entries:
             old = entries[-1]
             ending = _line_end(self.text[old.start : old.end])
-            self.text = self.text[: old.start] + line_for(name, value) + ending + self.text[old.end :]
+            self._splice(old.start, old.end, line_for(name, value) + ending)
         else:
             self._insert(line_for(name, value))
         return True
@@ -104,7 +106,29 @@ class Editor:
 
     def _cut(self, entries: t.Iterable[Entry]) -> None:
         for entry in sorted(entries, key=lambda entry: -entry.start):
-            self.text = self.text[: entry.start] + self.text[entry.end :]
+            self._splice(entry.start, entry.end, "")
+
+    def _splice(self, start: int, end: int, text: str, before: str = "") -> None:
+        """Put a text in the place of whole lines, behind a comment where that is needed for the rest to stay as it is.
+
+        For the launcher of 10.10 and 2021 guesses the encoding, of 10.10 by chunks whose borders a change moves.
+
+        :param before: what ends the line before
+        """
+        head, tail = _FILLED.sub("", self.text[:start]) + before, text + self.text[end:]
+        self.text = next(head + filling + tail for filling in self._fillings() if self._keeps(head + filling + tail))
+
+    def _fillings(self) -> t.Iterator[str]:
+        """Nothing, and comments of as many lengths as move what is behind them to any place in a chunk."""
+        yield ""
+        filler = "." if self.encoding == "utf-8" else "\xe9"  # which is no UTF-8 before a line end
+        ending = _line_end(self.text) or "\n"
+        for length in range(1, 2 * CHUNK + 1):
+            yield _FILLING + filler * length + ending
+
+    def _keeps(self, text: str) -> bool:
+        """Whether the launcher takes a text for what it takes the file for now."""
+        return text.isascii() or encoding_of(text.encode("iso-8859-1"), self.line) == self.encoding
 
     def _block(self) -> tuple[int, int]:
         """Where the launcher's own block begins and ends; the end of the text when there is none."""
@@ -118,7 +142,8 @@ class Editor:
         """Take out the launcher's note of an older value: up to 10.10 it would write the new one again, unescaped."""
         begin, end = self._block()
         note = re.compile(r"^#" + re.escape(name) + r"[ \t]*=[^\r\n]*(?:\r\n|\n|\r)?", re.MULTILINE)
-        self.text = self.text[:begin] + note.sub("", self.text[begin:end]) + self.text[end:]
+        for found in reversed(list(note.finditer(self.text, begin, end))):
+            self._splice(found.start(), found.end(), "")
 
     def _insert(self, line: str) -> None:
         """Before the launcher's block and the blank line above it, or at the end."""
@@ -126,12 +151,12 @@ class Editor:
         at, _end = self._block()
         while self.text[:at].endswith(ending + ending):
             at -= len(ending)
-        before = self.text[:at]
-        if _continues(before):  # a last line that ends with a backslash would swallow ours
-            before = before.rstrip("\r\n") + ending + ending
-        elif before and not before.endswith(("\n", "\r")):
-            before += ending
-        self.text = before + line + ending + self.text[at:]
+        start, before = at, ""
+        if _continues(self.text[:at]):  # a last line that ends with a backslash would swallow ours
+            start, before = len(self.text[:at].rstrip("\r\n")), ending + ending
+        elif at and not self.text[:at].endswith(("\n", "\r")):
+            before = ending
+        self._splice(start, at, line + ending, before)
 
     def masked(self, changed: t.Collection[str] = ()) -> str:
         """The text for a diff: no secret in a value, nor in a line that is commented out."""

@@ -74,10 +74,13 @@ def _chunks_decode(content: bytes) -> bool:
     return True
 
 
-def decode(path: str, content: bytes, line: Line) -> str:
-    """The text of a file; an error where the launcher refuses its bytes."""
+def decode(path: str, content: bytes, line: Line, skip: str = "") -> str:
+    """The text of a file; an error where the launcher refuses its bytes.
+
+    :param skip: text in it that does not count when the encoding is guessed
+    """
     try:
-        return content.decode(encoding_of(content, line))
+        return content.decode(encoding_of(content.replace(skip.encode("iso-8859-1"), b"", 1), line))
     except UnicodeDecodeError as error:
         raise refused(
             _origin_at(path, content, error.start),
@@ -105,7 +108,7 @@ def load(path: str, line: Line, skip: str = "") -> dict[str, Value]:
 
     :param skip: text to take out before reading (the block of an armed restore guard)
     """
-    text = decode(path, read_bytes(path), line)
+    text = decode(path, read_bytes(path), line, skip)
     if skip:
         text = text.replace(skip, "\n" * skip.count("\n"), 1)
     try:

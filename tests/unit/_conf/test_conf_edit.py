@@ -99,6 +99,48 @@ def test_what_is_read_back(tmp_path: Path, version: str, encoding: str) -> None:
         assert editor.content == old
 
 
+@pytest.mark.parametrize("version", ["10.10", "2021"])
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
+def test_no_change_moves_what_others_are_read_as(tmp_path: Path, version: str, encoding: str) -> None:
+    """The launcher guesses the encoding: 10.10 by chunks of 512 bytes, whose borders a change moves."""
+    chance = random.Random(f"{version} {encoding}")
+    path = tmp_path / "nuxeo.conf"
+    for _number in range(25):
+        # something that can be read in both encodings, and perhaps something that cannot
+        parts = [*("a" * 12), "é€"] if encoding == "utf-8" else [*("a" * 12), "\u00c3\u00a9"]
+        odd = "" if encoding == "utf-8" else "\u00e9" * chance.randint(0, 1)
+        lines = [f"n{at}={''.join(chance.choices(parts, k=chance.randint(0, 90)))}\n" for at in range(20)]
+        old = ("".join(lines) + f"odd={odd}\n" + BLOCK).encode(encoding)
+        path.write_bytes(old)
+        before = {name: value.text for name, value in load(str(path), LINES[version]).items()}
+        editor = Editor(old, LINES[version])
+        for _edit in range(4):
+            name, value = chance.choice([f"n{chance.randint(0, 25)}", "odd", "b"]), "x" * chance.randint(1, 600)
+            if chance.random() < 0.3:
+                editor.remove(name)
+                before.pop(name, None)
+            else:
+                editor.set(name, value)
+                before[name] = value
+            path.write_bytes(editor.content)
+            assert {name: value.text for name, value in load(str(path), LINES[version]).items()} == before
+        text = editor.content
+        editor.set("new", "x" * chance.randint(1, 600))
+        editor.set("new", "x" * chance.randint(1, 600))
+        editor.remove("new")
+        assert editor.content == text, "no comment is left where none is needed"
+
+
+def test_the_guard_does_not_change_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "nuxeo.conf"
+    for length in range(512):
+        content = f"a={'x' * length}{'é' * 20}\n".encode()
+        path.write_bytes(content)
+        wanted = load(str(path), LINES["10.10"])["a"].text
+        path.write_bytes(guard.armed(content, "20261123T020004Z"))
+        assert load(str(path), LINES["10.10"], guard.find(str(path)))["a"].text == wanted
+
+
 def test_a_value_that_is_there_stays_as_it_is_written() -> None:
     text = "a=c\\u0061fé\nb : 1\n"
     editor = Editor(text.encode("iso-8859-1"), LINES["10.10"])
