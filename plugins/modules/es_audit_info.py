@@ -116,7 +116,7 @@ problems:
 
 from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._search import instance
-from ..module_utils._search.options import RULES, SEARCH, client_for
+from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
 
 
 def main() -> None:
@@ -135,7 +135,8 @@ def main() -> None:
         supports_check_mode=True,
         **RULES,
     )
-    found = instance.look(module.params, lambda: client_for(module.params))
+    params = params_of(module)
+    found = instance.look(params, lambda: client_for(params))
     for warning in found.pop("warnings"):
         module.warn(warning)
     module.exit_json(changed=False, **found)

@@ -114,7 +114,7 @@ problems:
 from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import repository
-from ..module_utils._search.options import RULES, SEARCH, client_for
+from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
 
 
 def main() -> None:
@@ -129,10 +129,9 @@ def main() -> None:
             **SEARCH,
         },
         supports_check_mode=True,
-        no_log=True,  # settings may hold secrets
         **RULES,
     )
-    params = module.params
+    params = params_of(module)
     module.no_log_values.update(repository.secrets_in(params["settings"]))
     with fail_json_on_error(module):
         client = client_for(params)
