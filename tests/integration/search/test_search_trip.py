@@ -227,6 +227,7 @@ def test_aliases_come_back_as_they_were(curl: Curl, good: Run, location: Locatio
             {"alias": "acme-audit", **({"is_write_index": True} if rolled else {})},
             {"alias": "acme-audit-public", "filter": {"range": {"id": {"lt": 4}}}},
             {"alias": "acme-audit-routed", "index_routing": "a", "search_routing": "a,b"},
+            {"alias": "acme-audit-hidden", **({} if curl.typed else {"is_hidden": True})},
         ],
     }
     for index, wanted in aliases.items():
