@@ -116,7 +116,7 @@ problems:
 
 from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._search import instance
-from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
+from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
@@ -135,8 +135,7 @@ def main() -> None:
         supports_check_mode=True,
         **RULES,
     )
-    params = params_of(module)
-    found = instance.look(params, lambda: client_for(params))
+    found = instance.look(module.params, lambda: client_for(module.params))
     for warning in found.pop("warnings"):
         module.warn(warning)
     module.exit_json(changed=False, **found)

@@ -56,7 +56,7 @@ removed:
 from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import indices
-from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
+from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
         **RULES,
     )
     with fail_json_on_error(module):
-        client = client_for(params_of(module))
+        client = client_for(module.params)
         removed = sorted(indices.behind(client, module.params["name"]))
         for index in [] if module.check_mode else removed:
             indices.remove(client, index)

@@ -114,7 +114,7 @@ problems:
 from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import repository
-from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
+from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
@@ -131,7 +131,7 @@ def main() -> None:
         supports_check_mode=True,
         **RULES,
     )
-    params = params_of(module)
+    params = module.params
     module.no_log_values.update(repository.secrets_in(params["settings"]))
     with fail_json_on_error(module):
         client = client_for(params)

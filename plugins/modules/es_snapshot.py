@@ -175,7 +175,7 @@ from ..module_utils._argspec import PROGRESS
 from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import operations
-from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
+from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
@@ -198,7 +198,7 @@ def main() -> None:
         **RULES,
     )
     with fail_json_on_error(module):
-        client = client_for(params_of(module))
+        client = client_for(module.params)
         if module.params["state"] == "absent":
             result = operations.remove_snapshot(client, module.params, module.check_mode)
         else:

@@ -135,7 +135,7 @@ from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import repository, snapshot
 from ..module_utils._search.engine import read_engine
-from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
+from ..module_utils._search.options import RULES, SEARCH, client_for
 
 
 def main() -> None:
@@ -150,7 +150,7 @@ def main() -> None:
         **RULES,
     )
     with fail_json_on_error(module):
-        params = params_of(module)
+        params = module.params
         client = client_for(params)
         engine = read_engine(client)
         found = snapshot.listing(client, params["repository"])

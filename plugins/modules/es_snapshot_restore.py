@@ -176,7 +176,7 @@ from ..module_utils._argspec import PROGRESS
 from ..module_utils._conf.option import EnvironmentModule
 from ..module_utils._errors import fail_json_on_error
 from ..module_utils._search import operations
-from ..module_utils._search.options import RULES, SEARCH, client_for, params_of
+from ..module_utils._search.options import RULES, SEARCH, client_for
 
 TRIM = {
     "indices": {"type": "list", "elements": "str", "required": True},
@@ -204,13 +204,12 @@ def main() -> None:
             **SEARCH,
         },
         supports_check_mode=True,
-        no_log=RULES["no_log"],
         mutually_exclusive=[*RULES["mutually_exclusive"], ("record", "record_path")],
         required_by=RULES["required_by"],
         required_one_of=[*RULES["required_one_of"], ("indices", "record", "record_path")],
     )
     with fail_json_on_error(module):
-        module.exit_json(**operations.restore(client_for(params_of(module)), module.params, module.check_mode))
+        module.exit_json(**operations.restore(client_for(module.params), module.params, module.check_mode))
 
 
 if __name__ == "__main__":

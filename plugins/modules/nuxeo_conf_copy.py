@@ -128,8 +128,7 @@ def _save(module: AnsibleModule) -> dict[str, t.Any]:
 
 def _restore(module: AnsibleModule) -> dict[str, t.Any]:
     given = module.params
-    environment = taken_environment(module, "nuxeo_environment")
-    place = locate(given["nuxeo_conf"], given["nuxeo_home"], environment or {})
+    place = locate(given["nuxeo_conf"], given["nuxeo_home"], given["nuxeo_environment"] or {})
     restorer = Restorer(given["src"], place, given["owner"], given["group"], module.check_mode)
     result = restorer.restore(given["parts"])
     return {

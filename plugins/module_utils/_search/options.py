@@ -8,12 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from .._argspec import NUXEO_CONF, Spec
-from .._conf.option import taken_environment
 from .client import Client, Connection
 from .errors import SearchError
-
-if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
 
 SEARCH: Spec = {
     "url": {"type": "list", "elements": "str"},
@@ -31,7 +27,6 @@ SEARCH: Spec = {
 """Doc fragment nuxeo.platform.search."""
 
 RULES: dict[str, t.Any] = {
-    "no_log": True,  # an environment may hold secrets, see taken_environment
     "required_by": {"url_password": ["url_username"], "client_key": ["client_cert"]},
     "mutually_exclusive": [("url_username", "url_api_key")],
     "required_one_of": [("url", "nuxeo_conf", "nuxeo_home")],
@@ -115,11 +110,6 @@ def _resolved(params: t.Mapping[str, t.Any]) -> Properties:
             ignore_guard=True,  # a restore reads it while the guard stands
         ),
     )
-
-
-def params_of(module: AnsibleModule) -> dict[str, t.Any]:
-    """A module's options; the secrets of an environment in them leave the module no more."""
-    return {**module.params, "nuxeo_environment": taken_environment(module, "nuxeo_environment")}
 
 
 def client_for(params: t.Mapping[str, t.Any]) -> Client:

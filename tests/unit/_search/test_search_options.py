@@ -5,22 +5,11 @@
 
 from __future__ import annotations
 
-import importlib
-import types
 import typing as t
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import SearchError
-from ansible_collections.nuxeo.platform.plugins.module_utils._search.options import (
-    SEARCH,
-    addresses,
-    connection,
-    params_of,
-)
-
-if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.options import SEARCH, addresses, connection
 
 GIVEN: dict[str, t.Any] = {name: option.get("default") for name, option in SEARCH.items()}
 OLD = {
@@ -66,33 +55,3 @@ def test_a_bare_address_means_http() -> None:
 def test_addresses_that_are_none(listed: str, client: str, why: str) -> None:
     with pytest.raises(SearchError, match=why):
         addresses(listed, client, "/c")
-
-
-OF_EACH: dict[str, dict[str, t.Any]] = {
-    "es_audit_info": {"facts": {}, "name": "x", "location": "/x"},
-    "es_index": {"name": "x"},
-    "es_repository": {"name": "x"},
-    "es_snapshot": {"repository": "r", "name": "s", "indices": ["x"]},
-    "es_snapshot_info": {"repository": "r"},
-    "es_snapshot_restore": {"repository": "r", "name": "s", "indices": ["x"]},
-}
-
-
-@pytest.mark.parametrize("name", OF_EACH)
-def test_no_secret_of_the_environment_is_told(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    module = importlib.import_module(f"ansible_collections.nuxeo.platform.plugins.modules.{name}")
-    logged: list[str] = []
-    monkeypatch.setattr(module.AnsibleModule, "log", lambda self, text, **_: logged.append(text))
-    environment = {"MY_PASSWORD": "canary", "DB_PORT": 5432}
-    given = {"url": ["http://127.0.0.1:9"], "url_username": "u", "retry_timeout": 0, "nuxeo_environment": environment}
-    with patch_module_args({**OF_EACH[name], **given}), pytest.raises(SystemExit):
-        module.main()
-    told = capfd.readouterr().out
-    assert '"DB_PORT": 5432' in told and "canary" not in told + str(logged)
-
-
-def test_the_environment_is_text() -> None:
-    module = types.SimpleNamespace(params={**GIVEN, "nuxeo_environment": {"A": True, "B": 1}}, no_log_values=set())
-    assert params_of(t.cast("AnsibleModule", module))["nuxeo_environment"] == {"A": "true", "B": "1"}

@@ -216,8 +216,7 @@ def test_copy_and_back(call: Call, home: Path, tmp_path: Path) -> None:
     assert "canary" not in done["output"]
     assert call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(dest))["failed"]
 
-    same = call("nuxeo_conf_copy", **options, nuxeo_environment={"MY_TOKEN": "canary9"}, src=str(dest))
-    assert not same["changed"] and "canary" not in same["output"]
+    assert not call("nuxeo_conf_copy", **options, src=str(dest))["changed"]
     before = tree(home)
     (home / "templates/own/config/own.xml").unlink()
     (home / "templates/own/more").write_text("x", encoding="utf-8")
