@@ -161,6 +161,10 @@ kept_aside:
   returned: success
   type: list
   elements: str
+cluster:
+  description: The uuid of the cluster.
+  returned: success
+  type: str
 duration:
   description: Seconds that the module took.
   returned: success

@@ -56,7 +56,7 @@ options:
   audit:
     description:
       - What goes into the search engine of the target. C(names) has the new name of each name of the set; the rest is
-        what the check of M(nuxeo.platform.es_snapshot_restore) returned.
+        what the check of M(nuxeo.platform.es_snapshot_restore) returned, C(cluster) too.
     type: dict
     default: {}
   blob_stores:

@@ -188,19 +188,31 @@ def node_lines(manifest: Manifest, names: t.Collection[str], leader: str) -> lis
     ]
 
 
-def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]) -> list[str]:
-    """A clone never goes into the database that it is a clone of."""
+def clone_problems(
+    manifest: Manifest, instance: str, database: dict[str, t.Any], audit: dict[str, t.Any]
+) -> list[str]:
+    """A clone never goes into the database that it is a clone of, nor takes the names of its audit and sequences."""
+    if manifest["instance"] == instance:
+        return []
+    what = f"Restore of a clone of '{manifest['instance']}' as '{instance}'"
+    problems = []
     saved = (manifest.get("database") or {}).get("server") or {}
     there = database.get("server") or {}
     same = saved.get("system_identifier") and saved.get("system_identifier") == there.get("system_identifier")
     name = manifest["nuxeo"]["database"].get("name")
-    if manifest["instance"] == instance or not same or name != database.get("name"):
-        return []
-    return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': "
-        f"its target is the source's own database '{name}'. "
-        "Give another by restore_database_name or restore_database_host."
-    ]
+    if same and name == database.get("name"):
+        problems.append(
+            f"{what}: its target is the source's own database '{name}'. "
+            "Give another by restore_database_name or restore_database_host."
+        )
+    kept = manifest.get("audit") or {}
+    own = sorted(set((kept.get("names") or {}).values()) & set((audit.get("names") or {}).values()))
+    if own and kept.get("cluster") and kept["cluster"] == audit.get("cluster"):
+        problems.append(
+            f"{what}: it would take the source's own index {', '.join(own)} of the same search engine. "
+            "Give the target an elasticsearch.indexName of its own, in its nuxeo.conf or by restore_properties."
+        )
+    return problems
 
 
 def plan(
@@ -221,7 +233,7 @@ def plan(
     :param target: the facts that nuxeo.conf will give once the wanted properties are set
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
     :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
-        said: ``changed``, ``removed``, ``kept_aside``
+        said: ``changed``, ``removed``, ``kept_aside``, ``cluster``
     :returns: ``already`` (this very set is there and untouched), ``stores``, ``providers`` (of all stores of the
         source), ``trees``, ``data_dir``, ``lines`` and ``problems``
     """
@@ -236,7 +248,7 @@ def plan(
         homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
     )
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
-    problems += clone_problems(manifest, instance, database)
+    problems += clone_problems(manifest, instance, database, audit)
     if not already:
         problems += space_problems(target["data_dir"], sum(store["bytes"] for store in stores))
     return {

@@ -141,6 +141,7 @@ def restore(client: Client, params: Params, check_mode: bool) -> dict[str, t.Any
         ],
         "removed": sorted([*removed, *run.leftovers]),
         "kept_aside": aside,
+        "cluster": run.engine.cluster_uuid,
         "diff": {"before": before, "after": {name: [item.index] for item in items for name in item.names}},
         "duration": time.monotonic() - began,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import blind_problems, plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import blind_problems, clone_problems, plan
 
 SET = "20261123T020004Z"
 DATABASE = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"}
@@ -71,3 +71,22 @@ def test_a_node_that_does_not_see_its_files_is_a_problem() -> None:
     problems = blind_problems({"nodes": {"n1": True, "n2": True, "n3": False}}, f"/srv/{SET}", ["n2", "n3"])
     assert [problem.split("'")[1] for problem in problems] == ["n2"]
     assert "Mount the backup root" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("instance", "cluster", "names", "refused"),
+    [
+        ("staging", "c1", {"acme-audit": "acme-audit", "acme-uidgen": "acme-uidgen"}, "acme-audit, acme-uidgen"),
+        ("staging", "c1", {"acme-audit": "staging-audit", "acme-uidgen": "acme-uidgen"}, "own index acme-uidgen of"),
+        ("staging", "c1", {"acme-audit": "staging-audit"}, ""),
+        ("staging", "c2", {"acme-audit": "acme-audit"}, ""),
+        ("acme", "c1", {"acme-audit": "acme-audit"}, ""),
+    ],
+)
+def test_a_clone_never_takes_the_audit_or_the_sequences_of_its_source(
+    instance: str, cluster: str, names: dict[str, str], refused: str
+) -> None:
+    kept = {"cluster": "c1", "names": {"audit": "acme-audit", "sequences": "acme-uidgen"}}
+    manifest = {"instance": "acme", "nuxeo": {"database": DATABASE}, "audit": kept}
+    found = clone_problems(manifest, instance, {"name": "other"}, {"names": names, "cluster": cluster})
+    assert [refused in problem and "elasticsearch.indexName" in problem for problem in found] == [True] * bool(refused)
