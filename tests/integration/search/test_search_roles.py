@@ -97,6 +97,11 @@ def test_in_place_with_a_cut_at_the_backup_date(trip: Trip, postgresql15: t.Any)
     plain = site.root / "acme"
     assert plain.stat().st_mode & 0o777 == 0o711
     assert {path.name for path in plain.iterdir() if path.stat().st_mode & 0o077} == {"audit"}
+    other = trip.instance("acme")
+    site.hosts.clear()
+    trip.add("staging", other, restore_from_instance="acme")
+    refused = site.run("restore", "--check", **site.admin(postgresql15), restore_overwrite=True)
+    assert "would take the source's own index acme-audit, acme-uidgen" in " ".join(refused.failures)
 
 
 def test_a_killed_run_leaves_no_snapshot_for_long(trip: Trip) -> None:
