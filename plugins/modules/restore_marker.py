@@ -54,6 +54,11 @@ options:
       - With O(state=begun), where the streams of Kafka go, with C(prefix), C(source) and C(state) as
         M(nuxeo.platform.restore_streams_plan) told them.
     type: dict
+  replaces:
+    description:
+      - With O(state=begun), which database and which indices are replaced, in words without secrets. While the restore
+        is unfinished another run may replace these, and no others, without being told to overwrite.
+    type: dict
   database:
     description:
       - With O(state=finished), whether to note the state of the database. Other nodes than the one that has restored it
@@ -97,7 +102,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
-KEPT = ("set", "instance", "run", "streams")
+KEPT = ("set", "instance", "run", "streams", "replaces")
 
 
 def of_database(params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -117,6 +122,7 @@ def main() -> None:
             "instance": {"type": "str"},
             "run": {"type": "str"},
             "streams": {"type": "dict"},
+            "replaces": {"type": "dict"},
             "database": {"type": "bool", "default": True},
             "keep": {"type": "list", "elements": "path", "default": []},
             **NUXEO_CONF,

@@ -188,6 +188,15 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
     assert "not empty: relation" in message
     assert instance.running
     assert tree_hash(instance.home, skip=("stream", "log", "standin")) == before
+    # the unfinished restore of another database is no consent for this one
+    begun = {"status": "begun", "set": "", "instance": "acme", "run": "", "kept_aside": None, "database": None}
+    marker = instance.data_dir / ".nuxeo-platform-restore.json"
+    for name, problems in (("other", "1 problem, nothing was changed"), (database.name, "")):
+        replaces = {"database": f"127.0.0.1:{postgresql15.port}/{name}"}
+        marker.write_text(json.dumps({**begun, "replaces": replaces}))
+        tried = site.run("restore", "--check", **site.admin(postgresql15))
+        assert (problems in " ".join(tried.failures)) if problems else tried.rc == 0, tried.failures
+    marker.unlink()
     unknown = site.run("restore", **site.admin(postgresql15), restore_set="20200101T000000Z")
     assert unknown.rc != 0
     assert "no such set" in " ".join(unknown.failures)
