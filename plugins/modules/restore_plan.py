@@ -44,6 +44,12 @@ options:
     description: The folder of the set.
     type: path
     required: true
+  pools:
+    description:
+      - Where the blobs of each store of the set are, RV(nuxeo.platform.backup_set_info#module:pools). What the target
+        lacks of those on this host has to have room.
+    type: dict
+    required: true
   blind:
     description: Nodes that do not see it.
     type: list
@@ -85,6 +91,7 @@ EXAMPLES = r"""
     nodes: "{{ {inventory_hostname: {'facts': place.target, 'marker': place.marker, 'occupied': place.occupied}} }}"
     manifest: "{{ found.manifest }}"
     path: "{{ found.path }}"
+    pools: "{{ found.pools }}"
     target: "{{ place.target }}"
 """
 
@@ -126,6 +133,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_problems
 
 
@@ -139,6 +147,7 @@ def main() -> None:
             "leader": {"type": "str", "required": True},
             "target": {"type": "dict", "required": True},
             "path": {"type": "path", "required": True},
+            "pools": {"type": "dict", "required": True},
             "blind": {"type": "list", "elements": "str", "default": []},
             "database": {"type": "dict", "default": {}},
             "audit": {"type": "dict", "default": {}},
@@ -160,7 +169,12 @@ def main() -> None:
         p["blob_stores"],
         p["overwrite"],
     )
-    problems = found["problems"] + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
+    problems = found["problems"]
+    if not found["already"]:
+        lacking, untold = space_problems(p["path"], p["manifest"]["leader"], found, p["pools"])
+        found["lines"] += untold
+        problems = problems + lacking
+    problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
     fail_json_on_problems(module, f"Restore to instance '{p['instance']}'", problems)
     module.exit_json(changed=False, **found)
 

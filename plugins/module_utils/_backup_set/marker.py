@@ -4,7 +4,8 @@
 """PRIVATE to the collection: the note in a restored data folder: which set it holds, and how far the restore came.
 
 While it says ``begun`` what lies in the folder is a restore's own unfinished work, and another run may replace it
-without being told to overwrite; so it may the database and the indices that are noted in ``replaces``, no others. When it says ``finished`` it holds what shows that nothing has changed since.
+without being told to overwrite; so it may the database and the indices that are noted in ``replaces``, no others.
+When it says ``finished`` it holds what shows that nothing has changed since.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import typing as t
 
 from .._search.audit import is_embedded
@@ -100,7 +99,6 @@ def store_plan(
                 "digest": saved["digest"],
                 "depth": store.get("depth") if saved["kind"] == "record" else saved["depth"],
                 "keys": saved["keys"],
-                "bytes": saved.get("bytes", 0),
                 "default": provider == default,
             }
         )
@@ -127,23 +125,6 @@ def occupied(folder: str) -> list[str]:
     except FileNotFoundError:
         return []
     return [name for name in names if not name.startswith(".nuxeo-platform-") and name != "lost+found"]
-
-
-def _existing(path: str) -> str:
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
-    return path
-
-
-def space_problems(data_dir: str, needed: int) -> list[str]:
-    """Bytes that the files and blobs need, against what the target's volume has."""
-    free = shutil.disk_usage(_existing(data_dir)).free
-    if free >= needed:
-        return []
-    return [
-        f"Restore into '{data_dir}': it needs {needed} bytes, and its volume has {free}. "
-        "Make room, or give another restore_data_dir."
-    ]
 
 
 def full_problems(data_dir: str, nodes: t.Iterable[dict[str, t.Any]], accepted: bool) -> list[str]:
@@ -188,9 +169,7 @@ def node_lines(manifest: Manifest, names: t.Collection[str], leader: str) -> lis
     ]
 
 
-def clone_problems(
-    manifest: Manifest, instance: str, database: dict[str, t.Any], audit: dict[str, t.Any]
-) -> list[str]:
+def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any], audit: dict[str, t.Any]) -> list[str]:
     """A clone never goes into the database that it is a clone of, nor takes the names of its audit and sequences."""
     if manifest["instance"] == instance:
         return []
@@ -249,8 +228,6 @@ def plan(
     )
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
     problems += clone_problems(manifest, instance, database, audit)
-    if not already:
-        problems += space_problems(target["data_dir"], sum(store["bytes"] for store in stores))
     return {
         "already": already,
         "data_dir": target["data_dir"],

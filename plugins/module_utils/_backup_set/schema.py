@@ -69,7 +69,7 @@ SCHEMA: dict[str, t.Any] = {
         },
         "database": {"description": "What the dump told: server, database, tables, blob keys.", "type": "object"},
         "blobs": {
-            "description": "Each blob store of the set, by its provider: kind, digest, depth, keys, bytes.",
+            "description": "Each blob store of the set, by its provider: kind, digest, depth, keys, pool.",
             "type": "object",
         },
         "streams": {

@@ -8,7 +8,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import blind_problems, clone_problems, plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
+    blind_problems,
+    clone_problems,
+    plan,
+)
 
 SET = "20261123T020004Z"
 DATABASE = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"}

@@ -1,0 +1,98 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: whether what a restore writes has room on each volume of the target.
+
+What is counted is surely needed: files that are there count nothing, and sparse or packed ones what they take up in the
+set. So a restore that would succeed is never refused; one that writes to several volumes may still run out of one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+
+from .._blobs import keylist, names
+from .._errors import PlatformError
+from .._files.at import is_inside
+from .._files.entry import FILE, read_tree_list
+
+Named = t.Dict[str, t.Any]
+
+
+def _taken(path: t.Union[str, bytes]) -> int:
+    """What a file takes up at least, wherever it is copied to; 0 when it is missing, which others tell."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0
+    return min(found.st_size, found.st_blocks * 512)
+
+
+def _existing(path: str) -> str:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def blobs_needed(keys: str, pool: str, store: Named, data_dir: str) -> int:
+    """Bytes of the blobs that a store lacks. One of another kind than digest is moved aside with the data folder."""
+    stays = store["kind"] == "digest" or not is_inside(store["path"], os.path.realpath(data_dir))
+    data = os.fsencode(os.path.join(store["path"], "data"))
+    there = stays and os.path.isdir(data)
+    needed = 0
+    for entry in map(names.parse, keylist.read_lines(keys)):
+        place = os.path.join(data, names.folder_of(entry.key, store["depth"] or 0), entry.key)
+        if not (there and os.path.exists(place)):
+            needed += _taken(os.path.join(os.fsencode(pool), names.pool_path(entry.pool_name)))
+    return needed
+
+
+def tree_needed(copy: str, dest: str, moved: bool) -> int:
+    """Bytes of the files of a tree, without those that are there already where nothing is moved aside."""
+    return sum(
+        _taken(os.path.join(copy, entry.path))
+        for entry in read_tree_list(f"{copy}.jsonl")
+        if entry.type == FILE and (moved or not os.path.exists(os.path.join(dest, entry.path)))
+    )
+
+
+def space_problems(
+    path: str, leader: str, found: Named, pools: t.Mapping[str, str]
+) -> t.Tuple[t.List[str], t.List[str]]:
+    """Each volume that has not the room for what goes there, and a line for each store of which nobody can tell.
+
+    :param path: the folder of the set
+    :param leader: the node whose trees are restored
+    :param found: the plan: ``data_dir``, ``stores``, ``trees``
+    :param pools: where the blobs of each store are
+    """
+    needs: t.Dict[str, int] = {}
+    lines = []
+    try:
+        for tree in (tree for tree in found["trees"] if tree["dest"]):
+            dest = tree["dest"]
+            needs[dest] = tree_needed(os.path.join(path, "files", leader, tree["name"]), dest, tree["name"] == "data")
+        for store in (store for store in found["stores"] if store["path"]):
+            pool = pools[store["provider"]]
+            if not pool.startswith("/"):
+                lines.append(f"blobs    {store['provider']}: room is not checked, its pool is on another host, {pool}")
+                continue
+            dest = os.path.join(store["path"], "data")
+            needs[dest] = blobs_needed(os.path.join(path, "blobs", store["provider"]), pool, store, found["data_dir"])
+    except PlatformError as error:
+        return [str(error)], lines
+    volumes: t.Dict[int, t.List[str]] = {}
+    for dest in needs:
+        volumes.setdefault(os.stat(_existing(dest)).st_dev, []).append(dest)
+    problems = []
+    for places in volumes.values():
+        needed, free = sum(needs[dest] for dest in places), shutil.disk_usage(_existing(places[0])).free
+        if needed > free:
+            told = " and ".join(f"'{place}'" for place in places)
+            problems.append(
+                f"Restore into {told}: it needs {needed} bytes, and the volume has {free}. "
+                "Make room, or give places on another volume, e.g. by restore_data_dir."
+            )
+    return problems, lines

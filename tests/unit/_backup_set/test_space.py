@@ -1,0 +1,74 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Room for a restore: what the target lacks, on the volume that each part goes to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+from pathlib import Path
+
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names
+from ansible_collections.nuxeo.platform.plugins.module_utils._files import tree
+
+MIB = 1 << 20
+
+
+class Set:
+    """A set of one store with six blobs of 1 MiB, and a data folder with a sparse file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.pool = folder / "acme/sets/s", folder / "acme/blobs/default"
+        self.keys = []
+        for number in range(6):
+            content = bytes([number]) * MIB
+            self.keys.append(hashlib.md5(content).hexdigest())  # noqa: S324 - as Nuxeo names blobs
+            self.put(self.pool, self.keys[-1], 2, content)
+        text = b"".join(b"%b\n" % key.encode() for key in sorted(self.keys))
+        about = {"provider": "default", "kind": "digest", "keys": 6}
+        keylist.write_list(str(self.path / "blobs/default"), about, text, "")
+        (folder / "data/stream").mkdir(parents=True)
+        with open(folder / "data/stream/queue.cq4", "wb") as stream:
+            stream.truncate(64 * MIB)
+        (self.path / "files/n1").mkdir(parents=True)
+        copied = tree.copy_tree(str(folder / "data"), str(self.path / "files/n1/data"))
+        tree.write_tree_list(str(self.path / "files/n1/data.jsonl"), copied.entries)
+
+    @staticmethod
+    def put(folder: Path, key: str, depth: int, content: bytes) -> None:
+        place = folder / os.fsdecode(names.folder_of(key.encode(), depth)) / key
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+
+    def told(self, data: Path, store: Path, kind: str = "digest", pool: str = "") -> tuple[list[str], list[str]]:
+        stores = [{"provider": "default", "path": str(store), "kind": kind, "depth": 3 if kind == "digest" else None}]
+        found = {"data_dir": str(data), "stores": stores, "trees": [{"name": "data", "dest": str(data)}]}
+        return space_problems(str(self.path), "n1", found, {"default": pool or str(self.pool)})
+
+
+def test_only_what_the_target_lacks_needs_room_where_it_goes(tmp_path: Path, mounted: t.Callable[..., Path]) -> None:
+    made = Set(tmp_path)
+    small, large = mounted("-t", "tmpfs", "-o", "size=4m", "t"), mounted("-t", "tmpfs", "-o", "size=9m", "t")
+    (problem,), _lines = made.told(small / "data", small / "data/binaries")
+    assert problem.startswith(f"Restore into '{small}/data' and '{small}/data/binaries/data': it needs {6 * MIB} bytes")
+    assert made.told(small / "data", large / "store") == ([], []), "each has the room that it needs"
+    assert "it needs" in made.told(large / "data", small / "store")[0][0]
+    for key in made.keys[:3]:
+        made.put(small / "data/binaries/data", key, 3, b"")
+    assert made.told(small / "data", small / "data/binaries") == ([], []), "half of it is there"
+    assert made.told(small / "data", small / "data/binaries", "record")[0], "records are moved aside"
+
+
+def test_a_pool_on_another_host_is_told_and_refuses_nothing(tmp_path: Path) -> None:
+    problems, lines = Set(tmp_path).told(tmp_path / "new", tmp_path / "new/binaries", pool="nas:/blobs/default")
+    assert problems == []
+    assert lines == ["blobs    default: room is not checked, its pool is on another host, nas:/blobs/default"]
+
+
+def test_a_list_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    made = Set(tmp_path)
+    (made.path / "blobs/default.added").unlink()
+    assert "Reading of key list" in made.told(tmp_path / "new", tmp_path / "new/binaries")[0][0]
