@@ -11,7 +11,8 @@ short_description: Mark a data folder as being restored, or as restored
 description:
   - Writes C(.nuxeo-platform-restore.json) into the data folder. It says which set the folder holds and how far the
     restore came.
-  - Beginning a restore moves what lies in the folder into a folder of its own beside the marker. Nothing is deleted.
+  - Beginning a restore moves what lies in the folder into a folder of its own beside the marker, or where it is a mount point what is
+    in it into a folder of the same name in it. Nothing is deleted.
   - Used by the role P(nuxeo.platform.restore#role).
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
@@ -66,7 +67,7 @@ options:
     type: bool
     default: true
   keep:
-    description: Blob stores below O(data_dir) that stay where they are.
+    description: Blob stores that stay where they are, links below O(data_dir) that lead to them too.
     type: list
     elements: path
     default: []

@@ -109,6 +109,11 @@ stores:
   returned: success
   type: list
   elements: dict
+keep:
+  description: Paths of those that stay where they are when the rest is moved aside.
+  returned: success
+  type: list
+  elements: str
 providers:
   description: The providers of all blob stores of the instance whose set it is, copied or not.
   returned: success

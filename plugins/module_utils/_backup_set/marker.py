@@ -10,6 +10,7 @@ When it says ``finished`` it holds what shows that nothing has changed since.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from .._errors import PlatformError
 from .._io import fsync_directory, now, write_json
 
 MARKER = ".nuxeo-platform-restore.json"
+ASIDE = ".nuxeo-platform-before-"
 Marker = t.Dict[str, t.Any]
 _KEYS = ("status", "set", "instance", "run", "kept_aside", "database")
 
@@ -57,10 +59,10 @@ def write_marker(data_dir: str, marker: Marker) -> None:
 def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
     """Move what lies in the data folder aside and mark the folder as being restored.
 
-    What an unfinished restore left is moved aside too, into the same place: nothing is ever deleted here.
+    What an unfinished restore left is moved aside too: nothing is ever deleted here.
 
     :param marker: ``set``, ``instance``, ``run``
-    :param keep: folders below ``data_dir`` that stay where they are (blob stores, which are healed in place)
+    :param keep: blob stores that stay where they are and are healed in place
     :returns: the marker as written; ``kept_aside`` is the folder with what was there, or None
     """
     made = not os.path.isdir(data_dir)
@@ -74,26 +76,54 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
         "database": earlier.get("database") if resumed else None,
         **marker,
     }
-    stay = {os.path.relpath(os.path.realpath(path), os.path.realpath(data_dir)).split("/")[0] for path in keep}
-    names = [
-        name
-        for name in os.listdir(data_dir)
-        if not name.startswith(".nuxeo-platform-") and name != "lost+found" and name not in stay
-    ]
-    if names:
-        folder = f".nuxeo-platform-before-{now().replace(':', '').replace('-', '')}"
-        aside = os.path.join(data_dir, folder)
+    stay = staying(data_dir, keep)
+    names = [name for name in movable(data_dir) if name not in stay]
+    # what was being moved when a run was killed is of the same state of the folder: it goes to the same place
+    moving = earlier.get("moving") if resumed else None
+    if names or moving:
+        aside = moving or os.path.join(data_dir, f"{ASIDE}{now().replace(':', '').replace('-', '')}")
         started["kept_aside"] = started["kept_aside"] or aside
-        write_marker(data_dir, started)
-        os.makedirs(aside, mode=0o700, exist_ok=True)
-        for name in names:
-            os.rename(os.path.join(data_dir, name), os.path.join(aside, name))
-        _keep_layouts(data_dir, aside, keep)
-        fsync_directory(aside)
-        fsync_directory(data_dir)
-    else:
-        write_marker(data_dir, started)
+        write_marker(data_dir, {**started, "moving": aside})
+        try:
+            _move_aside(data_dir, names, aside)
+            _keep_layouts(data_dir, aside, keep)
+        except OSError as error:
+            raise RestoreError(
+                f"Move of what '{data_dir}' holds to '{aside}'",
+                f"{error.strerror} at '{os.fsdecode(error.filename or data_dir)}'",
+                "Mend that, then run the restore again: it goes on with the rest",
+            ) from error
+    write_marker(data_dir, started)
     return started
+
+
+def movable(folder: str) -> list[str]:
+    """What lies in a folder beside what restores have left there."""
+    return [name for name in os.listdir(folder) if not name.startswith(".nuxeo-platform-") and name != "lost+found"]
+
+
+def staying(data_dir: str, keep: t.Sequence[str]) -> set[str]:
+    """The names in the data folder that lead to stores which stay, be it a link to a store elsewhere."""
+    return {
+        os.path.relpath(as_named(path), as_named(data_dir)).split("/")[0]
+        for path in keep
+        for as_named in (os.path.realpath, os.path.abspath)
+    }
+
+
+def _move_aside(data_dir: str, names: t.Sequence[str], aside: str) -> None:
+    os.makedirs(aside, mode=0o700, exist_ok=True)
+    for name in names:
+        path = os.path.join(data_dir, name)
+        try:
+            os.rename(path, os.path.join(aside, name))
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV) or not os.path.isdir(path):
+                raise
+            # a mount point: what is in it is kept in it
+            _move_aside(path, movable(path), os.path.join(path, os.path.basename(aside)))
+    fsync_directory(aside)
+    fsync_directory(data_dir)
 
 
 def _keep_layouts(data_dir: str, aside: str, stores: t.Sequence[str]) -> None:

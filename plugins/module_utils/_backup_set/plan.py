@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .._files.at import is_inside
 from .._search.audit import is_embedded
 from .marker import Marker
+from .mounts import mount_problems
 from .preflight import POOLED_BLOBS, disagreements, node_problems
 
 Facts = t.Dict[str, t.Any]
@@ -103,6 +105,15 @@ def store_plan(
             }
         )
     return stores, problems
+
+
+def kept_in_place(stores: t.Sequence[dict[str, t.Any]], data_dir: str) -> list[str]:
+    """Stores that are healed where they are: those elsewhere, and those whose blobs never change under their key."""
+    return [
+        store["path"]
+        for store in stores
+        if store["path"] and (store["kind"] == "digest" or not is_inside(store["path"], os.path.realpath(data_dir)))
+    ]
 
 
 def tree_plan(
@@ -213,12 +224,12 @@ def plan(
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
     :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
         said: ``changed``, ``removed``, ``kept_aside``, ``cluster``
-    :returns: ``already`` (this very set is there and untouched), ``stores``, ``providers`` (of all stores of the
-        source), ``trees``, ``data_dir``, ``lines`` and ``problems``
+    :returns: ``already`` (this very set is there and untouched), ``stores``, ``keep`` (the paths of those that stay
+        where they are), ``providers`` (of all stores of the source), ``trees``, ``data_dir``, ``lines``, ``problems``
     """
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
-        return {**nothing, "problems": node_problems(nodes, True), "lines": []}
+        return {**nothing, "keep": [], "problems": node_problems(nodes, True), "lines": []}
     unchanged = database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
     already = unchanged and all(is_there(node, manifest) for node in nodes.values())
     stores, problems = store_plan(manifest, target, further_stores)
@@ -228,10 +239,14 @@ def plan(
     )
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
     problems += clone_problems(manifest, instance, database, audit)
+    keep = kept_in_place(stores, target["data_dir"])
+    if not already:
+        problems += mount_problems(target["data_dir"], keep)
     return {
         "already": already,
         "data_dir": target["data_dir"],
         "stores": stores,
+        "keep": keep,
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
         "problems": problems,

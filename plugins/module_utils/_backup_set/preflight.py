@@ -28,7 +28,7 @@ DISPOSABLE = (
     "h2/*.trace.db",
     "h2/*.lock.db",
     "installAfterRestart.log",
-    ".nuxeo-platform-*",
+    "**/.nuxeo-platform-*",
 )
 """Parts of a data folder that no restored server misses."""
 

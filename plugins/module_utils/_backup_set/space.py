@@ -15,7 +15,6 @@ import typing as t
 
 from .._blobs import keylist, names
 from .._errors import PlatformError
-from .._files.at import is_inside
 from .._files.entry import FILE, read_tree_list
 
 Named = t.Dict[str, t.Any]
@@ -36,9 +35,8 @@ def _existing(path: str) -> str:
     return path
 
 
-def blobs_needed(keys: str, pool: str, store: Named, data_dir: str) -> int:
-    """Bytes of the blobs that a store lacks. One of another kind than digest is moved aside with the data folder."""
-    stays = store["kind"] == "digest" or not is_inside(store["path"], os.path.realpath(data_dir))
+def blobs_needed(keys: str, pool: str, store: Named, stays: bool) -> int:
+    """Bytes of the blobs that a store lacks, which are all where it is moved aside."""
     data = os.fsencode(os.path.join(store["path"], "data"))
     there = stays and os.path.isdir(data)
     needed = 0
@@ -65,7 +63,7 @@ def space_problems(
 
     :param path: the folder of the set
     :param leader: the node whose trees are restored
-    :param found: the plan: ``data_dir``, ``stores``, ``trees``
+    :param found: the plan: ``stores``, ``keep``, ``trees``
     :param pools: where the blobs of each store are
     """
     needs: t.Dict[str, int] = {}
@@ -80,7 +78,9 @@ def space_problems(
                 lines.append(f"blobs    {store['provider']}: room is not checked, its pool is on another host, {pool}")
                 continue
             dest = os.path.join(store["path"], "data")
-            needs[dest] = blobs_needed(os.path.join(path, "blobs", store["provider"]), pool, store, found["data_dir"])
+            needs[dest] = blobs_needed(
+                os.path.join(path, "blobs", store["provider"]), pool, store, store["path"] in found["keep"]
+            )
     except PlatformError as error:
         return [str(error)], lines
     volumes: t.Dict[int, t.List[str]] = {}

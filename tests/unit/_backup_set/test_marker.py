@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import mount_problems
 
 WHO = {"set": "20261123T020004Z", "instance": "acme", "run": "r1"}
 
@@ -31,6 +35,61 @@ def test_a_digest_store_stays_and_its_layout_is_kept(tmp_path: Path) -> None:
     assert (store / "config.xml").exists()
     assert (Path(written["kept_aside"]) / "binaries_config.xml").read_text() == "<binary-store/>"
     assert (Path(written["kept_aside"]) / "instance.clid").exists()
+
+
+def test_a_link_to_a_store_elsewhere_stays(tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "binaries").symlink_to(tmp_path / "big")
+    (tmp_path / "data" / "stream").symlink_to(tmp_path / "big")
+    marker.begin(str(tmp_path / "data"), WHO, [str(tmp_path / "data" / "binaries")])
+    assert (tmp_path / "data" / "binaries").is_symlink() and not (tmp_path / "data" / "stream").exists()
+
+
+def test_what_a_mounted_folder_holds_is_kept_in_it(tmp_path: Path, mounted: t.Callable[..., Path]) -> None:
+    mount = mounted("-t", "tmpfs", "t")
+    (mount / "P-00").mkdir()
+    (tmp_path / "clid").touch()
+    aside = Path(marker.begin(str(tmp_path), WHO, [])["kept_aside"])
+    assert [path.name for path in aside.iterdir()] == ["clid"]
+    assert [path.name for path in (mount / aside.name).iterdir()] == ["P-00"]
+    assert mount_problems(str(tmp_path), []) == []
+
+
+def test_a_mount_that_would_go_along_is_a_problem_first(tmp_path: Path, mounted: t.Callable[..., Path]) -> None:
+    outer = mounted("-t", "tmpfs", "t")
+    (problem,) = mount_problems(str(outer.parent.parent), [])
+    assert f"'{outer}' is mounted in it" in problem
+    assert mount_problems(str(outer.parent.parent), [str(outer)]) == []
+    (tmp_path / "clid").touch()
+    subprocess.run(["mount", "--bind", str(tmp_path / "clid"), str(tmp_path / "clid")], check=True)
+    try:
+        (problem,) = mount_problems(str(tmp_path), [])
+        with pytest.raises(marker.RestoreError, match=r"Device or resource busy at '.*/clid'\. Mend that"):
+            marker.begin(str(tmp_path), WHO, [])
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path / "clid")], check=True)
+    assert marker.begin(str(tmp_path), WHO, [])["status"] == "begun"
+
+
+def test_an_interrupted_move_goes_on_into_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abcd":
+        (tmp_path / name).write_text(name)
+    real = os.rename
+
+    def rename(one: str, other: str) -> None:
+        if len(list(tmp_path.glob("?"))) == 2:
+            raise KeyboardInterrupt
+        real(one, other)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(marker.os, "rename", rename)
+        marker.begin(str(tmp_path), WHO, [])
+    aside = Path(marker.begin(str(tmp_path), WHO, [])["kept_aside"])
+    assert sorted(path.name for path in aside.iterdir()) == list("abcd")
+    (tmp_path / "half").touch()
+    marker.begin(str(tmp_path), WHO, [])
+    assert sorted(path.name for path in aside.iterdir()) == list("abcd"), "what the restore made is not mixed with it"
 
 
 def test_an_absent_folder_is_made_and_nothing_is_kept(tmp_path: Path) -> None:

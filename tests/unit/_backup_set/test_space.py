@@ -45,7 +45,8 @@ class Set:
 
     def told(self, data: Path, store: Path, kind: str = "digest", pool: str = "") -> tuple[list[str], list[str]]:
         stores = [{"provider": "default", "path": str(store), "kind": kind, "depth": 3 if kind == "digest" else None}]
-        found = {"data_dir": str(data), "stores": stores, "trees": [{"name": "data", "dest": str(data)}]}
+        keep = [str(store)] if kind == "digest" else []
+        found = {"stores": stores, "keep": keep, "trees": [{"name": "data", "dest": str(data)}]}
         return space_problems(str(self.path), "n1", found, {"default": pool or str(self.pool)})
 
 

@@ -1,0 +1,43 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what is mounted where; the kernel renames no mount point."""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from .marker import staying
+
+
+def mounts() -> list[str]:
+    """Every mount point that this process sees, of folders and of single files; none where nobody tells."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+            names = [line.split(" ")[4] for line in stream]
+    except OSError:
+        return []
+    return [re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name) for name in names]
+
+
+def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
+    """Mounts that stand in the way of moving aside what a data folder holds.
+
+    A folder that is mounted right in it is emptied. A mount further below would go along with the folder that it is in,
+    and be back over the restored one after a reboot.
+    """
+    above, stay = os.path.realpath(data_dir), staying(data_dir, keep)
+    problems = []
+    for mount in mounts():
+        name = os.path.relpath(mount, above)
+        first = name.split("/")[0]
+        if first in ("..", ".") or first in stay or first.startswith(".nuxeo-platform-"):
+            continue
+        if "/" in name or not os.path.isdir(mount):
+            problems.append(
+                f"Restore into data folder '{data_dir}': '{mount}' is mounted in it, and what holds it has to be moved "
+                "aside. Unmount it for the restore, or give another restore_data_dir."
+            )
+    return sorted(set(problems))
