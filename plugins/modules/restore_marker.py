@@ -11,8 +11,8 @@ short_description: Mark a data folder as being restored, or as restored
 description:
   - Writes C(.nuxeo-platform-restore.json) into the data folder. It says which set the folder holds and how far the
     restore came.
-  - Beginning a restore moves what lies in the folder into a folder of its own beside the marker, or where it is a mount point what is
-    in it into a folder of the same name in it. Nothing is deleted.
+  - Beginning a restore moves what lies in the folder into a folder of its own beside the marker. What a mount point in
+    it holds goes into a folder of the same name in that. Nothing is deleted.
   - Used by the role P(nuxeo.platform.restore#role).
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
@@ -57,8 +57,8 @@ options:
     type: dict
   replaces:
     description:
-      - With O(state=begun), which database and which indices are replaced, in words without secrets. While the restore
-        is unfinished another run may replace these, and no others, without being told to overwrite.
+      - With O(state=begun), which database, indices and blob stores are replaced, in words without secrets. While the
+        restore is unfinished another run may replace these, and no others, without being told to overwrite.
     type: dict
   database:
     description:

@@ -65,12 +65,10 @@ unchanged:
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import occupied
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
-
-LISTED = 5
 
 
 def main() -> None:

@@ -80,13 +80,14 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
     names = [name for name in movable(data_dir) if name not in stay]
     # what was being moved when a run was killed is of the same state of the folder: it goes to the same place
     moving = earlier.get("moving") if resumed else None
-    if names or moving:
+    layouts = [store for store in keep if os.path.isfile(os.path.join(store, "config.xml"))]
+    if names or moving or layouts:
         aside = moving or os.path.join(data_dir, f"{ASIDE}{now().replace(':', '').replace('-', '')}")
         started["kept_aside"] = started["kept_aside"] or aside
         write_marker(data_dir, {**started, "moving": aside})
         try:
             _move_aside(data_dir, names, aside)
-            _keep_layouts(data_dir, aside, keep)
+            _keep_layouts(data_dir, aside, layouts)
         except OSError as error:
             raise RestoreError(
                 f"Move of what '{data_dir}' holds to '{aside}'",
@@ -129,10 +130,8 @@ def _move_aside(data_dir: str, names: t.Sequence[str], aside: str) -> None:
 def _keep_layouts(data_dir: str, aside: str, stores: t.Sequence[str]) -> None:
     """A store that stays where it is gets the set's config.xml; a copy of its own is kept."""
     for store in stores:
-        layout = os.path.join(store, "config.xml")
-        if os.path.isfile(layout):
-            name = os.path.relpath(os.path.realpath(store), os.path.realpath(data_dir)).replace("/", "_")
-            shutil.copyfile(layout, os.path.join(aside, f"{name}_config.xml"))
+        name = os.path.relpath(os.path.realpath(store), os.path.realpath(data_dir)).replace("/", "_")
+        shutil.copyfile(os.path.join(store, "config.xml"), os.path.join(aside, f"{name}_config.xml"))
 
 
 def note(data_dir: str, values: Marker) -> Marker:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .._blobs.errors import BlobError
+from .._blobs.store import read_config, settings
 from .._files.at import is_inside
 from .._search.audit import is_embedded
 from .marker import Marker
@@ -16,6 +18,7 @@ from .preflight import POOLED_BLOBS, disagreements, node_problems
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
+LISTED = 5
 
 
 def _line(version: str) -> str:
@@ -153,6 +156,47 @@ def full_problems(data_dir: str, nodes: t.Iterable[dict[str, t.Any]], accepted: 
     ]
 
 
+def store_problems(
+    manifest: Manifest, data_dir: str, stores: t.Sequence[dict[str, t.Any]], marker: Marker, accepted: bool
+) -> list[str]:
+    """A store elsewhere that holds anything is refused likewise, and one whose blobs lie in another way."""
+    begun = marker.get("status") == "begun"
+    ours = (marker.get("replaces") or {}).get("stores", ()) if begun else ()
+    problems = []
+    for store in stores:
+        path = store["path"]
+        within = path and is_inside(path, os.path.realpath(data_dir))
+        if accepted or not path or path in ours or (within and begun):
+            continue
+        what = f"Restore of blob store '{store['provider']}' to '{path}'"
+        todo = "Give the store another place, or set restore_overwrite to true"
+        found = [] if within else occupied(path)
+        if found:
+            problems.append(
+                f"{what}: it is not empty, it holds {', '.join(found[:LISTED])}. {todo}: its blobs then stay."
+            )
+        problems += _layout_problems(
+            what, path, store["kind"], manifest["blobs"][store["provider"]].get("config_xml"), todo
+        )
+    return problems
+
+
+def _layout_problems(what: str, path: str, kind: str, saved: str | None, todo: str) -> list[str]:
+    """Another depth or digest in the config.xml that would be replaced: what is there would not be found any more."""
+    layout = os.path.join(path, "config.xml")
+    if kind == "record" or not os.path.isfile(layout):
+        return []
+    try:
+        here, there = (settings(text, layout, kind, None, None) for text in (read_config(path), saved or ""))
+    except BlobError as error:
+        return [str(error)]
+    if here == there:
+        return []
+    return [
+        f"{what}: its config.xml says {here[1]}, depth {here[0]}, and that of the set {there[1]}, {there[0]}. {todo}."
+    ]
+
+
 def is_there(node: dict[str, t.Any], manifest: Manifest) -> bool:
     """Whether a node's data folder says that this very set was restored into it, to the end."""
     marker: Marker = node.get("marker") or {}
@@ -238,6 +282,8 @@ def plan(
         homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
     )
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
+    marker = nodes[leader].get("marker") or {}
+    problems += store_problems(manifest, target["data_dir"], stores, marker, already or overwrite)
     problems += clone_problems(manifest, instance, database, audit)
     keep = kept_in_place(stores, target["data_dir"])
     if not already:

@@ -37,6 +37,13 @@ def test_a_digest_store_stays_and_its_layout_is_kept(tmp_path: Path) -> None:
     assert (Path(written["kept_aside"]) / "instance.clid").exists()
 
 
+def test_the_layout_of_a_store_elsewhere_is_kept_too(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "config.xml").write_text("<binary-store/>")
+    aside = marker.begin(str(tmp_path / "data"), WHO, [str(tmp_path / "blobs")])["kept_aside"]
+    assert [path.read_text() for path in Path(aside).iterdir()] == ["<binary-store/>"]
+
+
 def test_a_link_to_a_store_elsewhere_stays(tmp_path: Path) -> None:
     (tmp_path / "big").mkdir()
     (tmp_path / "data").mkdir()

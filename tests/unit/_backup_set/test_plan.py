@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
     blind_problems,
     clone_problems,
     plan,
+    store_problems,
 )
 
 SET = "20261123T020004Z"
@@ -94,3 +96,36 @@ def test_a_clone_never_takes_the_audit_or_the_sequences_of_its_source(
     manifest = {"instance": "acme", "nuxeo": {"database": DATABASE}, "audit": kept}
     found = clone_problems(manifest, instance, {"name": "other"}, {"names": names, "cluster": cluster})
     assert [refused in problem and "elasticsearch.indexName" in problem for problem in found] == [True] * bool(refused)
+
+
+XML = "<binary-store><digest>{}</digest><depth>{}</depth></binary-store>"
+
+
+def test_a_store_elsewhere_that_holds_anything_is_refused(tmp_path: Path) -> None:
+    data, store = tmp_path / "data", tmp_path / "blobs"
+    (data / "binaries").mkdir(parents=True)
+    store.mkdir()
+
+    def told(path: Path, marker: dict[str, t.Any], kind: str = "digest", accepted: bool = False) -> str:
+        stores = [{"provider": "default", "path": str(path), "kind": kind}]
+        manifest = {"blobs": {"default": {"config_xml": XML.format("SHA-1", 2)}}}
+        return " ".join(store_problems(manifest, str(data), stores, marker, accepted))
+
+    assert told(store, {}) == ""
+    (store / "data").mkdir()
+    assert "it is not empty, it holds data." in told(store, {})
+    assert told(store, {}, accepted=True) == ""
+    assert told(store, {"status": "begun", "replaces": {"stores": [str(store)]}}) == ""
+    for marker in (
+        {"status": "begun", "replaces": {"stores": ["/other"]}},
+        {"status": "finished"},
+        {"status": "begun"},
+    ):
+        assert "not empty" in told(store, marker)
+    for path in (store, data / "binaries"):
+        (path / "config.xml").write_text(XML.format("sha1", 2))
+        assert "config.xml" not in told(path, {}).replace("holds config.xml", "")
+        (path / "config.xml").write_text(XML.format("SHA-1", 3))
+        assert "its config.xml says SHA-1, depth 3, and that of the set SHA-1, 2" in told(path, {})
+        assert "depth" not in told(path, {}, "record"), "which are flat"
+    assert told(data / "binaries", {"status": "begun"}) == "", "an unfinished restore has replaced it"
