@@ -76,6 +76,12 @@ options:
     description: Whether a target that holds anything may be replaced.
     type: bool
     default: false
+  owner:
+    description: Owner of the files, as for O(nuxeo.platform.file_tree_copy#module:owner). It has to be known.
+    type: str
+  group:
+    description: Likewise their group.
+    type: str
   problems:
     description: Problems that other checks have found, told together with those found here.
     type: list
@@ -139,7 +145,7 @@ problems:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
-from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
 
 
 def main() -> None:
@@ -158,28 +164,32 @@ def main() -> None:
             "audit": {"type": "dict", "default": {}},
             "blob_stores": {"type": "list", "elements": "dict", "default": []},
             "overwrite": {"type": "bool", "default": False},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
             "problems": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     p = module.params
-    found = plan.plan(
-        p["instance"],
-        p["manifest"],
-        p["nodes"],
-        p["leader"],
-        p["target"],
-        p["database"],
-        p["audit"],
-        p["blob_stores"],
-        p["overwrite"],
-    )
-    problems = found["problems"]
-    if not found["already"]:
-        lacking, untold = space_problems(p["path"], p["manifest"]["leader"], found, p["pools"])
-        found["lines"] += untold
-        problems = problems + lacking
-    problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
+    with fail_json_on_error(module):
+        found = plan.plan(
+            p["instance"],
+            p["manifest"],
+            p["nodes"],
+            p["leader"],
+            p["target"],
+            p["database"],
+            p["audit"],
+            p["blob_stores"],
+            p["overwrite"],
+        )
+        problems = found["problems"]
+        if not found["already"]:
+            files = p["path"], p["manifest"]["leader"]
+            lacking, untold = space_problems(*files, found, p["pools"])
+            found["lines"] += untold
+            problems = problems + lacking + plan.owner_problems(*files, found["trees"], p["owner"], p["group"])
+        problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
     fail_json_on_problems(module, f"Restore to instance '{p['instance']}'", problems)
     module.exit_json(changed=False, **found)
 

@@ -11,6 +11,8 @@ import typing as t
 from .._blobs.errors import BlobError
 from .._blobs.store import read_config, settings
 from .._files.at import is_inside
+from .._files.entry import read_tree_list
+from .._files.restore import unknown_owners
 from .._search.audit import is_embedded
 from .marker import Marker
 from .mounts import mount_problems
@@ -202,6 +204,21 @@ def is_there(node: dict[str, t.Any], manifest: Manifest) -> bool:
     marker: Marker = node.get("marker") or {}
     told = marker.get("status"), marker.get("set"), marker.get("instance")
     return told == ("finished", manifest["id"], manifest["instance"])
+
+
+def owner_problems(
+    path: str, leader: str, trees: t.Sequence[dict[str, str]], owner: str | None, group: str | None
+) -> list[str]:
+    """Owners of files of the set that the target does not know."""
+    entries = [
+        entry
+        for tree in trees
+        for entry in read_tree_list(os.path.join(path, "files", leader, f"{tree['name']}.jsonl"))
+    ]
+    return [
+        f"Restore of the files of set '{path}': {unknown}. Make it, or set restore_owner and restore_group."
+        for unknown in unknown_owners(entries, owner, group)
+    ]
 
 
 def blind_problems(manifest: Manifest, path: str, blind: t.Sequence[str]) -> list[str]:

@@ -14,7 +14,6 @@ import shutil
 import typing as t
 
 from .._blobs import keylist, names
-from .._errors import PlatformError
 from .._files.entry import FILE, read_tree_list
 
 Named = t.Dict[str, t.Any]
@@ -68,21 +67,18 @@ def space_problems(
     """
     needs: t.Dict[str, int] = {}
     lines = []
-    try:
-        for tree in (tree for tree in found["trees"] if tree["dest"]):
-            dest = tree["dest"]
-            needs[dest] = tree_needed(os.path.join(path, "files", leader, tree["name"]), dest, tree["name"] == "data")
-        for store in (store for store in found["stores"] if store["path"]):
-            pool = pools[store["provider"]]
-            if not pool.startswith("/"):
-                lines.append(f"blobs    {store['provider']}: room is not checked, its pool is on another host, {pool}")
-                continue
-            dest = os.path.join(store["path"], "data")
-            needs[dest] = blobs_needed(
-                os.path.join(path, "blobs", store["provider"]), pool, store, store["path"] in found["keep"]
-            )
-    except PlatformError as error:
-        return [str(error)], lines
+    for tree in (tree for tree in found["trees"] if tree["dest"]):
+        dest = tree["dest"]
+        needs[dest] = tree_needed(os.path.join(path, "files", leader, tree["name"]), dest, tree["name"] == "data")
+    for store in (store for store in found["stores"] if store["path"]):
+        pool = pools[store["provider"]]
+        if not pool.startswith("/"):
+            lines.append(f"blobs    {store['provider']}: room is not checked, its pool is on another host, {pool}")
+            continue
+        dest = os.path.join(store["path"], "data")
+        needs[dest] = blobs_needed(
+            os.path.join(path, "blobs", store["provider"]), pool, store, store["path"] in found["keep"]
+        )
     volumes: t.Dict[int, t.List[str]] = {}
     for dest in needs:
         volumes.setdefault(os.stat(_existing(dest)).st_dev, []).append(dest)

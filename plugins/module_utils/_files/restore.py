@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import typing as t
 
 from .._progress import Progress
 from .at import FOLDER_FLAGS, MAKE, READ, exists, group_id, group_name, make_folder, opened, user_id, user_name, why
@@ -41,19 +42,38 @@ def restore_tree(
     entries = read_tree_list(list_path)
     restorer.result.entries = entries
     what = f"Restore of '{src}' to '{dest}'"
+    unknown = unknown_owners(entries, owner, group)
+    if unknown:
+        raise FilesError(what, "; ".join(unknown), "Make them, or set the option owner or group")
     for entry in entries:
         try:
             restorer.one(entry)
         except OSError as error:
             error.filename = os.path.join(dest, entry.path)
             raise FilesError(what, *why(error, dest)) from error
-        except LookupError as error:
-            raise FilesError(what, f"{error.args[0]}", "Make it, or set the option owner or group") from error
     try:
         restorer.finish()
     except OSError as error:
         raise FilesError(what, *why(error, dest)) from error
     return restorer.result
+
+
+def unknown_owners(entries: t.Sequence[Entry], owner: str | None, group: str | None) -> list[str]:
+    """A sentence for each user and group that would be set and is not known here."""
+    if os.geteuid() != 0 and (owner, group) == (None, None):
+        return []
+    problems = []
+    wanted = [
+        (user_id, {owner or entry.owner for entry in entries}),
+        (group_id, {group or entry.group for entry in entries}),
+    ]
+    for number_of, names in wanted:
+        for name in sorted(names):
+            try:
+                number_of(name)
+            except LookupError as error:
+                problems.append(str(error.args[0]))
+    return problems
 
 
 class _Restorer:

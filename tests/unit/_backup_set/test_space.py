@@ -67,9 +67,3 @@ def test_a_pool_on_another_host_is_told_and_refuses_nothing(tmp_path: Path) -> N
     problems, lines = Set(tmp_path).told(tmp_path / "new", tmp_path / "new/binaries", pool="nas:/blobs/default")
     assert problems == []
     assert lines == ["blobs    default: room is not checked, its pool is on another host, nas:/blobs/default"]
-
-
-def test_a_list_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
-    made = Set(tmp_path)
-    (made.path / "blobs/default.added").unlink()
-    assert "Reading of key list" in made.told(tmp_path / "new", tmp_path / "new/binaries")[0][0]

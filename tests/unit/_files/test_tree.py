@@ -17,6 +17,7 @@ import threading
 import typing as t
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import owner_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import at, blocks, tree
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import place as files
 from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
@@ -299,8 +300,16 @@ def test_owners_by_name_or_given(data: pathlib.Path, tmp_path: pathlib.Path) -> 
     assert set(run("find", "given", "-printf", "%u:%g\n", cwd=tmp_path).split()) == {"daemon:games"}
     text = (tmp_path / "tree.jsonl").read_text().replace('"daemon"', '"no-such-user"')
     (tmp_path / "tree.jsonl").write_text(text)
-    with pytest.raises(tree.FilesError, match="no user 'no-such-user'.* set the option owner"):
-        tree.restore_tree(listed, str(tmp_path / "copy"), str(tmp_path / "third"))
+    for check in (True, False):
+        with pytest.raises(tree.FilesError, match="no user 'no-such-user'.* set the option owner"):
+            tree.restore_tree(listed, str(tmp_path / "copy"), str(tmp_path / "third"), check=check)
+    assert not (tmp_path / "third").exists()
+    (tmp_path / "files").mkdir()
+    (tmp_path / "tree.jsonl").rename(tmp_path / "files/tree.jsonl")
+    (unknown,) = owner_problems(str(tmp_path), "", [{"name": "tree"}], None, "games")
+    assert "no user 'no-such-user' on this host. Make it, or set restore_owner" in unknown
+    (unknown,) = owner_problems(str(tmp_path), "", [{"name": "tree"}], "daemon", "no-such-group")
+    assert "no group 'no-such-group' on this host" in unknown
 
 
 def test_progress_is_told_and_stops_the_copy(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
