@@ -28,8 +28,8 @@ options:
     required: true
   nodes:
     description:
-      - The nodes of the instance, as for O(nuxeo.platform.backup_preflight#module:nodes), with C(marker) and
-        C(occupied) as M(nuxeo.platform.restore_target_info) told them on each.
+      - The nodes of the instance, as for O(nuxeo.platform.backup_preflight#module:nodes), with C(marker),
+        C(occupied) and C(fixed) as M(nuxeo.platform.restore_target_info) told them on each.
     type: dict
     required: true
   leader:

@@ -54,6 +54,11 @@ occupied:
   returned: success
   type: list
   elements: str
+fixed:
+  description: Why C(nuxeo.conf) cannot be changed, which a restore has to. Empty when it can.
+  returned: success
+  type: list
+  elements: str
 unchanged:
   description:
     - Whether the file of an H2 database is as it was when the restore had finished.
@@ -65,6 +70,7 @@ unchanged:
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import conf_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
@@ -83,9 +89,10 @@ def main() -> None:
         target = facts_with(p["properties"], *conf)
         marker = read_marker(target["data_dir"]) or {}
         found = occupied(target["data_dir"])
+        fixed = conf_problems(target["conf"])
     path = target["database"].get("path")
     unchanged = bool(path) and marker.get("status") == "finished" and marker["database"] == of_h2(path)
-    told = {"target": target, "marker": marker, "occupied": found[:LISTED]}
+    told = {"target": target, "marker": marker, "occupied": found[:LISTED], "fixed": fixed}
     module.exit_json(changed=False, unchanged=unchanged, **told)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -180,10 +181,14 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
     site.add("acme", instance)
     site.backup()
     before = tree_hash(instance.home, skip=("stream", "log", "standin"))
-    refused = site.run("restore", **site.admin(postgresql15))
+    subprocess.run(["mount", "--bind", instance.conf, instance.conf], check=True)
+    refused = site.run("restore", **site.admin(postgresql15), restore_owner="no-such-user")
+    subprocess.run(["umount", "-l", instance.conf], check=True)
     message = " ".join(refused.failures)
     assert refused.rc != 0
-    assert "2 problems, nothing was changed" in message
+    assert "4 problems, nothing was changed" in message
+    assert "nuxeo.conf': it is mounted by itself" in message
+    assert "there is no user 'no-such-user' on this host" in message
     assert "data folder" in message
     assert "not empty: relation" in message
     assert instance.running
@@ -197,6 +202,11 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
         tried = site.run("restore", "--check", **site.admin(postgresql15))
         assert (problems in " ".join(tried.failures)) if problems else tried.rc == 0, tried.failures
     marker.unlink()
+    instance.conf.with_name(".nuxeo.conf.lock").mkdir()  # what nobody foresees
+    failed = site.run("restore", **site.admin(postgresql15), restore_overwrite=True)
+    assert "Is a directory" in " ".join(failed.failures)
+    assert "keeps the server from being started" not in " ".join(failed.failures)
+    assert instance.running and not marker.exists()
     unknown = site.run("restore", **site.admin(postgresql15), restore_set="20200101T000000Z")
     assert unknown.rc != 0
     assert "no such set" in " ".join(unknown.failures)

@@ -41,3 +41,16 @@ def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
                 "aside. Unmount it for the restore, or give another restore_data_dir."
             )
     return sorted(set(problems))
+
+
+def conf_problems(conf: str) -> list[str]:
+    """Why nuxeo.conf could not be replaced, which is done by a rename beside it. Nothing is tried."""
+    path = os.path.realpath(conf)
+    what = f"Change of '{conf}'"
+    if path in mounts():
+        return [f"{what}: it is mounted by itself, so it cannot be replaced. Mount the folder that it is in."]
+    if not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        return [f"{what}: user {os.geteuid()} may not write to its folder. Run as the owner of that or as root."]
+    if os.geteuid() not in (0, os.stat(path).st_uid):
+        return [f"{what}: user {os.geteuid()} could not keep its owner. Run as that or as root."]
+    return []

@@ -280,7 +280,7 @@ def plan(
     """Everything that a restore of this set onto this target will do.
 
     :param nodes: as for :func:`preflight.plan`; beside the facts ``marker`` and ``occupied`` of the data folder that
-        the node sees: nodes share one, or each has its own
+        the node sees (nodes share one, or each has its own), and ``fixed``, why its nuxeo.conf cannot be changed
     :param target: the facts that nuxeo.conf will give once the wanted properties are set
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
     :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
@@ -305,6 +305,7 @@ def plan(
     keep = kept_in_place(stores, target["data_dir"])
     if not already:
         problems += mount_problems(target["data_dir"], keep)
+        problems += [f"Node '{name}': {why}" for name, node in sorted(nodes.items()) for why in node.get("fixed", ())]
     return {
         "already": already,
         "data_dir": target["data_dir"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import mount_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import conf_problems, mount_problems
 
 WHO = {"set": "20261123T020004Z", "instance": "acme", "run": "r1"}
 
@@ -72,10 +72,12 @@ def test_a_mount_that_would_go_along_is_a_problem_first(tmp_path: Path, mounted:
     subprocess.run(["mount", "--bind", str(tmp_path / "clid"), str(tmp_path / "clid")], check=True)
     try:
         (problem,) = mount_problems(str(tmp_path), [])
+        assert ["mounted by itself" in each for each in conf_problems(str(tmp_path / "clid"))] == [True]
         with pytest.raises(marker.RestoreError, match=r"Device or resource busy at '.*/clid'\. Mend that"):
             marker.begin(str(tmp_path), WHO, [])
     finally:
         subprocess.run(["umount", "-l", str(tmp_path / "clid")], check=True)
+    assert conf_problems(str(tmp_path / "clid")) == []
     assert marker.begin(str(tmp_path), WHO, [])["status"] == "begun"
 
 
@@ -137,3 +139,13 @@ def test_a_marker_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_a_note_needs_a_marker(tmp_path: Path) -> None:
     with pytest.raises(marker.RestoreError, match="gone"):
         marker.note(str(tmp_path), {})
+
+
+def test_a_conf_in_a_folder_that_nobody_may_write_to_is_a_problem(mounted: t.Callable[..., Path]) -> None:
+    folder = mounted("-t", "tmpfs", "t")
+    (folder / "nuxeo.conf").touch()
+    (folder / "link").symlink_to("nuxeo.conf")
+    assert conf_problems(str(folder / "link")) == []
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    (problem,) = conf_problems(str(folder / "link"))
+    assert "may not write to its folder" in problem
