@@ -103,7 +103,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 already:
-  description: Whether this very set is there and nothing has changed since it was restored.
+  description:
+    - Whether this very set is there and its database has not changed since it was restored. V(false) with O(overwrite),
+      since files but blobs are not looked at.
   returned: success
   type: bool
 data_dir:

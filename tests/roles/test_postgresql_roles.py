@@ -82,6 +82,11 @@ def test_a_second_restore_changes_nothing(
     assert again.changed == []
     assert postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'") == oid
     assert tree_hash(instance.data_dir, skip=("stream",)) == before
+    clid = next(path for path in instance.data_dir.iterdir() if path.is_file() and not path.name.startswith("."))
+    clid.unlink()
+    site.restore(postgresql15, restore_overwrite=True)
+    assert clid.exists(), "what is no blob is put back on request"
+    assert postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'") == oid
     # but a row that somebody has changed since is never taken for the set, nor overwritten unasked
     instance.create_documents(1)
     refused = site.run("restore", **site.admin(postgresql15))

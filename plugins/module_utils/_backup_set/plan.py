@@ -285,14 +285,16 @@ def plan(
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
     :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
         said: ``changed``, ``removed``, ``kept_aside``, ``cluster``
-    :returns: ``already`` (this very set is there and untouched), ``stores``, ``keep`` (the paths of those that stay
-        where they are), ``providers`` (of all stores of the source), ``trees``, ``data_dir``, ``lines``, ``problems``
+    :returns: ``already`` (this very set is there, its database untouched), ``stores``, ``keep`` (the paths of those
+        that stay where they are), ``providers`` (of all stores of the source), ``trees``, ``data_dir``, ``lines``,
+        ``problems``
     """
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
         return {**nothing, "keep": [], "problems": node_problems(nodes, True), "lines": []}
     unchanged = database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
-    already = unchanged and all(is_there(node, manifest) for node in nodes.values())
+    # who lets it be overwritten wants all of it back, and nobody has looked at its files
+    already = unchanged and not overwrite and all(is_there(node, manifest) for node in nodes.values())
     stores, problems = store_plan(manifest, target, further_stores)
     trees, homeless = tree_plan(manifest, target["data_dir"], stores)
     problems += (
@@ -341,7 +343,10 @@ def _lines(
     if manifest.get("uncovered"):
         lines.append(f"NOT in the set: {', '.join(manifest['uncovered'])}")
     if already:
-        lines.append("this very set is there already and untouched: only missing or wrong blobs are put back")
+        lines.append(
+            "this very set is there already, and its database is untouched since. Only missing or wrong blobs are put "
+            "back, other files were not looked at: restore_overwrite restores them again"
+        )
     elif overwrite:
         lines.append("what is there now is kept aside")
     return lines

@@ -61,6 +61,8 @@ def test_it_is_there_already_only_when_it_is_on_every_node(facts: dict[str, t.An
     there = {"marker": FINISHED, "occupied": ["instance.clid"]}
     found = planned(facts, n1=there, n2=there)
     assert found["already"] and found["problems"] == []
+    assert "other files were not looked at" in " ".join(found["lines"])
+    assert not planned(facts, overwrite=True, n1=there, n2=there)["already"], "files may have changed"
     for marker in ({}, {**FINISHED, "status": "begun"}, {**FINISHED, "set": "20261122T020004Z"}):
         assert not planned(facts, overwrite=True, n1=there, n2={"marker": marker})["already"]
 
