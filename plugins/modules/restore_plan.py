@@ -149,6 +149,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
 
+PLANNED = ("instance", "manifest", "nodes", "leader", "target", "database", "audit", "blob_stores", "overwrite")
+
 
 def main() -> None:
     """Ansible calls this."""
@@ -174,17 +176,7 @@ def main() -> None:
     )
     p = module.params
     with fail_json_on_error(module):
-        found = plan.plan(
-            p["instance"],
-            p["manifest"],
-            p["nodes"],
-            p["leader"],
-            p["target"],
-            p["database"],
-            p["audit"],
-            p["blob_stores"],
-            p["overwrite"],
-        )
+        found = plan.plan(*(p[name] for name in PLANNED))
         problems = found["problems"]
         if not found["already"]:
             files = p["path"], p["manifest"]["leader"]

@@ -159,9 +159,10 @@ def full_problems(data_dir: str, nodes: t.Iterable[dict[str, t.Any]], accepted: 
 
 
 def store_problems(
-    manifest: Manifest, data_dir: str, stores: t.Sequence[dict[str, t.Any]], marker: Marker, accepted: bool
+    manifest: Manifest, data_dir: str, stores: t.Sequence[dict[str, t.Any]], marker: Marker | None, accepted: bool
 ) -> list[str]:
     """A store elsewhere that holds anything is refused likewise, and one whose blobs lie in another way."""
+    marker = marker or {}
     begun = marker.get("status") == "begun"
     ours = (marker.get("replaces") or {}).get("stores", ()) if begun else ()
     problems = []
@@ -219,6 +220,11 @@ def owner_problems(
         f"Restore of the files of set '{path}': {unknown}. Make it, or set restore_owner and restore_group."
         for unknown in unknown_owners(entries, owner, group)
     ]
+
+
+def fixed_problems(nodes: dict[str, dict[str, t.Any]]) -> list[str]:
+    """Nodes whose nuxeo.conf cannot be changed."""
+    return [f"Node '{name}': {why}" for name, node in sorted(nodes.items()) for why in node.get("fixed", ())]
 
 
 def blind_problems(manifest: Manifest, path: str, blind: t.Sequence[str]) -> list[str]:
@@ -301,13 +307,10 @@ def plan(
         homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
     )
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
-    marker = nodes[leader].get("marker") or {}
-    problems += store_problems(manifest, target["data_dir"], stores, marker, already or overwrite)
+    problems += store_problems(manifest, target["data_dir"], stores, nodes[leader].get("marker"), already or overwrite)
     problems += clone_problems(manifest, instance, database, audit)
     keep = kept_in_place(stores, target["data_dir"])
-    if not already:
-        problems += mount_problems(target["data_dir"], keep)
-        problems += [f"Node '{name}': {why}" for name, node in sorted(nodes.items()) for why in node.get("fixed", ())]
+    problems += [] if already else mount_problems(target["data_dir"], keep) + fixed_problems(nodes)
     return {
         "already": already,
         "data_dir": target["data_dir"],
