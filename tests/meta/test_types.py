@@ -44,7 +44,10 @@ def bare(keys: tuple[str, ...], text: str, filters: dict[str, str]) -> list[str]
     expression = keys[-1:] and keys[-1] in EXPRESSIONS
     tree = PARSER.parse(f"{{{{ {text} }}}}" if expression else text)
     output = tree.body[0] if len(tree.body) == 1 else None
-    passed = isinstance(output, nodes.Output) and len(output.nodes) == 1 and isinstance(output.nodes[0], nodes.Name)
+    value = output.nodes[0] if isinstance(output, nodes.Output) and len(output.nodes) == 1 else None
+    if isinstance(value, nodes.Filter) and value.name == "default" and value.args == [nodes.Name("omit", "load")]:
+        value = value.node
+    passed = isinstance(value, nodes.Name)
     if passed and not expression and not any(key.startswith("__") for key in keys):
         return []
     typed = {id(one.node) for one in tree.find_all(nodes.Filter) if one.name in ("bool", "int")}

@@ -131,7 +131,7 @@ def test_keys_of_a_store_are_in_nothing_that_the_module_tells(
     answers = {"GET /_snapshot/r": Answer(404, {}), "PUT /_snapshot/r": echo}
     logged: list[str] = []
     monkeypatch.setattr(es_repository, "client_for", lambda params: Fake(answers))
-    monkeypatch.setattr(es_repository.AnsibleModule, "log", lambda self, text, **_: logged.append(text))
+    monkeypatch.setattr(es_repository.EnvironmentModule, "log", lambda self, text, **_: logged.append(text))
     for check in (True, False):
         given = {"name": "r", "type": "s3", "settings": settings, "url": ["http://x"], "_ansible_check_mode": check}
         with patch_module_args(given), pytest.raises(SystemExit):
