@@ -28,7 +28,7 @@ from .store import Store, read_config, settings
 from .workers import Workers
 
 CHUNK = 1024
-TEMPORARY = ".nuxeo-platform.tmp"
+TEMPORARY = ".nuxeo-platform-blobs.tmp"
 COUNTS = ("copied", "bytes_copied", "present", "bytes_read")
 
 
@@ -188,7 +188,7 @@ class Delivery:
         try:
             mode = self._make_folders(root)
             store = self._store()
-            with Lock(root, remove=True, name=".nuxeo-platform.lock"):
+            with Lock(root, remove=True, name=".nuxeo-platform-blobs.lock"):
                 temporary = os.path.join(root, "data", TEMPORARY)  # data may be a volume of its own
                 shutil.rmtree(temporary, ignore_errors=True)
                 os.mkdir(temporary, 0o700)
