@@ -61,6 +61,8 @@ class Systemctl:
         if argv[1] == "start" and self.honest:
             words = [sys.executable, "-c", "input()", f"-Dnuxeo.conf={self.conf}", BOOTSTRAP, "start"]
             self.child = subprocess.Popen(words, stdin=subprocess.PIPE)
+            while not Path(f"/proc/{self.child.pid}/cmdline").read_bytes():  # the kernel has not got that far yet
+                time.sleep(0.001)
         elif argv[1] == "stop" and self.honest and self.child:
             self.child.kill()
             self.child.wait()
