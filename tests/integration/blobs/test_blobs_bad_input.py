@@ -230,7 +230,7 @@ def test_a_head_start_without_a_state_does_not_hide_that_a_store_shrank(lab: t.A
     assert "it holds 0 blobs, at the last pass it held 30" in done.result["msg"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file system")
+@pytest.mark.skipif(not AS_ROOT, reason="only root can mount")
 def test_a_full_volume_of_the_state_is_named(lab: t.Any, tmp_path: Path) -> None:
     keys = lab.make(400)
     states = tmp_path / "states"
@@ -455,7 +455,7 @@ def test_restore_killed_and_run_again_is_like_one_clean_restore(
         home = tmp_path / name
         home.mkdir()
         home.chmod(0o750)
-        if os.geteuid() == 0:
+        if AS_ROOT:
             os.chown(home, 65534, 65534)
         if made:
             (home / "back").mkdir()
@@ -478,7 +478,7 @@ def test_restore_killed_and_run_again_is_like_one_clean_restore(
     assert owned(killed) == owned(clean)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file system")
+@pytest.mark.skipif(not AS_ROOT, reason="only root can mount")
 def test_restore_to_a_store_whose_data_is_a_volume_of_its_own(lab: t.Any, tmp_path: Path) -> None:
     keys = lab.make(30)
     lab.backup("a")
