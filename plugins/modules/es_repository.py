@@ -129,10 +129,10 @@ def main() -> None:
             **SEARCH,
         },
         supports_check_mode=True,
+        secrets=lambda params: repository.secrets_in(params.get("settings")),
         **RULES,
     )
     params = module.params
-    module.no_log_values.update(repository.secrets_in(params["settings"]))
     with fail_json_on_error(module):
         client = client_for(params)
         if params["state"] == "absent":

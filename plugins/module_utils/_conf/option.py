@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .secrets import is_secret, is_secret_variable, mask
+from .secrets import MASK, is_secret, is_secret_variable, mask
 
 SHORT = 4
 """Values with fewer characters are not hidden: they would be cut out of everything that is returned."""
@@ -46,12 +46,22 @@ class EnvironmentModule(AnsibleModule):
     No argument comes into the system's log.
 
     :param option: the name of the option; its values are strings afterwards, whatever YAML has made of them
+    :param secrets: tells from the parameters what else is a secret; they may be of any type, when they are wrong
     """
 
-    def __init__(self, option: str = "nuxeo_environment", **words: t.Any) -> None:
+    def __init__(
+        self,
+        option: str = "nuxeo_environment",
+        secrets: t.Callable[[t.Mapping[str, t.Any]], t.Iterable[str]] = lambda _params: (),
+        **words: t.Any,
+    ) -> None:
         self._option = option
-        super().__init__(no_log=True, **words)
+        self._secrets = secrets
+        super().__init__(**words)
         self.params[option] = self._taken()
+
+    def _log_invocation(self) -> None:
+        """Nothing. AnsibleModule's own no_log does not do that: what the task says of it takes its place."""
 
     def exit_json(self, **result: t.Any) -> None:
         """Also called before this is made, when it does not support check mode."""
@@ -64,8 +74,10 @@ class EnvironmentModule(AnsibleModule):
         super().fail_json(msg, **result)
 
     def _taken(self) -> dict[str, str] | None:
+        self.no_log_values.update(self._secrets(self.params))
         given = self.params.get(self._option)
         if given is not None and not isinstance(given, dict):  # wrong options are told as they were given
+            self.params[self._option] = MASK
             self.no_log_values.add(str(given))
             return None
         environment = environment_option(given)

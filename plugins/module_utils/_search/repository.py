@@ -44,8 +44,10 @@ def public(found: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
     return {"type": found["type"], "settings": settings}
 
 
-def secrets_in(settings: t.Mapping[str, t.Any]) -> set[str]:
-    """The values that :func:`public` hides; a switch is none."""
+def secrets_in(settings: t.Any) -> set[str]:
+    """The values that :func:`public` hides; a switch is none. What is no dictionary is one as a whole."""
+    if not isinstance(settings, dict):
+        return {str(settings)} if settings else set()
     return {
         str(value) for key, value in settings.items() if _SECRET.search(key) and value not in (None, "", True, False)
     }

@@ -116,7 +116,9 @@ def test_no_secret_of_the_environment_is_shown(
 ) -> None:
     """Neither when it works or fails at its store, nor when its options are refused; and a number is no problem."""
     options = {**given(module, spec, conf), **{name: ENVIRONMENT for name in NAMES if name in spec}}
-    options.update({"_ansible_check_mode": True, **({"no_such_option": 1} if wrong else {})})
+    if "settings" in spec:
+        options["settings"] = {"location": "/nowhere", "secret_key": "canary4"}
+    options.update({"_ansible_check_mode": True, "_ansible_no_log": False, **({"no_such_option": 1} if wrong else {})})
     with patch_module_args(options), pytest.raises(SystemExit):
         importlib.import_module(f"{PACKAGE}.{module}").main()
     out = capfd.readouterr().out
@@ -126,3 +128,13 @@ def test_no_secret_of_the_environment_is_shown(
     assert "canary" not in "".join(said)
     assert result["invocation"]["module_args"], "what is no secret is shown"
     assert not re.search("required|missing:", result.get("msg", "")), result["msg"]
+
+
+def test_an_environment_that_is_none_is_hidden_as_a_whole(said: t.List[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """As a compose file has it, say."""
+    options = {"environment": ["DB_PASSWORD=canary1"], "_ansible_no_log": False}
+    with patch_module_args(options), pytest.raises(SystemExit):
+        importlib.import_module(f"{PACKAGE}.nuxeo_conf_facts").main()
+    out = capfd.readouterr().out
+    assert json.loads(out.strip().splitlines()[-1])["failed"]
+    assert "canary" not in out + "".join(said)
