@@ -16,7 +16,7 @@ import typing as t
 
 from .errors import ConfError
 from .kept import kept
-from .process import FIXED, Running, environment_of, running
+from .process import FIXED, Running, environment_of, running, same_file
 from .unit import Unit, matching, units
 
 KNOWN = (
@@ -49,7 +49,7 @@ def locate(
     """
     if path is not None and home is not None and environment is not None:
         return Place(path, home, environment)
-    conf = path or (f"{home}/bin/nuxeo.conf" if home and os.path.exists(f"{home}/bin/nuxeo.conf") else None)
+    conf = path
     server = _only_server(conf, home, proc)
     unit, values = _only_unit(server.conf if server else conf, home, root)
     if server is not None:
@@ -58,6 +58,8 @@ def locate(
     if unit is not None:
         home = home or values.get("NUXEO_HOME") or unit.home or None
         conf = conf or values.get("NUXEO_CONF") or (f"{home}/bin/nuxeo.conf" if home else None)
+    if conf is None and home is not None:
+        conf = _only_conf(home, root)
     conf, home = _known(conf, home, root)
     if environment is None:
         environment = environment_of(server.pid, proc) if server else values
@@ -73,11 +75,17 @@ def _unfixed(conf: str) -> str:
 def _only_server(conf: str | None, home: str | None, proc: str) -> Running | None:
     found = running(conf, proc)
     if conf is None and home is not None:
-        found = [server for server in found if server.home and os.path.realpath(server.home) == os.path.realpath(home)]
+        found = [server for server in found if _is_of(server, home)]
     if len(found) > 1:
         told = ", ".join(f"{server.conf} (process {server.pid})" for server in found)
         raise ConfError("Search for the running Nuxeo", f"there are several: {told}", TODO)
     return found[0] if found else None
+
+
+def _is_of(server: Running, home: str) -> bool:
+    if server.home:
+        return os.path.realpath(server.home) == os.path.realpath(home)
+    return same_file(server.conf, f"{home}/bin/nuxeo.conf")
 
 
 def _only_unit(conf: str | None, home: str | None, root: str) -> tuple[Unit | None, dict[str, str]]:
@@ -95,9 +103,11 @@ def _only_unit(conf: str | None, home: str | None, root: str) -> tuple[Unit | No
             ) from error
         if matching(unit, conf, home, values):
             found.append((unit, values))
+    found = [one for one in found if one[0].is_direct] or found
     if len(found) > 1:
         told = ", ".join(unit.name for unit, _values in found)
-        raise ConfError("Search for the systemd unit of Nuxeo", f"there are several: {told}", TODO)
+        todo = f"{TODO}, and the environment"
+        raise ConfError("Search for the systemd unit of Nuxeo", f"there are several: {told}", todo)
     return found[0] if found else (None, {})
 
 
@@ -107,6 +117,19 @@ def _home_above(conf: str | None) -> str | None:
         return None
     above = os.path.dirname(os.path.dirname(os.path.abspath(conf)))
     return above if os.path.isdir(f"{above}/templates") else None
+
+
+def _only_conf(home: str, root: str) -> str | None:
+    """The nuxeo.conf of a home that does not run. Of two, only the environment of its start tells which."""
+    places = [f"{home}/bin/nuxeo.conf"]
+    for conf, known_home in KNOWN:
+        if os.path.realpath(root + known_home) == os.path.realpath(home):
+            places.append(root + conf)
+    found = {os.path.realpath(place): place for place in reversed(places) if os.path.exists(place)}
+    if len(found) > 1:
+        told = " and ".join(sorted(found.values()))
+        raise ConfError(f"Search for the nuxeo.conf of '{home}'", f"there are several: {told}", "Give option 'path'")
+    return next(iter(found.values()), None)
 
 
 def _known(conf: str | None, home: str | None, root: str) -> tuple[str, str]:

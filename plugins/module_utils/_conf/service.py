@@ -10,6 +10,7 @@ import dataclasses
 import os
 import pwd
 import shutil
+import socket
 import time
 import typing as t
 import urllib.error
@@ -73,6 +74,7 @@ class Service:
         """Start it where it does not run, and wait until it says that it has started."""
         until = time.monotonic() + self.timeout
         if not self.servers():
+            self._refuse_taken_address()
             self._call("start")
         seen: Running | None = None
         while True:
@@ -89,6 +91,16 @@ class Service:
             if time.monotonic() > until:
                 raise self._failed("start", f"after {self.timeout:g} s {why}", "Read server.log, or give more time")
             time.sleep(POLL)
+
+    def _refuse_taken_address(self) -> None:
+        """Whoever holds its port would be taken for it, when that says ``true`` before the start has failed."""
+        where = urllib.parse.urlsplit(self.address())
+        if self.url is not None or not where.hostname:
+            return
+        with contextlib.suppress(OSError):  # nobody listens, or the start will tell
+            socket.create_connection((where.hostname, where.port or 80), timeout=5).close()
+            why = f"no process has its nuxeo.conf in the command line, but {where.netloc} is taken by another program"
+            raise self._failed("start", why, "Stop that, or change nuxeo.server.http.port")
 
     def _answer(self) -> str:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -23,6 +23,7 @@ FOLDERS = (
     "/lib/systemd/system",
 )
 _CONTROL = re.compile(r"(\S*/)?nuxeoctl")
+_STARTS = ("start", "startbg", "console", "restart", "restartbg")
 _IN_A_SHELL = re.compile(r"[\s;&|()'\"]+")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 
@@ -39,9 +40,15 @@ class Unit:
 
     @property
     def control(self) -> str | None:
-        """The nuxeoctl that it runs, itself or by a shell."""
-        parts = (part for word in self.start for part in _IN_A_SHELL.split(word))
-        return next((part for part in parts if _CONTROL.fullmatch(part)), None)
+        """The nuxeoctl by which it starts Nuxeo, itself or by a shell."""
+        parts = [part for word in self.start for part in _IN_A_SHELL.split(word)]
+        found = next((part for part in parts if _CONTROL.fullmatch(part)), None)
+        return found if found and any(part in _STARTS for part in parts[parts.index(found) :]) else None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it runs nuxeoctl itself, as the unit of the server does: a shell may stop it for a while, say."""
+        return any(_CONTROL.fullmatch(word) for word in self.start)
 
     @property
     def home(self) -> str:
@@ -71,7 +78,10 @@ def units(root: str = "") -> list[Unit]:
     names: dict[str, list[str]] = {}
     for name, path in sorted(files.items()):
         if os.path.isfile(path) and not name.endswith("@.service"):
-            names.setdefault(path if "@" in name else os.path.realpath(path), []).append(name)
+            real = os.path.realpath(path)
+            if "@" not in name:  # a link names another unit, whichever of that one's files counts
+                path = os.path.realpath(files.get(os.path.basename(real), real))  # noqa: PLW2901
+            names.setdefault(path, []).append(name)
     found = [_read_unit(path, known, root) for path, known in names.items()]
     return sorted((unit for unit in found if unit.control is not None), key=lambda unit: unit.name)
 

@@ -83,7 +83,22 @@ def test_a_known_place(root: Path) -> None:
     conf.parent.mkdir(parents=True)
     conf.write_text("", encoding="utf-8")
     assert find(root) == Place(str(conf), str(home), {})
+    with pytest.raises(ConfError, match="there are several: .*/etc/nuxeo/nuxeo.conf and .*/bin/nuxeo.conf"):
+        find(root, home=str(home))
+    conf.unlink()
     assert find(root, home=str(home)) == Place(str(home / "bin/nuxeo.conf"), str(home), {})
+
+
+def test_a_home_has_the_conf_that_its_server_or_its_unit_uses(root: Path, start: Start) -> None:
+    """And not the one that was left in its folder bin when it was moved, as Nuxeo's manual advises."""
+    home = home_at(root, "srv/nuxeo")
+    conf = root / "etc/nuxeo/nuxeo.conf"
+    write_unit(root, f"[Service]\nEnvironment=NUXEO_CONF={conf}\nExecStart={home}/bin/nuxeoctl startbg\n")
+    assert find(root, home=str(home)).conf == str(conf)
+    (root / "etc/systemd/system/nuxeo.service").unlink()
+    start(conf, home, DB="x")
+    found = find(root, home=str(home), real=True)
+    assert (found.conf, found.environment["DB"]) == (str(conf), "x")
 
 
 def test_the_home_of_a_path(root: Path) -> None:
@@ -254,6 +269,30 @@ def test_a_unit_that_starts_it_by_a_shell(root: Path, command: str) -> None:
     write_unit(root, f"[Service]\nEnvironment=DB=a\nExecStart=/bin/sh -c {command.format(home)}\n")
     for given in ({}, {"path": str(home / "bin/nuxeo.conf")}):
         assert find(root, **given) == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a"})
+
+
+def test_further_units_that_run_nuxeoctl_are_not_the_one_of_the_server(root: Path) -> None:
+    home = home_at(root)
+    write_unit(root, f"[Service]\nEnvironment=DB=a\nExecStart={home}/bin/nuxeoctl startbg\n")
+    control = f"{home}/bin/nuxeoctl"
+    copy = f"/bin/sh -c '{control} stop && tar c /data; {control} start'"
+    for number, start in enumerate((copy, f"{control} status", f"/bin/sh -c '{control} status | grep x'")):
+        text = f"[Service]\nEnvironment=DB={number}\nExecStart={start}\n"
+        write_unit(root, text, f"etc/systemd/system/{number}.service")
+    assert find(root).environment == {"DB": "a"}
+    write_unit(root, f"[Service]\nExecStart={home}/bin/nuxeoctl console\n", "etc/systemd/system/more.service")
+    with pytest.raises(ConfError, match="there are several: more.service, nuxeo.service. .* and the environment"):
+        find(root)
+
+
+def test_a_link_to_the_file_of_the_package_names_the_unit_that_overrides_it(root: Path) -> None:
+    home = home_at(root)
+    package = "usr/lib/systemd/system/nuxeo.service"
+    write_unit(root, f"[Service]\nEnvironment=DB=of-the-package\nExecStart={home}/bin/nuxeoctl startbg\n", package)
+    write_unit(root, f"[Service]\nEnvironment=DB=own\nExecStart={home}/bin/nuxeoctl startbg\n")
+    (root / "etc/systemd/system/dms.service").symlink_to(root / package)
+    assert [unit.name for unit in units(str(root))] == ["nuxeo.service"]
+    assert find(root).environment == {"DB": "own"}
 
 
 @pytest.mark.parametrize("start", ["nuxeoctl startbg", "/bin/sh -c 'cd ${NUXEO_HOME}; ./bin/nuxeoctl startbg'"])

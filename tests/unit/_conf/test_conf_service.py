@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import http.server
+import socket
 import subprocess
 import sys
 import threading
 import time
-import typing as t
 from pathlib import Path
 
 import pytest
@@ -18,32 +17,29 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
+from servers.nuxeo.ports import free_port
 
+SERVER = """
+import http.server, sys, threading
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Says ``false`` twice, then ``true``."""
-
-    asked: t.ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
+    def do_GET(self):
+        with open(sys.argv[2], "a+") as asked:
+            asked.write(self.path + "\\n")
+            asked.seek(0)
+            count = len(asked.readlines())
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"true\n" if len(self.asked) > 2 else b"false\n")
+        self.wfile.write(b"true\\n" if count > 2 else b"false\\n")
 
-    def log_message(self, *_arguments: t.Any) -> None:
-        """Nothing."""
+    def log_message(self, *arguments):
+        pass
 
-
-@pytest.fixture
-def port() -> t.Iterator[int]:
-    Answers.asked.clear()
-    server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield int(server.server_address[1])
-    server.shutdown()
-    server.server_close()
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answers)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+input()
+"""
+"""Says ``false`` twice, then ``true``, and ends when who has started it does."""
 
 
 class Systemctl:
@@ -51,6 +47,7 @@ class Systemctl:
 
     def __init__(self, conf: Path, honest: bool = True) -> None:
         self.conf = conf
+        self.port = conf.read_text().splitlines()[0].partition("=")[2]
         self.honest = honest
         self.calls: list[list[str]] = []
         self.child: subprocess.Popen[bytes] | None = None
@@ -59,7 +56,8 @@ class Systemctl:
         assert environment is None  # a unit brings its own
         self.calls.append(argv)
         if argv[1] == "start" and self.honest:
-            words = [sys.executable, "-c", "input()", f"-Dnuxeo.conf={self.conf}", BOOTSTRAP, "start"]
+            words = [sys.executable, "-c", SERVER, self.port, str(self.conf.with_name("asked"))]
+            words += [f"-Dnuxeo.conf={self.conf}", BOOTSTRAP, "start"]
             self.child = subprocess.Popen(words, stdin=subprocess.PIPE)
             while not Path(f"/proc/{self.child.pid}/cmdline").read_bytes():  # the kernel has not got that far yet
                 time.sleep(0.001)
@@ -70,9 +68,9 @@ class Systemctl:
 
 
 @pytest.fixture
-def conf(tmp_path: Path, port: int) -> Path:
+def conf(tmp_path: Path) -> Path:
     path = tmp_path / "home/bin/nuxeo.conf"
-    lines = f"nuxeo.server.http.port={port}\norg.nuxeo.ecm.contextPath=/docs\nnuxeo.bind.address=0.0.0.0\n"
+    lines = f"nuxeo.server.http.port={free_port()}\norg.nuxeo.ecm.contextPath=/docs\nnuxeo.bind.address=0.0.0.0\n"
     for file, text in ((path, lines), (tmp_path / "home/templates/nuxeo.defaults", "nuxeo.data.dir=nxserver/data\n")):
         file.parent.mkdir(parents=True)
         file.write_text(text, encoding="utf-8")
@@ -88,8 +86,7 @@ def test_unit(conf: Path) -> None:
     one = service(conf, systemctl, 30)
     started = one.start()
     assert systemctl.child and started.pid == systemctl.child.pid
-    assert set(Answers.asked) == {"/docs/runningstatus?info=started"}
-    assert len(Answers.asked) == 3
+    assert conf.with_name("asked").read_text().splitlines() == ["/docs/runningstatus?info=started"] * 3
     one.stop()
     assert one.servers() == []
     assert systemctl.calls == [
@@ -101,6 +98,24 @@ def test_unit(conf: Path) -> None:
 def test_a_unit_that_only_says_so(conf: Path) -> None:
     with pytest.raises(ConfError, match="after 1 s no process has its nuxeo.conf in the command line"):
         service(conf, Systemctl(conf, honest=False), 1).start()
+
+
+def test_an_address_that_another_program_has(conf: Path) -> None:
+    port = int(Systemctl(conf).port)
+    with socket.create_server(("127.0.0.1", port)):
+        systemctl = Systemctl(conf)
+        with pytest.raises(ConfError, match=rf"127\.0\.0\.1:{port} is taken by another program"):
+            service(conf, systemctl, 30).start()
+        assert not systemctl.calls
+
+
+def test_a_url_that_others_answer_for_is_not_its_own_address(conf: Path) -> None:
+    systemctl = Systemctl(conf)
+    with socket.create_server(("127.0.0.1", int(systemctl.port))):
+        one = service(conf, Systemctl(conf, honest=False), 1)
+        one.url = "http://127.0.0.1:1/docs"
+        with pytest.raises(ConfError, match="after 1 s no process has its nuxeo.conf"):
+            one.start()
 
 
 def test_a_unit_that_stops_another_process(conf: Path) -> None:
