@@ -309,20 +309,17 @@ class Restore:
 
         These get an alias of their own: an index without any is taken for what a killed run has left.
         """
-        todo: list[dict[str, t.Any]] = []
-        removed, aside = set(), set()
+        removed = {name for name, there in self.standing.items() if name in there}
+        todo: list[dict[str, t.Any]] = [{"remove_index": {"index": index}} for index in sorted(removed)]
+        aside = set()
         for name, there in sorted(self.standing.items()):
-            for index in there:
-                if index == name:
-                    todo.append({"remove_index": {"index": index}})
-                    removed.add(index)
-                else:
-                    todo.append({"remove": {"index": index, "alias": name}})
-                    aside.add(index)
-        todo += [{"add": {"index": index, "alias": indices.aside_alias(index)}} for index in sorted(aside - removed)]
+            for index in set(there) - removed:  # the engine removes indices first, and then knows none of their aliases
+                todo.append({"remove": {"index": index, "alias": name}})
+                aside.add(index)
+        todo += [{"add": {"index": index, "alias": indices.aside_alias(index)}} for index in sorted(aside)]
         for item in self.request.items:
             todo += [{"add": {**body, "index": item.index, "alias": name}} for name, body in item.aliases.items()]
-        return todo, sorted(removed), sorted(aside - removed)
+        return todo, sorted(removed), sorted(aside)
 
     def swap(self) -> None:
         """Give the restored indices their names, all at once."""

@@ -252,6 +252,19 @@ def test_aliases_come_back_as_they_were(curl: Curl, good: Run, location: Locatio
         curl.write("nuxeo-audit", 11, 11)
 
 
+def test_an_index_that_is_the_name_itself_and_has_aliases_is_replaced(
+    curl: Curl, good: Run, saved: dict[str, t.Any]
+) -> None:
+    """The engine knows nothing any more of the aliases of an index that the same change removes."""
+    other = "nuxeo-audit-write"
+    curl.create("nuxeo-audit")
+    curl.ok("POST", "/_aliases", {"actions": [{"add": {"index": "nuxeo-audit", "alias": other}}]})
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    done = good("es_snapshot_restore", **options, aliases={"acme-audit": [other]}, overwrite=True)
+    assert (done["changed"], done["removed"]) == (True, ["nuxeo-audit"])
+    assert curl.count(other) == curl.count("nuxeo-audit") > 0
+
+
 BLOCKS = ("read_only", "read_only_allow_delete", "write")
 
 
