@@ -39,7 +39,7 @@ prepare:
 	@$(PREPARE) venv $(VENV) tests/requirements.txt
 	@$(PREPARE) link
 	@$(VENV)/bin/python tests/servers/h2.py > /dev/null
-	@$(VENV)/bin/python tests/servers/kafka/kafka_server.py > /dev/null
+	@PYTHONPATH=tests $(VENV)/bin/python -m servers.kafka.kafka_server > /dev/null
 
 prepare-demo:
 	@[ -e $(VENV)/.made-of ] || $(PREPARE) venv .cache/venv-demo tests/requirements-demo.txt

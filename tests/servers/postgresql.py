@@ -12,9 +12,9 @@ root, so root starts it as nobody; any other user starts it as itself. In a prog
 
 On the command line, for a server that outlives the command::
 
-    python3 tests/servers/postgresql.py start DIR --version 18
-    python3 tests/servers/postgresql.py database DIR NAME OWNER PASSWORD
-    python3 tests/servers/postgresql.py stop DIR
+    PYTHONPATH=tests python3 -m servers.postgresql start DIR --version 18
+    PYTHONPATH=tests python3 -m servers.postgresql database DIR NAME OWNER PASSWORD
+    PYTHONPATH=tests python3 -m servers.postgresql stop DIR
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import types
 import typing as t
 from pathlib import Path
+
+from servers.nuxeo.ports import free_port
 
 HOST = "127.0.0.1"
 QUICK = {
@@ -47,13 +48,6 @@ QUICK = {
     "log_min_messages": "warning",
 }
 """Test servers are not meant to survive a power cut."""
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
 
 
 def bin_dir(version: str) -> Path:

@@ -7,8 +7,8 @@
     with Kafka("3.9.2", folder, brokers=3) as kafka:          three, to lose one
     with Kafka("4.3.1", folder, secure=True) as kafka:        also SASL, TLS and ACLs
 
-As a command it fetches the jars of the usual version; ``kafka_server.py VERSION FOLDER [BROKERS]`` runs brokers until
-its standard input ends.
+As a command, ``PYTHONPATH=tests python3 -m servers.kafka.kafka_server``, it fetches the jars of the usual version; with
+``VERSION FOLDER [BROKERS]`` it runs brokers until its standard input ends.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import typing as t
 import uuid
 from pathlib import Path
+
+from servers.nuxeo.ports import free_ports
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.environ.get("NUXEO_PLATFORM_CACHE") or os.path.join(HERE, "..", "..", "..", ".cache")
@@ -48,17 +49,6 @@ def jars(version: str, profile: str = "") -> str:
             with open(ready, "w", encoding="utf-8"):
                 pass
     return folder
-
-
-def unused_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now. All are held open until all are known, so none comes twice."""
-    with contextlib.ExitStack() as held:
-        found = []
-        for dummy in range(count):
-            listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            found.append(listener.getsockname()[1])
-        return found
 
 
 def certificates(folder: str) -> None:
@@ -144,7 +134,7 @@ class Kafka:
         self.settings = dict(settings or {})
         self.processes: list[subprocess.Popen[bytes]] = []
         self.listeners = ["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"] if secure else ["PLAINTEXT"]
-        ports = iter(unused_ports(brokers * (len(self.listeners) + 1)))
+        ports = iter(free_ports(brokers * (len(self.listeners) + 1)))
         self.ports = [{name: next(ports) for name in [*self.listeners, "CONTROLLER"]} for dummy in range(brokers)]
         self.cluster = uuid.uuid4().hex[:22].replace("-", "A")
 

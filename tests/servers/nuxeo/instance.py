@@ -22,7 +22,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -33,19 +32,14 @@ from pathlib import Path
 
 if __package__:
     from . import stock
+    from .ports import free_port
 else:
     import stock  # type: ignore[no-redef]
+    from ports import free_port  # type: ignore[no-redef]
 
 HERE = Path(__file__).resolve().parent
 
 Login = t.Mapping[str, t.Union[str, int]]
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Instance:

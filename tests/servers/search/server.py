@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import ctypes
 import json
 import os
@@ -14,7 +13,6 @@ import pathlib
 import pwd
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -23,17 +21,9 @@ import typing as t
 import urllib.error
 import urllib.request
 
+from servers.nuxeo.ports import free_ports
 from servers.search import security
 from servers.search.engines import ENGINES, fetch, java_home
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for dummy in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _end_with_parent() -> None:
@@ -109,6 +99,7 @@ class Server:
             "http.port": self.ports[2 * number],
             ("transport.tcp.port" if old else "transport.port"): self.ports[2 * number + 1],
             "cluster.routing.allocation.disk.threshold_enabled": False,
+            "cluster.info.update.interval": "1h",  # else it takes back a read_only_allow_delete of the tests
         }
         out["path.repo"] = [str(self.repositories[number]), str(self.shared)]
         if self.nodes == 1:
