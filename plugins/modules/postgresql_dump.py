@@ -216,6 +216,10 @@ database:
       description: Roles that were given privileges on objects in it, or gave them.
       type: list
       elements: str
+    grantors:
+      description: Those of them that are not the objects' owners and gave privileges on to others.
+      type: list
+      elements: str
 tables:
   description: The tables whose data is in the dump.
   returned: success

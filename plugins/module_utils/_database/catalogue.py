@@ -28,7 +28,7 @@ EXTENSIONS = """
 SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1
 """
 
-GRANTEES = """
+_GRANTS = """
 SELECT DISTINCT g.rolname FROM (
   SELECT relacl AS acl, relowner AS owner FROM pg_class
   UNION ALL SELECT a.attacl, c.relowner FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -41,10 +41,15 @@ SELECT DISTINCT g.rolname FROM (
   UNION ALL SELECT lomacl, lomowner FROM pg_largeobject_metadata
   UNION ALL SELECT defaclacl, defaclrole FROM pg_default_acl
 ) AS s CROSS JOIN aclexplode(s.acl) AS a
-JOIN pg_roles g ON g.oid = a.grantee OR (g.oid = a.grantor AND a.grantor <> s.owner)
+JOIN pg_roles g ON g.oid {}
 WHERE s.acl IS NOT NULL AND g.oid >= 16384 ORDER BY 1
 """
+
+GRANTEES = _GRANTS.format("IN (a.grantee, CASE WHEN a.grantor <> s.owner THEN a.grantor END)")
 """Roles of the cluster's own that privileges were given to, or by. Predefined roles are there in every cluster."""
+
+GRANTORS = _GRANTS.format("= a.grantor AND a.grantor <> s.owner")
+"""Who gave privileges on to others: to restore that is to act as these."""
 
 TABLESPACES = """
 SELECT DISTINCT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace
@@ -92,6 +97,7 @@ def about(database: Database) -> dict[str, t.Any]:
         "extensions": extensions,
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],
+        "grantors": [name for (name,) in database.rows(GRANTORS)],
     }
 
 

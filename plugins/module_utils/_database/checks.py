@@ -147,7 +147,9 @@ def of_roles(
         )
 
 
-def of_superusers(admin: Database, target: Target, owner: str, privileges: bool, made: Archive) -> t.Iterator[str]:
+def of_superusers(
+    admin: Database, known: Recorded, target: Target, owner: str, privileges: bool, made: Archive
+) -> t.Iterator[str]:
     """What the owner to be may not restore, and neither may a login that is no superuser."""
     if target.superuser:
         return
@@ -155,7 +157,16 @@ def of_superusers(admin: Database, target: Target, owner: str, privileges: bool,
     parts = superusers(made, privileges)
     if parts:
         some = ", ".join(parts[:10]) + (" ..." if len(parts) > 10 else "")
-        yield _problem(what, f"only a superuser may restore these of the dump: {some}", f"{ADMIN} of a superuser")
+        or_less = f", or {WITHOUT_OTHERS}" if all(part.startswith("ACL ") for part in parts) else ""
+        why = f"only a superuser may restore these of the dump: {some}"
+        yield _problem(what, why, f"{ADMIN} of a superuser{or_less}")
+    grantors = known["database"].get("grantors", []) if privileges else []
+    if grantors:
+        yield _problem(
+            what,
+            f"only a superuser may restore what these roles have granted on: {', '.join(grantors)}",
+            f"{ADMIN} of a superuser, or {WITHOUT_OTHERS}",
+        )
     others = {name for name, may in admin.rows(ACTS, owner) if not may} & default_roles(made) if privileges else set()
     if others:
         yield _problem(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import tempfile
 import typing as t
 import urllib.parse
@@ -176,6 +177,8 @@ def from_params(params: t.Mapping[str, t.Any], guarded: bool = False) -> Postgre
     )
     if not login.name:
         raise DatabaseError("Login to PostgreSQL", "no database is named", "Give nuxeo_conf or name")
+    if not re.fullmatch(r"[0-9]*(,[0-9]*)*", login.port):
+        raise DatabaseError(f"Login to {login.subject}", f"its port '{login.port}' is no number", "Mend login_port")
     return login
 
 

@@ -39,7 +39,8 @@ FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datna
 
 RELATIONS = """
 WITH relations AS (
-  SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  SELECT c.oid, c.relfilenode, c.relkind, c.relnamespace, c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%')
 """
 

@@ -150,7 +150,7 @@ def _problems(
         return found, None
     found += checks.of_client(client, target)
     found += checks.of_archive(request.src, known, made)
-    found += checks.of_superusers(admin, target, owner, privileges, made)
+    found += checks.of_superusers(admin, known, target, owner, privileges, made)
     return found, Filling(request.src, known, made, client, target, owner, request.jobs, privileges)
 
 
@@ -215,7 +215,8 @@ def _access(admin: Database, request: RestoreRequest, what: Filling, temporary: 
         given = what.known["database"].get("access")
         if given is not None and not what.privileges:
             given = [one for one in given if not one["role"]]
-            if request.login.user not in ("", what.owner):  # it would be kept out with all others
+            let_in = any(one["privilege"].upper() == "CONNECT" for one in given)
+            if not let_in and request.login.user not in ("", what.owner):  # it would be kept out with all others
                 messages.append("Everybody may connect to the database, unlike in the dump")
                 return
     if given is not None:

@@ -133,7 +133,7 @@ def drop(admin: Database, name: str) -> None:
 
     Its subscriptions keep it from going. They go without a word to where they subscribed: that is another's slot.
     """
-    subscribed = admin.rows(SUBSCRIPTIONS, name)
+    subscribed = admin.rows(SUBSCRIPTIONS, name) if server(admin).major >= 10 else []
     if subscribed:
         with Database(admin.login.to(name)) as database:
             for (subscription,) in subscribed:

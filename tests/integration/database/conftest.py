@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 
 MODULES = "ansible_collections.nuxeo.platform.plugins.modules"
+COMMUNITY = "ansible_collections.community.postgresql.plugins.modules"
+
+Run = t.Callable[..., t.Dict[str, t.Any]]
 
 CONTENT = """
 CREATE TABLE {schema}content (id varchar(36) NOT NULL, name varchar, "mime-type" varchar, encoding varchar,
@@ -239,3 +242,97 @@ def standby15(postgresql15: t.Any, tmp_path: Path) -> t.Iterator[t.Any]:
     standby.password = postgresql15.password
     with standby:
         yield standby
+
+
+# -- a dump and where it goes to
+
+
+class Dumped(t.NamedTuple):
+    """A database and its dump."""
+
+    source: t.Any
+    src: Path
+
+
+@pytest.fixture
+def dump_of(
+    request: pytest.FixtureRequest, make_database: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path
+) -> t.Callable[..., Dumped]:
+    """Makes a filled database on a version, and dumps it."""
+
+    def make(version: str, more: str = "", **options: t.Any) -> Dumped:
+        source = make_database(request.getfixturevalue(f"postgresql{version}"))
+        fill_database(source)
+        if more:
+            source.server.psql(more.format(**source._asdict()), source.name)
+        result = run_module("postgresql_dump", dest=tmp_path / f"dump-{source.name}", **login(source, **options))
+        assert result.get("changed"), result
+        return Dumped(source, tmp_path / f"dump-{source.name}")
+
+    return make
+
+
+@pytest.fixture
+def target_on(request: pytest.FixtureRequest, make_database: t.Any) -> t.Iterator[t.Callable[[str], t.Any]]:
+    """Makes an empty database with an owner of its own; it goes afterwards, with those named after it."""
+    made: list[t.Any] = []
+
+    def make(version: str) -> t.Any:
+        made.append(make_database(request.getfixturevalue(f"postgresql{version}")))
+        return made[-1]
+
+    yield make
+    for target in made:
+        for name in databases(target):
+            target.server.drop_database(name)
+
+
+@pytest.fixture
+def make_ready(run_module: Run) -> Run:
+    """Asks what a restore needs and lets community.postgresql make it, as the role does. Returns the answer."""
+
+    def make(src: Path, **options: t.Any) -> dict[str, t.Any]:
+        foreseen = run_module("postgresql_restore", check=True, src=src, **options)
+        if foreseen.get("failed") or not foreseen["changed"]:
+            return foreseen
+        admin = "admin" if options.get("admin_user") else "login"
+        given = {key: options[f"login_{key}"] for key in ("host", "port")}
+        given.update({key: options[f"{admin}_{key}"] for key in ("user", "password")})
+        login = {f"login_{key}": value for key, value in given.items()}
+        create, done = foreseen["create"], []
+        inside = {**login, "login_db": create.get("name", options["name"])}
+        if create:
+            done.append(run_module("postgresql_db", COMMUNITY, template="template0", **login, **create))
+        for name in foreseen["schemas"]:
+            done.append(run_module("postgresql_schema", COMMUNITY, name=name, owner=foreseen["owner"], **inside))
+        for extension in foreseen["extensions"]:
+            done.append(run_module("postgresql_ext", COMMUNITY, **extension, **inside))
+        assert all(one.get("changed") for one in done), done
+        return foreseen
+
+    return make
+
+
+@pytest.fixture
+def restore(run_module: Run, make_ready: Run) -> Run:
+    """Restores as the role does; what stood in the way when something did."""
+
+    def run(src: Path, **options: t.Any) -> dict[str, t.Any]:
+        foreseen = make_ready(src, **options)
+        if foreseen.get("failed") or not foreseen["changed"]:
+            return foreseen
+        return run_module("postgresql_restore", src=src, temporary=foreseen["create"].get("name"), **options)
+
+    return run
+
+
+def databases(target: t.Any) -> list[str]:
+    """The databases whose names begin like the target's."""
+    found = target.server.psql(f"SELECT datname FROM pg_database WHERE datname LIKE '{target.name}\\_%' ORDER BY 1")
+    mine = target.server.psql(f"SELECT datname FROM pg_database WHERE datname = '{target.name}'")
+    return [name for name in (mine + "\n" + found).splitlines() if name]
+
+
+def as_admin(target: t.Any, **more: t.Any) -> dict[str, t.Any]:
+    """The target's login, and the superuser to do the work."""
+    return login(target, admin_user=target.server.user, admin_password=target.server.password, **more)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-Run = t.Callable[..., t.Dict[str, t.Any]]
+from .conftest import Run
 
 VERSIONS = ["1.4.177", "1.4.200", "2.1.214", "2.2.224", "2.4.240"]
 

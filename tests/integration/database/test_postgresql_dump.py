@@ -18,9 +18,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from .conftest import CONTENT, alive, as_owner, login, sums
-
-Run = t.Callable[..., t.Dict[str, t.Any]]
+from .conftest import CONTENT, Run, alive, as_owner, login, sums
 
 
 @pytest.fixture

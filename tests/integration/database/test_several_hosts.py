@@ -8,17 +8,14 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from .conftest import as_owner, sums
-from .test_postgresql_restore import MODULES
+from servers.nuxeo.ports import free_port
 
-Run = t.Callable[..., t.Dict[str, t.Any]]
+from .conftest import COMMUNITY, Run, as_owner, sums
 
 
 def test_the_primary_is_found_behind_its_standby(
     standby15: t.Any, postgresql15: t.Any, make_database: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path
 ) -> None:
-    from servers.postgresql import free_port
-
     database = make_database(postgresql15)
     fill_database(database, rows=50)
     rows = sums(postgresql15, database.name)
@@ -39,7 +36,7 @@ def test_the_primary_is_found_behind_its_standby(
     given = run_module("postgresql_login", label="test", **node)
     options = {f"login_{key}": given[key] for key in ("host", "port", "user")}
     asked = {**options, "login_db": given["name"], "connect_params": given["connect_params"]}
-    info = run_module("postgresql_info", MODULES, filter=["in_recovery"], **asked)
+    info = run_module("postgresql_info", COMMUNITY, filter=["in_recovery"], **asked)
     run_module("postgresql_login", state="absent", token=given["token"])
     assert info["in_recovery"] is False, info
 

@@ -167,3 +167,9 @@ def test_the_callers_variables_do_not_count(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PGSSLCRL", "kept")
     from_params({"name": "n"})
     assert "PGHOST" not in os.environ and "PGPASSWORD" not in os.environ and os.environ["PGSSLCRL"] == "kept"
+
+
+@pytest.mark.parametrize("port", ["abc", "5432;", "5432,x", "-1"])
+def test_a_port_that_is_no_number_is_told(port: str) -> None:
+    with pytest.raises(DatabaseError, match=f"its port '{port}' is no number"):
+        from_params({"login_host": "db", "login_port": port, "name": "nuxeo", "login_user": "u"})

@@ -1,0 +1,240 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restored database has beside its rows: settings, parameters of roles, privileges, what superusers make."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from .conftest import Run, as_admin, as_owner, databases, login
+
+
+def test_settings_extensions_and_privileges_come_over(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    more = """
+    CREATE SCHEMA "ext schema"; CREATE EXTENSION pgcrypto SCHEMA "ext schema"; CREATE EXTENSION pageinspect;
+    ALTER DATABASE "{name}" SET search_path = "$user", public, "ext schema";
+    ALTER DATABASE "{name}" SET work_mem = '7MB';
+    DO 'BEGIN CREATE ROLE reporting; EXCEPTION WHEN duplicate_object THEN NULL; END';
+    GRANT SELECT ON content TO reporting;
+    """
+    dumped, target = dump_of("15", more), target_on("15")
+    unprivileged = restore(src=dumped.src, **login(target))
+    assert "may not create the extension 'pageinspect'" in unprivileged["msg"]
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
+    assert result.get("changed"), result
+    assert as_owner(target, "SHOW search_path") == '"$user", public, "ext schema"'
+    assert as_owner(target, "SHOW work_mem") == "7MB"
+    found = "SELECT extname, nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace ORDER BY 1"
+    assert as_owner(target, found) == "pageinspect|public\npgcrypto|ext schema\nplpgsql|pg_catalog"
+    granted = "SELECT has_table_privilege('reporting', 'content', 'SELECT')"
+    assert as_owner(target, granted) == "t"
+    result = restore(src=dumped.src, **as_admin(target, overwrite=True))
+    assert as_owner(target, granted) == "f", "another owner gets no privileges of others by default"
+
+
+ROLE = "DO 'BEGIN CREATE ROLE {0}; EXCEPTION WHEN duplicate_object THEN NULL; END';"
+
+
+def test_parameters_of_roles_in_the_database_come_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    """Without its search_path Nuxeo would find no table."""
+    more = """
+    CREATE SCHEMA nx AUTHORIZATION "{user}"; ALTER TABLE content SET SCHEMA nx;
+    ALTER ROLE "{user}" IN DATABASE "{name}" SET search_path = nx, "$user", public;
+    ALTER ROLE "{user}" IN DATABASE "{name}" SET default_transaction_read_only = on;
+    ALTER ROLE "{user}" IN DATABASE "{name}" SET work_mem = '7MB';
+    """
+    other = ROLE.format("reports") + "ALTER ROLE reports IN DATABASE \"{name}\" SET work_mem = '8MB';"
+    dumped, target = dump_of("15", more + other), target_on("15")
+    for database, options in (
+        (target, {}),  # another owner
+        (dumped.source, {"overwrite": True}),
+    ):
+        result = restore(src=dumped.src, **as_admin(database, **options))
+        assert result.get("changed"), result
+        assert result["messages"] == []
+        assert as_owner(database, "SHOW search_path") == 'nx, "$user", public'
+        assert as_owner(database, "SHOW work_mem") == "7MB"
+        assert as_owner(database, "SELECT count(*) FROM content") == "2002"
+    of_other = (
+        "SELECT datname FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+        " WHERE setrole = 'reports'::regrole AND setconfig = '{{work_mem=8MB}}' AND datname IN ('{}', '{}')"
+    )
+    assert target.server.psql(of_other.format(target.name, dumped.source.name)) == dumped.source.name
+    target = target_on("18")
+    missing = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target, privileges=True))
+    assert "not on the server: reports. Create them, or leave" in missing["msg"]
+    target.server.psql(f'CREATE ROLE reports; ALTER ROLE "{target.user}" CREATEDB')
+    closed = run_module("postgresql_restore", check=True, src=dumped.src, **login(target, privileges=True))
+    assert "may not set the parameters that these roles have in the dump: reports" in closed["msg"]
+    assert restore(src=dumped.src, **login(target, privileges=False)).get("changed")
+    assert as_owner(target, "SHOW work_mem") == "7MB"
+    target.server.psql("DROP ROLE reports")
+
+
+def test_no_parameter_of_the_database_keeps_another_from_being_set(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    more = """
+    ALTER DATABASE "{name}" SET default_transaction_read_only = on; ALTER DATABASE "{name}" SET work_mem = '7MB';
+    ALTER DATABASE "{name}" SET search_path = 'a b', public;
+    """
+    dumped, target = dump_of("15", more), target_on("15")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert (result.get("changed"), result["messages"]) == (True, []), result
+    assert as_owner(target, "SHOW default_transaction_read_only; SHOW work_mem; SHOW search_path") == (
+        'on\n7MB\n"a b", public'
+    )
+
+
+SUPERUSERS = """
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reporting;
+CREATE PUBLICATION everything FOR ALL TABLES; COMMENT ON PUBLICATION everything IS 'all';
+CREATE PUBLICATION few FOR TABLE content; ALTER PUBLICATION few OWNER TO "{user}";
+CREATE FUNCTION public.told() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER telling ON ddl_command_end EXECUTE FUNCTION told();
+CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER far FOREIGN DATA WRAPPER elsewhere OPTIONS (a 'b');
+CREATE USER MAPPING FOR PUBLIC SERVER far;
+GRANT USAGE ON FOREIGN SERVER far TO "{user}";
+CREATE FOREIGN TABLE public.there (a int) SERVER far; ALTER TABLE there OWNER TO "{user}";
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO reporting;
+"""
+MADE = """
+SELECT pg_get_userbyid(defaclrole), defaclacl FROM pg_default_acl;
+SELECT pubname, puballtables, CASE WHEN NOT puballtables THEN pg_get_userbyid(pubowner) = '{user}' END,
+  obj_description(oid, 'pg_publication') FROM pg_publication ORDER BY 1;
+SELECT pubname, count(*) FROM pg_publication_tables GROUP BY 1 ORDER BY 1;
+SELECT evtname, evtenabled FROM pg_event_trigger;
+SELECT s.srvname, srvoptions, usename FROM pg_user_mappings JOIN pg_foreign_server s ON s.oid = srvid;
+SELECT pg_get_userbyid(relowner) = '{user}' FROM pg_class WHERE relname = 'there';
+SELECT lanacl FROM pg_language WHERE lanname = 'plpgsql';
+SELECT has_function_privilege('reporting', 'pg_ls_dir(text)', 'EXECUTE');
+"""
+
+
+@pytest.mark.parametrize("version", ["15", "18"])
+def test_what_only_a_superuser_may_make_comes_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, version: str
+) -> None:
+    dumped, target = dump_of(version, ROLE.format("reporting") + SUPERUSERS), target_on(version)
+    wanted = dumped.source.server.psql(MADE.format(user=dumped.source.user), dumped.source.name)
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
+    assert (result.get("changed"), result["messages"]) == (True, []), result
+    made = target.server.psql(MADE.format(user=target.user), target.name)
+    assert made.replace(target.user, "") == wanted.replace(dumped.source.user, "")
+    target = target_on(version)
+    target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
+    told = restore(src=dumped.src, **login(target, privileges=True))["msg"]
+    assert "only a superuser may restore these of the dump: " in told
+    for what in (
+        "ACL - LANGUAGE plpgsql",
+        "EVENT TRIGGER - telling",
+        "PUBLICATION - everything",
+        "SERVER - far",
+        "USER MAPPING - ",
+    ):
+        assert what in told
+    assert "PUBLICATION - few" not in told
+    assert f"'{target.user}' may not set the default privileges of these roles: postgres" in told
+
+
+def test_a_subscription_comes_over_asleep_and_keeps_no_failed_restore_from_being_removed(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    more = (
+        "CREATE SUBSCRIPTION heard CONNECTION 'host=nowhere.invalid dbname=x' PUBLICATION p"
+        " WITH (connect = false, slot_name = 'other')"
+    )
+    target = target_on("15")
+    dumped = dump_of("15", more, login_user=target.server.user, login_password=target.server.password)
+    remove = "ALTER SUBSCRIPTION heard SET (slot_name = NONE); DROP SUBSCRIPTION heard"
+    dumped.source.server.psql(remove, dumped.source.name)
+    path = dumped.src / "dump.json"
+    known = path.read_text()
+    path.write_text(json.dumps({**json.loads(known), "large_objects": 7}))
+    assert "these differ: large objects" in restore(src=dumped.src, **as_admin(target))["msg"]
+    assert databases(target) == [target.name]
+    path.write_text(known)
+    assert restore(src=dumped.src, **as_admin(target)).get("changed")
+    assert target.server.psql("SELECT subname, subenabled, subslotname FROM pg_subscription") == "heard|f|other"
+    target.server.psql(remove, target.name)
+
+
+def test_a_role_with_a_privilege_on_a_column_or_by_default_is_missed_before(
+    dump_of: t.Any, target_on: t.Any, run_module: Run
+) -> None:
+    roles = ("of_column", "of_default", "of_type", "of_function")
+    more = (
+        "".join(map(ROLE.format, roles))
+        + """
+    GRANT SELECT (id) ON content TO of_column; GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO of_function;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO of_default;
+    CREATE DOMAIN public.short AS text; GRANT USAGE ON TYPE public.short TO of_type;
+    """
+    )
+    dumped, target = dump_of("15", more), target_on("18")
+    foreseen = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target, privileges=True))
+    assert "not on the server: of_column, of_default, of_function, of_type. Create them" in foreseen["msg"]
+
+
+def test_who_may_connect_comes_over_to_a_new_database(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    more = (
+        ROLE.format("guests")
+        + """
+    REVOKE ALL ON DATABASE "{name}" FROM PUBLIC; GRANT TEMPORARY ON DATABASE "{name}" TO PUBLIC;
+    GRANT CONNECT, CREATE ON DATABASE "{name}" TO guests WITH GRANT OPTION;
+    """
+    )
+    dumped, target = dump_of("15", more), target_on("15")
+    acl = "SELECT datacl, has_database_privilege('public', oid, 'CONNECT') FROM pg_database WHERE datname = "
+    target.server.drop_database(target.name)
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
+    assert (result.get("changed"), result["messages"]) == (True, []), result
+    wanted = target.server.psql(f"{acl}'{dumped.source.name}'").replace(dumped.source.user, target.user)
+    assert target.server.psql(f"{acl}'{target.name}'") == wanted
+    target.server.drop_database(target.name)
+    assert restore(src=dumped.src, **as_admin(target)).get("changed")
+    found = target.server.psql(f"{acl}'{target.name}'")
+    assert found.endswith("|f") and "guests" not in found, "another owner gets no privileges of others by default"
+    target.server.drop_database(target.name)
+    result = restore(src=dumped.src, **as_admin(target, owner=dumped.source.user, privileges=False))
+    assert result["messages"] == ["Everybody may connect to the database, unlike in the dump"]
+    assert as_owner(target, "SELECT 1") == "1", "Nuxeo itself would have been kept out"
+    away = target_on("18")
+    away.server.drop_database(away.name)
+    assert "not on the server: guests." in restore(src=dumped.src, **as_admin(away, privileges=True))["msg"]
+
+
+def test_what_a_role_has_granted_on_only_a_superuser_restores(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    more = (
+        ROLE.format("giver")
+        + ROLE.format("taker")
+        + """
+    GRANT SELECT ON content TO giver WITH GRANT OPTION; SET ROLE giver; GRANT SELECT ON content TO taker; RESET ROLE;
+    """
+    )
+    dumped, target = dump_of("15", more), target_on("15")
+    target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(target, privileges=True))
+    assert "only a superuser may restore what these roles have granted on: giver. " in refused["msg"]
+    assert restore(src=dumped.src, **login(target, privileges=False)).get("changed")
+    assert restore(src=dumped.src, **as_admin(target, privileges=True, overwrite=True)).get("changed")
+    assert as_owner(target, "SELECT has_table_privilege('taker', 'content', 'SELECT')") == "t"
+
+
+def test_where_only_temporary_was_taken_from_everybody_nobody_is_told_that_all_may_connect(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    dumped, target = dump_of("15", 'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'), target_on("15")
+    target.server.drop_database(target.name)
+    result = restore(src=dumped.src, **as_admin(target, owner=dumped.source.user, privileges=False))
+    assert (result.get("changed"), result["messages"]) == (True, [])
+    may = "SELECT has_database_privilege('public', current_database(), '{}')"
+    assert [target.server.psql(may.format(what), target.name) for what in ("CONNECT", "TEMPORARY")] == ["t", "f"]
