@@ -11,9 +11,9 @@ short_description: Read a backup set again and compare every byte with its check
 description:
   - Every file that C(SHA256SUMS) names is read and compared; a file or link that is not named is bad too.
   - The manifest must be valid, the lists of keys that sets share must be there and as recorded, and
-    C(pg_restore --list) must read the dump if a client that is new enough is found.
+    C(pg_restore --list) must read the dump.
   - The blobs in the pool are read by M(nuxeo.platform.blob_verify).
-  - Fails when anything is bad.
+  - Fails when anything is bad, and when there is no C(pg_restore) that is new enough to read the dump.
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
@@ -73,7 +73,7 @@ key_lists:
   type: int
   sample: 1
 dump_listed:
-  description: Whether C(pg_restore --list) was run. V(false) if there is no dump, or no client that is new enough.
+  description: Whether C(pg_restore --list) was run. V(false) for the embedded database H2, which is saved as files.
   returned: success or when something is bad
   type: bool
   sample: true

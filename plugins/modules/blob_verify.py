@@ -38,7 +38,9 @@ options:
     type: str
     default: 1/1
   set_aside:
-    description: Whether rotten blobs are taken out of the pool. Those that cannot be read never are.
+    description:
+      - Whether rotten blobs are taken out of the pool, and the next backup looks for all that are missing. Those that
+        cannot be read never are.
     type: bool
     default: true
   jobs:

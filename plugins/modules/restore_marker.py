@@ -71,6 +71,11 @@ options:
     type: list
     elements: path
     default: []
+  emptied:
+    description: Those of O(keep) whose blobs are moved aside, to a folder C(.nuxeo-platform-before-*) in the store.
+    type: list
+    elements: path
+    default: []
 """
 
 EXAMPLES = r"""
@@ -126,6 +131,7 @@ def main() -> None:
             "replaces": {"type": "dict"},
             "database": {"type": "bool", "default": True},
             "keep": {"type": "list", "elements": "path", "default": []},
+            "emptied": {"type": "list", "elements": "path", "default": []},
             **NUXEO_CONF,
         },
         required_if=[("state", "begun", ("set", "instance", "run"))],
@@ -136,7 +142,7 @@ def main() -> None:
         if module.check_mode:
             written = marker.read_marker(p["data_dir"]) or {}
         elif p["state"] == "begun":
-            written = marker.begin(p["data_dir"], {key: p[key] for key in KEPT}, p["keep"])
+            written = marker.begin(p["data_dir"], {key: p[key] for key in KEPT}, p["keep"], p["emptied"])
         else:
             database = of_database(p) if p["database"] else None
             written = marker.note(p["data_dir"], {"status": "finished", "database": database})

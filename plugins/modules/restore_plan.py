@@ -122,6 +122,11 @@ keep:
   returned: success
   type: list
   elements: str
+emptied:
+  description: Those of them that hold records, whose blobs are moved aside in the store itself.
+  returned: success
+  type: list
+  elements: str
 providers:
   description: The providers of all blob stores of the instance whose set it is, copied or not.
   returned: success

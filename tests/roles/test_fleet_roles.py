@@ -109,6 +109,27 @@ def test_backup_and_restore_see_each_other_whichever_node_leads(
     assert "restore guard" not in (second / "bin" / "nuxeo.conf").read_text()
 
 
+def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    database = make_database(postgresql15)
+    one = make_nuxeo(database).start()
+    two = make_nuxeo(database, properties={"nuxeo.data.dir": str(one.data_dir)}).start()
+    one.create_documents(2)
+    site.add("a1", one, nuxeo_instance="acme")
+    site.add("a2", two, nuxeo_instance="acme")
+    site.run("backup").check()
+    before = [instance.conf.read_bytes() for instance in (one, two)]
+    site.hosts["a2"]["restore_service"] = "/nowhere/nuxeoctl"
+    run = site.run("restore", restore_overwrite=True, **site.admin(postgresql15))
+    told = " ".join(run.failures)
+    assert run.rc != 0 and "not every one of its nodes (a1, a2) could be stopped" in told
+    assert "The restore had begun" not in told
+    assert (one.running, two.running) == (True, True)
+    assert [instance.conf.read_bytes() for instance in (one, two)] == before
+    assert run.of("mark it as unfinished") == []
+
+
 def test_nodes_that_disagree_are_refused(
     site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
 ) -> None:

@@ -4,7 +4,8 @@
 """PRIVATE to the collection: the note in a restored data folder: which set it holds, and how far the restore came.
 
 While it says ``begun`` what lies in the folder is a restore's own unfinished work, and another run may replace it
-without being told to overwrite; so it may the database and the indices that are noted in ``replaces``, no others.
+without being told to overwrite; so it may the database, the indices and the stores that are noted in ``replaces``, no
+others.
 When it says ``finished`` it holds what shows that nothing has changed since.
 """
 
@@ -56,13 +57,14 @@ def write_marker(data_dir: str, marker: Marker) -> None:
     write_json(os.path.join(data_dir, MARKER), {**marker, "updated": now()})
 
 
-def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
+def begin(data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Sequence[str] = ()) -> Marker:
     """Move what lies in the data folder aside and mark the folder as being restored.
 
     What an unfinished restore left is moved aside too: nothing is ever deleted here.
 
     :param marker: ``set``, ``instance``, ``run``
-    :param keep: blob stores that stay where they are and are healed in place
+    :param keep: blob stores that stay where they are
+    :param emptied: of these, the ones whose blobs are moved aside, in the store itself; the others are healed in place
     :returns: the marker as written; ``kept_aside`` is the folder with what was there, or None
     """
     made = not os.path.isdir(data_dir)
@@ -81,13 +83,16 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str]) -> Marker:
     # what was being moved when a run was killed is of the same state of the folder: it goes to the same place
     moving = earlier.get("moving") if resumed else None
     layouts = [store for store in keep if os.path.isfile(os.path.join(store, "config.xml"))]
-    if names or moving or layouts:
+    full = [store for store in emptied if os.path.isdir(os.path.join(store, "data"))]
+    if names or moving or layouts or full:
         aside = moving or os.path.join(data_dir, f"{ASIDE}{now().replace(':', '').replace('-', '')}")
         started["kept_aside"] = started["kept_aside"] or aside
         write_marker(data_dir, {**started, "moving": aside})
         try:
             _move_aside(data_dir, names, aside)
             _keep_layouts(data_dir, aside, layouts)
+            for store in full:
+                _move_aside(store, ["data"], os.path.join(store, os.path.basename(aside)))
         except OSError as error:
             raise RestoreError(
                 f"Move of what '{data_dir}' holds to '{aside}'",

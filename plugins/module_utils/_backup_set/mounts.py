@@ -12,14 +12,23 @@ import typing as t
 from .marker import staying
 
 
-def mounts() -> list[str]:
-    """Every mount point that this process sees, of folders and of single files; none where nobody tells."""
+def _mountinfo() -> list[list[str]]:
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-            names = [line.split(" ")[4] for line in stream]
+            return [line.split(" ") for line in stream]
     except OSError:
         return []
-    return [re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name) for name in names]
+
+
+def mounts() -> list[str]:
+    """Every mount point that this process sees, of folders and of single files; none where nobody tells."""
+    return [re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), words[4]) for words in _mountinfo()]
+
+
+def file_system(device: int) -> str:
+    """The type of the file system with a device number; empty where nobody tells, as of subvolumes of Btrfs."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    return next((words[words.index("-") + 1] for words in _mountinfo() if words[2] == number), "")
 
 
 def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from .._files.restore import unknown_owners
 from .._search.audit import is_embedded
 from .marker import Marker
 from .mounts import mount_problems
-from .preflight import POOLED_BLOBS, disagreements, node_problems
+from .preflight import POOLED_BLOBS, disagreements, engine_place, node_problems
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
@@ -70,6 +70,12 @@ def audit_problems(manifest: Manifest, target: Facts) -> list[str]:
                 f"Restore of {name}: the set has it from {here}, and nuxeo.conf of the target keeps it in {there}. "
                 "Configure the target as the source was, or by restore_properties."
             )
+        elif name in in_files and engine_place(source) != engine_place(target):
+            problems.append(
+                f"Restore of {name}: in the set its engine has '{engine_place(source)}' of the data folder, in the "
+                f"target '{target[name].get('path')}'. Set nuxeo.opensearch1.embed.dataPath to that folder, in "
+                "nuxeo.conf or by restore_properties."
+            )
     return problems
 
 
@@ -113,12 +119,22 @@ def store_plan(
 
 
 def kept_in_place(stores: t.Sequence[dict[str, t.Any]], data_dir: str) -> list[str]:
-    """Stores that are healed where they are: those elsewhere, and those whose blobs never change under their key."""
+    """Stores that stay where they are: those elsewhere, and those in the data folder whose blobs never change under
+    their key. One whose root is the data folder is moved aside with it.
+    """
+    above = os.path.realpath(data_dir)
     return [
         store["path"]
         for store in stores
-        if store["path"] and (store["kind"] == "digest" or not is_inside(store["path"], os.path.realpath(data_dir)))
+        if store["path"]
+        and os.path.realpath(store["path"]) != above
+        and (store["kind"] == "digest" or not is_inside(store["path"], above))
     ]
+
+
+def emptied(stores: t.Sequence[dict[str, t.Any]], keep: t.Sequence[str]) -> list[str]:
+    """Those that stay and hold records: other bytes under a key would be lost, so what they hold is moved aside."""
+    return [store["path"] for store in stores if store["path"] in keep and store["kind"] == "record"]
 
 
 def tree_plan(
@@ -173,11 +189,14 @@ def store_problems(
             continue
         what = f"Restore of blob store '{store['provider']}' to '{path}'"
         todo = "Give the store another place, or set restore_overwrite to true"
-        found = [] if within else occupied(path)
+        try:
+            found = [] if within else occupied(path)
+        except OSError as error:
+            problems.append(f"{what}: it cannot be looked at: {error.strerror}. Is its volume mounted?")
+            continue
         if found:
-            problems.append(
-                f"{what}: it is not empty, it holds {', '.join(found[:LISTED])}. {todo}: its blobs then stay."
-            )
+            then = "what it holds is then kept aside in it" if store["kind"] == "record" else "its blobs then stay"
+            problems.append(f"{what}: it is not empty, it holds {', '.join(found[:LISTED])}. {todo}: {then}.")
         problems += _layout_problems(
             what, path, store["kind"], manifest["blobs"][store["provider"]].get("config_xml"), todo
         )
@@ -292,12 +311,12 @@ def plan(
     :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
         said: ``changed``, ``removed``, ``kept_aside``, ``cluster``
     :returns: ``already`` (this very set is there, its database untouched), ``stores``, ``keep`` (the paths of those
-        that stay where they are), ``providers`` (of all stores of the source), ``trees``, ``data_dir``, ``lines``,
-        ``problems``
+        that stay where they are), ``emptied`` (of these, whose blobs are moved aside in them), ``providers`` (of all
+        stores of the source), ``trees``, ``data_dir``, ``lines``, ``problems``
     """
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
-        return {**nothing, "keep": [], "problems": node_problems(nodes, True), "lines": []}
+        return {**nothing, "keep": [], "emptied": [], "problems": node_problems(nodes, True), "lines": []}
     unchanged = database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
     # who lets it be overwritten wants all of it back, and nobody has looked at its files
     already = unchanged and not overwrite and all(is_there(node, manifest) for node in nodes.values())
@@ -316,6 +335,7 @@ def plan(
         "data_dir": target["data_dir"],
         "stores": stores,
         "keep": keep,
+        "emptied": emptied(stores, keep),
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
         "problems": problems,

@@ -28,9 +28,11 @@ DISPOSABLE = (
     "h2/*.trace.db",
     "h2/*.lock.db",
     "installAfterRestart.log",
-    "**/.nuxeo-platform-*",
 )
 """Parts of a data folder that no restored server misses."""
+
+OWN = ("**/.nuxeo-platform-*", "**/.config.xml.*.tmp")
+"""What restores have left or kept aside."""
 
 STREAMS = "streams:kafka"
 """The id of streams in Kafka, which are saved unless the operator lists them as saved by other means."""
@@ -50,9 +52,6 @@ def _not_saved(facts: Facts, name: str, kept: str) -> str:
 def uncovered(facts: Facts) -> dict[str, str]:
     """The stores of an instance that this collection cannot save yet: id to sentence."""
     found: dict[str, str] = {}
-    database = facts["database"]
-    if database["kind"] not in COVERED_DATABASES:
-        found[f"database:{database['kind']}"] = f"the database is {database['kind']}"
     for store in facts["blobs"]:
         if store["kind"] not in POOLED_BLOBS:
             found[f"blobs:{store['provider']}"] = f"blob store '{store['provider']}' is of kind {store['kind']}"
@@ -64,6 +63,14 @@ def uncovered(facts: Facts) -> dict[str, str]:
     if facts["cluster"].get("redis"):
         found["redis"] = "Redis holds works, locks or key/value stores"
     return found
+
+
+def database_problems(facts: Facts) -> list[str]:
+    """No other means help here: the snapshot of the database is the cut, and its keys are what proves the blobs."""
+    kind = facts["database"]["kind"]
+    if kind in COVERED_DATABASES:
+        return []
+    return [f"Backup of the database: it is {kind}, and only {' and '.join(COVERED_DATABASES)} are covered yet."]
 
 
 def uncovered_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
@@ -154,14 +161,26 @@ def _inside(path: str, folder: str) -> str | None:
     return None if relative == ".." or relative.startswith("../") else relative
 
 
+def _engine_folder(facts: Facts) -> str:
+    """Where the engine embedded in Nuxeo has its indices, if there is one."""
+    told = [(facts.get(name) or {}).get("path") for name in ("audit", "sequences", "search")]
+    return next(filter(None, told), None) or os.path.join(facts["data_dir"], "elasticsearch")
+
+
+def engine_place(facts: Facts) -> str | None:
+    """The same, relative to the data folder; None when it is not in it."""
+    return _inside(_engine_folder(facts), facts["data_dir"])
+
+
 def file_trees(
     facts: Facts, stores: list[dict[str, t.Any]], cold: bool, further: t.Sequence[str]
 ) -> list[dict[str, t.Any]]:
     """What is copied as files: the data folder without blobs and disposable parts, and stores' own files outside it."""
     data = facts["data_dir"]
-    exclude = [*DISPOSABLE, *further]
-    if not cold:
-        exclude.append("elasticsearch")
+    exclude = [*DISPOSABLE, *OWN, *further]
+    engine = engine_place(facts)
+    if not cold and engine:
+        exclude.append(engine)
     log = _inside(facts["log_dir"], data)
     if log and log != ".":
         exclude.append(log)
@@ -170,7 +189,7 @@ def file_trees(
         relative = _inside(store["path"], data)
         if relative is None:
             name = f"store-{store['provider']}"
-            trees.append({"name": name, "src": store["path"], "exclude": ["data", "tmp"]})
+            trees.append({"name": name, "src": store["path"], "exclude": ["data", "tmp", *OWN]})
             link = os.path.relpath(os.path.abspath(store["path"]), data)
             if not link.startswith(".."):
                 exclude.append(link)  # a link in the data folder to a store elsewhere
@@ -236,13 +255,16 @@ def embedded_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
     """The embedded engine is saved with the data folder while the server is stopped, so its files have to be there."""
     kept = [name for name in ("audit", "sequences") if (facts.get(name) or {}).get("kept") == "elasticsearch"]
     kept = [name for name in kept if f"{name}:elasticsearch" not in accepted]
-    folder = os.path.join(facts["data_dir"], "elasticsearch")
-    if not kept or not audit.is_embedded(facts) or facts["database"]["kind"] != "h2" or os.path.isdir(folder):
+    if not kept or not audit.is_embedded(facts) or facts["database"]["kind"] != "h2":
         return []
-    return [
-        f"Backup of {' and '.join(kept)} in the Elasticsearch embedded in Nuxeo: there is no folder '{folder}'. "
-        "Has the server ever been started? It has its files elsewhere when nuxeo.data.dir is not nxserver/data."
-    ]
+    folder = _engine_folder(facts)
+    what = f"Backup of {' and '.join(kept)} in the engine embedded in Nuxeo"
+    if not os.path.isdir(folder):
+        return [f"{what}: there is no folder '{folder}'. Has the server ever been started?"]
+    if engine_place(facts) is None:
+        why = f"its folder '{folder}' is not in the data folder '{facts['data_dir']}'"
+        return [f"{what}: {why}. Move it there: set nuxeo.opensearch1.embed.dataPath."]
+    return []
 
 
 def plan(
@@ -267,7 +289,8 @@ def plan(
     cold = facts["database"]["kind"] == "h2"
     stores = blob_stores(facts, further_stores)
     problems = node_problems(nodes, cold) + disagreements(nodes, leader)
-    problems += uncovered_problems(facts, accepted) + folder_problems(facts, stores) + h2_problems(facts)
+    problems += database_problems(facts) + uncovered_problems(facts, accepted)
+    problems += folder_problems(facts, stores) + h2_problems(facts)
     problems += embedded_problems(facts, accepted)
     return {
         "cold": cold,

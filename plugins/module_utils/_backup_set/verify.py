@@ -41,6 +41,7 @@ class Verifier:
         self.bytes = 0
         self.key_lists = 0
         self.dump_listed = False
+        self.not_run = ""
 
     def found(self, path: str, problem: str) -> None:
         self.bad_count += 1
@@ -72,6 +73,13 @@ class Verifier:
                 f"Check of set '{self.manifest['id']}' of '{self.place.instance}' in '{self.place.root}'",
                 f"{self.bad_count} bad, the first: {first}",
                 "Do not restore from it: use another set, and check the disk",
+                result,
+            )
+        if self.not_run:
+            raise SetError(
+                f"Check of the dump of set '{self.manifest['id']}' by pg_restore",
+                self.not_run,
+                "Install it, or name its folder by bin_dir. All else of the set was read, and is as recorded",
                 result,
             )
         return result
@@ -139,7 +147,11 @@ class Verifier:
         folder = os.path.join(self.path, "database", "dump")
         made_by = numbers(str(self.manifest["database"].get("client_version", "0")))[:1] or (0,)
         fit = [major for major in self.clients if major >= made_by[0]]
-        if not fit or not os.path.isdir(folder):
+        if not os.path.isdir(folder):
+            return  # of H2 there is none; one that should be there is listed
+        if not fit:
+            there = ", ".join(map(str, sorted(self.clients))) or "none"
+            self.not_run = f"none of PostgreSQL {made_by[0]} or newer is on this host, of other versions {there}"
             return
         code, out, err = self.run([self.clients[min(fit)], "--list", folder])
         self.dump_listed = True

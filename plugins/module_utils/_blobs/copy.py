@@ -72,7 +72,8 @@ def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
         level = settings(read_config(question.store), f"{question.store}/config.xml", kind, question.depth, None)[0]
         data = os.fsencode(os.path.join(question.store, "data"))
         what = Subject(lambda: StoreSource(data, level), lambda: iter(()))
-        return _told(verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told), question.store)
+        verdict = verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)
+        return _told(verdict, question.store, "Bring them back from the pool of the set")
     pool = t.cast(str, question.pool)
     home = open_home(pool, question.rsh)
     try:
@@ -88,7 +89,10 @@ def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
                 failure = error
     finally:
         home.end()
-    return _told(verdict, pool, failure)
+    mend = "The next backup copies them again when the source still has them"
+    if not question.set_aside:
+        mend = "Verify with set_aside=true: the next backup then copies them again when the source still has them"
+    return _told(verdict, pool, mend, failure)
 
 
 def _refuse_what_is_no_pool(pool: str, home: Home, verdict: Verdict) -> None:
@@ -98,7 +102,7 @@ def _refuse_what_is_no_pool(pool: str, home: Home, verdict: Verdict) -> None:
         raise BlobError(f"Reading of pool '{pool}'", why, "Mount its volume", {**verdict.result(), "changed": False})
 
 
-def _told(verdict: Verdict, root: str, failure: t.Optional[BlobError] = None) -> t.Dict[str, t.Any]:
+def _told(verdict: Verdict, root: str, mend: str, failure: t.Optional[BlobError] = None) -> t.Dict[str, t.Any]:
     """The result, when nothing is wrong; else all that is, and why the next backup cannot mend it."""
     result = verdict.result()
     wrong = verdict.in_words()
@@ -109,7 +113,7 @@ def _told(verdict: Verdict, root: str, failure: t.Optional[BlobError] = None) ->
         why += f". The next backup will not mend that: {failure.what}: {failure.why}"
         todo.append(failure.todo)
     elif verdict.rotten or verdict.missing:
-        todo.append("The next backup copies them again when the source still has them")
+        todo.append(mend)
     if verdict.unread:
         todo.append("What is not proven stays: mend the disk, the rights or what lies there, and verify again")
     raise BlobError(f"Verification of blobs in '{root}'", why, ". ".join(todo), {**result, "changed": False})

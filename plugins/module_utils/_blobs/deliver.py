@@ -239,12 +239,26 @@ class Delivery:
                 make_owned(os.fsencode(folder), os.fsencode(fresh), info.st_uid, info.st_gid, mode)
         config = str(self.about.get("config_xml") or "")
         path = os.path.join(root, "config.xml")
-        if config and not os.path.exists(path):
+        if self._misleads(root, config) or (config and not os.path.exists(path)):
             remove_unfinished(root, r"config\.xml")
             with replaced(path, mode & 0o666) as stream:
                 os.fchown(stream.fileno(), info.st_uid, info.st_gid)
                 stream.write(config.encode())
         return mode
+
+    def _misleads(self, root: str, config: str) -> bool:
+        """Whether the store's own config.xml says another depth than blobs are delivered to, and the set's that one."""
+        kind, depth, path = str(self.about["kind"]), self.options.depth, os.path.join(root, "config.xml")
+        own = read_config(root)
+        if kind == "record" or depth is None or not own or settings(own, path, kind, None, None)[0] == depth:
+            return False
+        if config and settings(config, path, kind, None, None)[0] == depth:
+            return True
+        raise BlobError(
+            f"Delivery of blobs to '{root}'",
+            f"its config.xml has another depth than {depth}, so Nuxeo would look for them elsewhere",
+            "Move that file away, or leave depth out",
+        )
 
     def _store(self) -> Store:
         """The target: its own config.xml counts, then that of the set."""

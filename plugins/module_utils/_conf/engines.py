@@ -83,16 +83,15 @@ def _engine_2025(configuration: Configuration, prefix: str) -> str | None:
     return found[0] if found else None
 
 
-def _embedded_2025(configuration: Configuration) -> bool:
-    return _enabled(configuration, "nuxeo.opensearch1.embed.enabled")
-
-
 def _client_2025(configuration: Configuration, prefix: str) -> Facts:
     servers = _servers(configuration.used(f"{prefix}.client.server"))
+    embedded = not servers and _enabled(configuration, "nuxeo.opensearch1.embed.enabled")
+    path = configuration.used("nuxeo.opensearch1.embed.dataPath") or f"{configuration.home}/nxserver/data/opensearch"
     return {
         "url": [mask(url) for url in _urls(servers)],
         "user": configuration.used(f"{prefix}.client.username") or None,
-        "embedded": not servers and _embedded_2025(configuration),
+        "embedded": embedded,
+        "path": path if embedded else None,
     }
 
 
@@ -102,18 +101,12 @@ def _search_2025(configuration: Configuration) -> Facts:
     if name == "repository" or engine is None:
         return _no_search()
     prefix = f"{SEARCH_2025}.{engine}"
-    client = _client_2025(configuration, prefix)
-    path = None
-    if client["embedded"]:
-        path = configuration.used("nuxeo.opensearch1.embed.dataPath")
-        path = path or f"{configuration.home}/nxserver/data/opensearch"
     return {
         **_no_search(),
-        **client,
+        **_client_2025(configuration, prefix),
         "kind": "opensearch" if "opensearch" in engine else "elasticsearch",
         "client": "rest",
         "index": configuration.used(f"{prefix}.index.name"),
-        "path": path,
     }
 
 

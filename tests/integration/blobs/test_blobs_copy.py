@@ -290,6 +290,25 @@ def test_each_set_gives_back_the_records_of_its_time(lab: t.Any, tmp_path: Path)
     assert lab.verify(store=str(tmp_path / "b"), keys=lab.prefix("b")).result["checked"] == 20
 
 
+def test_a_store_whose_config_xml_says_another_depth(lab: t.Any, tmp_path: Path) -> None:
+    """Nuxeo would look for the blobs where they are not."""
+    keys = set(lab.make(30, depth=2))
+    lab.backup("a")
+    store = tmp_path / "back"
+    store.mkdir()
+    other = (lab.store / "config.xml").read_text().replace("<depth>2<", "<depth>3<")
+    (store / "config.xml").write_text(other)
+    assert "<depth>3<" in other
+    assert lab.restore("a", store, depth=2).rc == 0
+    assert (store / "config.xml").read_text() == (lab.store / "config.xml").read_text()
+    assert {path.name for path in (store / "data").glob("*/*/*")} == keys
+    about = Path(lab.prefix("a") + ".json")
+    about.write_text(json.dumps({**json.loads(about.read_text()), "config_xml": ""}))
+    (store / "config.xml").write_text(other)
+    refused = lab.restore("a", store, depth=2)
+    assert refused.rc != 0 and "its config.xml has another depth than 2" in refused.result["msg"], refused.output
+
+
 def test_records_come_back_flat_from_a_set_that_was_made_as_if_they_had_folders(lab: t.Any, tmp_path: Path) -> None:
     records(lab)
     lab.add(b"bytes", "doc-1")

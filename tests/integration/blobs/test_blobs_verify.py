@@ -58,6 +58,9 @@ def test_parts_cover_everything(lab: t.Any) -> None:
     assert sum(part.result["checked"] for part in parts) == len(keys)
     assert sorted(key for part in parts for key in part.result["rotten"]) == keys[::40]
     assert all(part.result["checked"] < len(keys) / 2 for part in parts)
+    told = [part.result["msg"] for part in parts if part.rc]
+    assert told and all("Verify with set_aside=true: the next backup then copies them again" in each for each in told)
+    assert not (lab.pool / ".rotten").exists()
     assert lab.verify(subset="6/5").rc != 0
 
 

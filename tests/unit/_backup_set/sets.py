@@ -74,13 +74,18 @@ def sha256sum(folder: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=folder, check=False, capture_output=True, text=True, errors="replace")
 
 
+LISTS = "a pg_restore that lists any dump"
+
+
 def verify(place: Place, wanted: str = "latest", clients: t.Optional[t.Dict[int, str]] = None) -> Json:
     def run(argv: t.Sequence[str]) -> t.Tuple[int, str, str]:
+        if argv[0] == LISTS:
+            return 0, "1; 2 TABLE x", ""
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr
 
     with Progress(None, "verify") as progress:
-        return Verifier(place, wanted, progress, run, clients or {}).all()
+        return Verifier(place, wanted, progress, run, clients or {15: LISTS}).all()
 
 
 def bad(place: Place, clients: t.Optional[t.Dict[int, str]] = None) -> t.Dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import conf_problems, mount_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import kept_in_place
 
 WHO = {"set": "20261123T020004Z", "instance": "acme", "run": "r1"}
 
@@ -149,3 +150,27 @@ def test_a_conf_in_a_folder_that_nobody_may_write_to_is_a_problem(mounted: t.Cal
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     (problem,) = conf_problems(str(folder / "link"))
     assert "may not write to its folder" in problem
+
+
+def test_records_elsewhere_are_kept_aside_in_their_store(tmp_path: Path) -> None:
+    """Other bytes under the same key would be put over them."""
+    store = tmp_path / "records"
+    (store / "data").mkdir(parents=True)
+    (store / "data" / "doc-1").write_text("newest")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "records").symlink_to(store)
+    path = str(tmp_path / "data" / "records")
+    first = marker.begin(str(tmp_path / "data"), WHO, [path], [path])
+    aside = store / os.path.basename(first["kept_aside"])
+    assert (aside / "data" / "doc-1").read_text() == "newest"
+    assert sorted(each.name for each in store.iterdir()) == [aside.name]
+    assert (tmp_path / "data" / "records").is_symlink()
+    assert marker.begin(str(tmp_path / "data"), WHO, [path], [path])["kept_aside"] == first["kept_aside"]
+
+
+def test_a_store_whose_root_is_the_data_folder_is_moved_aside_with_it(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "config.xml").write_text("<binary-store/>")
+    stores = [{"path": f"{tmp_path}/", "kind": "digest"}]
+    aside = Path(marker.begin(str(tmp_path), WHO, kept_in_place(stores, str(tmp_path)))["kept_aside"])
+    assert sorted(path.name for path in aside.iterdir()) == ["config.xml", "data"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
+    audit_problems,
     blind_problems,
     clone_problems,
     plan,
@@ -115,6 +116,10 @@ def test_a_store_elsewhere_that_holds_anything_is_refused(tmp_path: Path) -> Non
 
     assert told(store, {}) == ""
     (store / "data").mkdir()
+    assert told(store, {}).endswith("set restore_overwrite to true: its blobs then stay.")
+    assert told(store, {}, "record").endswith("to true: what it holds is then kept aside in it.")
+    (tmp_path / "file").write_text("")
+    assert "it cannot be looked at: Not a directory. Is its volume mounted?" in told(tmp_path / "file", {})
     assert "it is not empty, it holds data." in told(store, {})
     assert told(store, {}, accepted=True) == ""
     assert told(store, {"status": "begun", "replaces": {"stores": [str(store)]}}) == ""
@@ -131,3 +136,17 @@ def test_a_store_elsewhere_that_holds_anything_is_refused(tmp_path: Path) -> Non
         assert "its config.xml says SHA-1, depth 3, and that of the set SHA-1, 2" in told(path, {})
         assert "depth" not in told(path, {}, "record"), "which are flat"
     assert told(data / "binaries", {"status": "begun"}) == "", "an unfinished restore has replaced it"
+
+
+@pytest.mark.parametrize("name", ["audit", "sequences"])
+def test_an_engine_in_the_data_folder_has_to_be_looked_for_where_the_set_has_it(tmp_path: Path, name: str) -> None:
+    """Of 2025: its folder is not below nuxeo.data.dir unless it is set so."""
+
+    def facts(home: Path, place: str) -> dict[str, t.Any]:
+        kept = {"kept": "elasticsearch", "embedded": True, "path": str(home / place)}
+        return {"data_dir": str(home / "data"), "audit": kept, name: kept, "search": {"embedded": True}}
+
+    manifest = {"nuxeo": facts(tmp_path / "a", "data/opensearch")}
+    assert audit_problems(manifest, facts(tmp_path / "b", "data/opensearch")) == []
+    found = audit_problems(manifest, facts(tmp_path / "b", "nxserver/data/opensearch"))
+    assert found and f"'{tmp_path}/b/nxserver/data/opensearch'" in found[0]

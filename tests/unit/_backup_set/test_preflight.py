@@ -48,8 +48,6 @@ def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"database": {"kind": "mongodb"}}, "database:mongodb"),
-        ({"database": {"kind": "mariadb"}}, "database:mariadb"),
         ({"blobs": [{"provider": "default", "path": None, "kind": "s3"}]}, "blobs:default"),
         ({"audit": {"kept": "elasticsearch"}, "search": {"embedded": True}}, "audit:elasticsearch"),
         ({"audit": {"kept": "mongodb", "collection": "audit"}}, "audit:mongodb"),
@@ -67,6 +65,13 @@ def test_each_uncovered_store_is_named_unless_accepted(
     accepted = plan({"n1": {"facts": facts}}, [name])
     assert [problem for problem in accepted["problems"] if "not covered" in problem] == []
     assert accepted["uncovered"] == [name]
+
+
+@pytest.mark.parametrize("kind", ["mongodb", "mariadb"])
+def test_no_other_means_help_where_the_database_is_not_covered(facts: dict[str, t.Any], kind: str) -> None:
+    facts["database"] = {"kind": kind}
+    (problem,) = plan({"n1": {"facts": facts}}, [f"database:{kind}"])["problems"]
+    assert f"Backup of the database: it is {kind}, and only postgresql and h2 are covered" in problem
 
 
 def test_streams_of_kafka_are_saved_unless_they_are_saved_by_other_means(facts: dict[str, t.Any]) -> None:
@@ -97,6 +102,22 @@ def test_an_embedded_engine_is_saved_with_the_data_folder_of_a_stopped_server(fa
     assert "there is no folder" in problem and "elasticsearch" in problem
     (data / "elasticsearch").mkdir()
     assert plan({"n1": {"facts": facts}})["problems"] == []
+    facts["search"]["path"] = None
+    facts["audit"].update(embedded=True, path=str(data / "opensearch"))  # 2025
+    (problem,) = plan({"n1": {"facts": facts}})["problems"]
+    assert f"there is no folder '{data}/opensearch'" in problem
+    (data / "opensearch").mkdir()
+    found = plan({"n1": {"facts": facts}})
+    assert found["problems"] == []
+    assert "opensearch" not in found["trees"][0]["exclude"]
+    (data.parent / "opensearch").mkdir()
+    facts["audit"]["path"] = str(data.parent / "opensearch")
+    (problem,) = plan({"n1": {"facts": facts}})["problems"]
+    assert f"its folder '{data.parent}/opensearch' is not in the data folder" in problem
+    facts["audit"] = facts["sequences"] = {"kept": "sql"}
+    facts["database"] = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo"}
+    facts["search"] = {"embedded": True, "path": str(data / "opensearch")}
+    assert "opensearch" in plan({"n1": {"facts": facts}})["trees"][0]["exclude"], "its index can be made again"
 
 
 def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, t.Any]) -> None:
@@ -161,7 +182,7 @@ def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, 
     (store / "data").mkdir(parents=True)
     facts["blobs"][0]["path"] = str(store)
     trees = plan({"n1": {"facts": facts}})["trees"]
-    assert {"name": "store-default", "src": str(store), "exclude": ["data", "tmp"]} in trees
+    assert {"name": "store-default", "src": str(store), "exclude": ["data", "tmp", *preflight.OWN]} in trees
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import typing as t
 from pathlib import Path
 
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import space
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import file_system
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import tree
@@ -46,7 +50,7 @@ class Set:
     def told(self, data: Path, store: Path, kind: str = "digest", pool: str = "") -> tuple[list[str], list[str]]:
         stores = [{"provider": "default", "path": str(store), "kind": kind, "depth": 3 if kind == "digest" else None}]
         keep = [str(store)] if kind == "digest" else []
-        found = {"stores": stores, "keep": keep, "trees": [{"name": "data", "dest": str(data)}]}
+        found = {"stores": stores, "keep": keep, "emptied": [], "trees": [{"name": "data", "dest": str(data)}]}
         return space_problems(str(self.path), "n1", found, {"default": pool or str(self.pool)})
 
 
@@ -61,6 +65,30 @@ def test_only_what_the_target_lacks_needs_room_where_it_goes(tmp_path: Path, mou
         made.put(small / "data/binaries/data", key, 3, b"")
     assert made.told(small / "data", small / "data/binaries") == ([], []), "half of it is there"
     assert made.told(small / "data", small / "data/binaries", "record")[0], "records are moved aside"
+    assert file_system(os.stat(small).st_dev) == "tmpfs"
+
+
+def test_where_blocks_may_be_shared_or_packed_nothing_is_refused(
+    tmp_path: Path, mounted: t.Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, small = Set(tmp_path), mounted("-t", "tmpfs", "-o", "size=4m", "t")
+    monkeypatch.setattr(space, "file_system", lambda _device: "btrfs")
+    problems, (line,) = made.told(small / "data", small / "data/binaries")
+    assert (problems, f"{6 * MIB} bytes, unless they are packed or shared" in line) == ([], True)
+    monkeypatch.setattr(space, "file_system", lambda _device: "xfs")
+    assert "it needs" in made.told(small / "data", small / "data/binaries")[0][0], "the pool is on another one"
+    for key in made.keys[:2]:
+        made.put(small / "pool", key, 2, bytes(MIB))
+    assert made.told(small / "data", small / "data/binaries", pool=str(small / "pool")) == ([], [])
+
+
+def test_a_volume_that_cannot_be_looked_at_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(path: str) -> t.Any:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+
+    monkeypatch.setattr(space.shutil, "disk_usage", stale)
+    (problem,), _lines = Set(tmp_path).told(tmp_path / "new", tmp_path / "new/binaries")
+    assert f"Stale file handle at '{tmp_path}'. Is its volume mounted" in problem
 
 
 def test_a_pool_on_another_host_is_told_and_refuses_nothing(tmp_path: Path) -> None:
