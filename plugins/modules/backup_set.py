@@ -139,6 +139,11 @@ progress:
   returned: O(state=begun)
   type: str
   sample: /srv/backup/acme/sets/.partial-5f0c6a1de3b94e07/progress.json
+who:
+  description: The run in words, for messages.
+  returned: O(state=begun)
+  type: str
+  sample: run 5f0c6a1de3b94e07 of user 'ops' on 'controller1' (process 4711) at 2026-11-23T02:00:04.512345Z
 lease:
   description: The lease as written.
   returned: O(state=begun)

@@ -148,74 +148,74 @@ EXAMPLES = r"""
 RETURN = r"""
 keys:
   description: How many blobs the store, or the set, holds.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 copied:
   description: How many blobs were copied, or would be.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 bytes_copied:
   description: Their size.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 present:
   description: How many blobs of the folders that were listed were there already.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 vanished:
   description: How many blobs were gone between the listing and the reading.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 ignored:
   description: How many files are not blobs, in-flight files and those whose name begins with a dot.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 doubted:
   description:
     - How many folders had changed though their time had not.
     - More than none says that O(folder_times) should be V(false).
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 missing:
   description: Keys that the database refers to and that are nowhere, at most 20.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: list
   elements: str
 missing_count:
   description: How many those are.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 foreign:
   description:
     - What stands before the colon of keys that are no blobs of this store and name none of O(other_providers), at most
       20. With O(default_provider) only.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: list
   elements: str
 problems:
   description: Blobs that could not be copied or proven, and why, at most 20.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: list
   elements: str
 problem_count:
   description: How many those are.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 folders_listed:
   description: How many folders were listed.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 folders:
   description: How many folders the store has.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 full_pass:
   description: Whether every folder was listed.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: bool
 duration:
   description: Seconds.
-  returned: always
+  returned: success
   type: float
 """
 

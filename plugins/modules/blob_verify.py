@@ -13,7 +13,8 @@ description:
   - Reads all blobs, or a sample, and compares their digests with their names or with the SHA-256 in the list of a set.
   - Fails when a blob is rotten or missing, or cannot be read, and names it.
   - A rotten blob is taken out of the pool (it is kept in C(.rotten) there), so that the next run of
-    M(nuxeo.platform.blob_rsync) copies it again from the source. One that cannot be read stays where it is.
+    M(nuxeo.platform.blob_rsync) copies it again when the source still has it. One that cannot be read stays where it
+    is.
   - For that the pool is locked, and the blob is read once more. When it cannot be done, as in a pool that is read-only
     or while a backup runs, the message says so after what is wrong.
   - Fails when the pool holds no blob and has no mark of a backup, for then its volume may not be mounted.
@@ -86,33 +87,33 @@ EXAMPLES = r"""
 RETURN = r"""
 checked:
   description: How many blobs were looked for.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 bytes:
   description: How many bytes were read and found right.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 rotten:
   description: Keys of blobs with other bytes, or that cannot be read, at most 20.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: list
   elements: str
 rotten_count:
   description: How many those are.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 missing:
   description: Keys of blobs that are not there, at most 20.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: list
   elements: str
 missing_count:
   description: How many those are.
-  returned: always
+  returned: success or when a blob is bad or missing
   type: int
 duration:
   description: Seconds.
-  returned: always
+  returned: success
   type: float
 """
 

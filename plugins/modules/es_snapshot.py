@@ -107,8 +107,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 snapshot:
-  description: The snapshot, see RV(nuxeo.platform.es_snapshot_info#module:snapshots). Empty when it is absent and in
-    check mode.
+  description: The snapshot, see RV(nuxeo.platform.es_snapshot_info#module:snapshots). Empty when it is absent, and in
+    check mode where it is still to be made.
   returned: success
   type: dict
 requested:

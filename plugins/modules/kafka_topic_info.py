@@ -99,32 +99,32 @@ RETURN = r"""
 cluster_id:
   description: The id that the cluster was given when it was made.
   type: str
-  returned: always
+  returned: success
   sample: 4L6g3nShT-eMCtK--X86sw
 prefix:
   description: The prefix that was looked for.
   type: str
-  returned: always
+  returned: success
 positions_taken:
   description: When the positions were read, by this host's clock.
   type: str
-  returned: always
+  returned: success
   sample: "2026-11-23T02:00:03.120441Z"
 ends_taken:
   description: When the last end offset had been read, by this host's clock.
   type: str
-  returned: always
+  returned: success
   sample: "2026-11-23T02:00:04.731002Z"
 cut:
   description: When the database snapshot had been taken, by this host's clock. Empty without O(cut).
   type: str
-  returned: always
+  returned: success
   sample: "2026-11-23T02:00:04.512345Z"
 topics:
   description: The topics, sorted by name, at most 200.
   type: list
   elements: dict
-  returned: always
+  returned: success
   contains:
     name: {description: The topic's name., type: str}
     partitions: {description: How many partitions it has., type: int}
@@ -132,12 +132,12 @@ topics:
 topic_count:
   description: How many topics there are.
   type: int
-  returned: always
+  returned: success
 groups:
   description: The consumer groups, sorted by name, at most 200.
   type: list
   elements: dict
-  returned: always
+  returned: success
   contains:
     name: {description: The group's name., type: str}
     state: {description: "Its state as Kafka names it, for example V(STABLE).", type: str}
@@ -147,26 +147,36 @@ groups:
 group_count:
   description: How many groups there are.
   type: int
-  returned: always
+  returned: success
 left_out:
   description: Topics and groups that begin with the prefix and are not the instance's, with the reason. At most 20.
   type: list
   elements: dict
-  returned: always
+  returned: success
 open_transactions:
   description: Partitions with records behind a transaction that is open. Those records are not in the cut. At most 20.
   type: list
   elements: dict
-  returned: always
+  returned: success
+missing_rights:
+  description: The rights that the login lacks, for example V(DESCRIBE on topics 'nuxeo-*').
+  type: list
+  elements: str
+  returned: when it may not see all topics and groups of the prefix
+ambiguous:
+  description: Topics of which nothing tells whose they are, for O(include) or O(exclude). At most 20.
+  type: list
+  elements: str
+  returned: when there are any
 remade:
   description: Topics of O(positions) that were deleted or made anew since. At most 20.
   type: list
   elements: str
-  returned: always
+  returned: success
 duration:
   description: How long it took, in seconds.
   type: float
-  returned: always
+  returned: success
 """
 
 import time

@@ -201,7 +201,8 @@ notes:
 seealso:
   - module: nuxeo.platform.kafka_topic_info
 requirements:
-  - fastavro >= 1.9.0 (Python library) for O(archive) and O(archive_dest)
+  - fastavro >= 1.9.0 (Python library) for O(archive) and O(archive_dest), with its extra C(zstandard) to compress by
+    zstd and to read what was
 """
 
 EXAMPLES = r"""
@@ -252,12 +253,12 @@ RETURN = r"""
 phase:
   description: V(finished) or V(released) after a copy, V(copying) in check mode, V(archived) with O(archive_dest).
   type: str
-  returned: always
+  returned: success
 topics:
   description: The topics, sorted by their source's name, at most 200.
   type: list
   elements: dict
-  returned: always
+  returned: success
   contains:
     source: {description: The source topic., type: str}
     target: {description: The target topic., type: str}
@@ -265,44 +266,59 @@ topics:
     partitions: {description: How many partitions it has., type: int}
     records: {description: How many records were or would be copied., type: int}
     bytes: {description: "The size of their keys, values and headers.", type: int}
-topic_count: {description: How many topics there are., type: int, returned: always}
-partitions: {description: How many partitions there are., type: int, returned: always}
-records: {description: How many records were or would be copied., type: int, returned: always}
-bytes: {description: "The size of their keys, values and headers.", type: int, returned: always}
-groups: {description: How many groups got positions., type: int, returned: always}
-positions: {description: How many positions there are., type: int, returned: always}
+topic_count: {description: How many topics there are., type: int, returned: success}
+partitions: {description: How many partitions there are., type: int, returned: success}
+records: {description: How many records were or would be copied., type: int, returned: success}
+bytes: {description: "The size of their keys, values and headers.", type: int, returned: success}
+groups: {description: How many groups got positions., type: int, returned: success}
+positions: {description: How many positions there are., type: int, returned: success}
 missing_positions:
   description:
     - Partitions without a position for a group that has one elsewhere in the topic. It begins there with the first
       record, as it would have done on the source. At most 20.
   type: list
   elements: dict
-  returned: always
-missing_position_count: {description: How many there are., type: int, returned: always}
+  returned: success
+missing_position_count: {description: How many there are., type: int, returned: success}
 gaps:
   description: What is wanted and was not to be had, with topic, partition, offsets and number of records. At most 20.
   type: list
   elements: dict
-  returned: always
-gap_count: {description: How many there are., type: int, returned: always}
-timestamps_altered: {description: Records whose time could not be kept., type: int, returned: always}
-until: {description: The cut by time., type: str, returned: always}
+  returned: success or when they are an error
+gap_count: {description: How many there are., type: int, returned: success or when they are an error before the copy}
+timestamps_altered: {description: Records whose time could not be kept., type: int, returned: success}
+until: {description: The cut by time., type: str, returned: success}
 beyond_cut_records:
   description: Records beyond the cut that were taken in. At most one more fetch of each partition was under way.
   type: int
-  returned: always
+  returned: success
 lag:
   description: Groups that have not come to the end of what was copied, with the number of records. At most 20.
   type: list
   elements: dict
-  returned: always
+  returned: success or when they keep retention from being released
 unread:
   description: Topics with copied records on which no group has a position, with the number of records. At most 20.
   type: list
   elements: dict
-  returned: always
-settings_changed: {description: Topics whose retention was released., type: list, elements: dict, returned: always}
-duration: {description: "How long it took, in seconds.", type: float, returned: always}
+  returned: success
+settings_changed: {description: Topics whose retention was released., type: list, elements: dict, returned: success}
+duration: {description: "How long it took, in seconds.", type: float, returned: success}
+problems:
+  description: What stands in the way of the copy. At most 20.
+  type: list
+  elements: str
+  returned: when the check of the target found something
+missing_rights:
+  description: The rights that the login lacks, for example V(WRITE on topic 'nuxeo-clone-audit'). At most 20.
+  type: list
+  elements: str
+  returned: when rights are missing, or with RV(problems)
+ambiguous:
+  description: Topics of which nothing tells whose they are, for O(include) or O(exclude). At most 20.
+  type: list
+  elements: str
+  returned: when there are any, without O(streams)
 """
 
 import os

@@ -77,49 +77,49 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description: What the configuration says.
-  returned: always
+  returned: success
   type: dict
   contains:
     nuxeo:
       description: The instance on this node.
       type: dict
-      returned: always
+      returned: success
       contains:
         version:
           description: The version of Nuxeo.
           type: str
-          returned: always
+          returned: success
           sample: "2023.31"
         conf:
           description: The nuxeo.conf that was read.
           type: str
-          returned: always
+          returned: success
           sample: /etc/nuxeo/nuxeo.conf
         home:
           description: NUXEO_HOME.
           type: str
-          returned: always
+          returned: success
           sample: /opt/nuxeo/server
         templates:
           description: The templates in the order taken, by name, or by path when outside of the templates folder.
           type: list
           elements: str
-          returned: always
+          returned: success
           sample: [common-base, common, postgresql]
         properties:
           description: The resolved values that O(properties) chooses, without secrets.
           type: dict
-          returned: always
+          returned: success
           sample: {nuxeo.db.host: db1}
         data_dir:
           description: The data folder.
           type: str
-          returned: always
+          returned: success
           sample: /var/lib/nuxeo/data
         log_dir:
           description: The log folder.
           type: str
-          returned: always
+          returned: success
           sample: /var/log/nuxeo
         database:
           description:
@@ -128,7 +128,7 @@ ansible_facts:
             - C(host) names all hosts of V(postgresql) with commas between them, and so does C(port) where they differ.
             - C(path) is there for V(h2) only and has no V(.mv.db) at its end.
           type: dict
-          returned: always
+          returned: success
           sample: {kind: postgresql, host: db1, port: 5432, name: nuxeo, user: nuxeo}
         blobs:
           description:
@@ -137,7 +137,7 @@ ansible_facts:
             - Stores that only an XML contribution names are not among them.
           type: list
           elements: dict
-          returned: always
+          returned: success
           sample: [{provider: default, path: /var/lib/nuxeo/data/binaries, kind: file, digest: MD5, depth: 2}]
         search:
           description:
@@ -145,19 +145,19 @@ ansible_facts:
             - Of one that is C(embedded) in Nuxeo, C(path) has its data, C(home) its own files, and C(http) says whether
               it answers over HTTP.
           type: dict
-          returned: always
+          returned: success
           sample: {kind: none}
         audit:
           description:
             - Where the audit is kept, V(elasticsearch), V(sql), V(mongodb), V(memory) or V(other).
             - Beside it its C(index), C(table) or C(collection).
           type: dict
-          returned: always
+          returned: success
           sample: {kept: sql, table: NXP_LOGS}
         sequences:
           description: Where the numbers of sequences are kept, as in RV(ansible_facts.nuxeo.audit).
           type: dict
-          returned: always
+          returned: success
           sample: {kept: sql, table: NXP_UIDSEQ}
         streams:
           description:
@@ -165,12 +165,12 @@ ansible_facts:
             - With V(kafka) there are C(bootstrap_servers), C(prefix), C(security) (the protocol in force),
               C(sasl_mechanism), C(truststore) and C(keystore), with V(chronicle) there is C(path).
           type: dict
-          returned: always
+          returned: success
           sample: {kind: chronicle, path: /var/lib/nuxeo/data/stream}
         cluster:
           description: Whether the instance is a cluster, the id of this node if one is set, and Redis if it is in use.
           type: dict
-          returned: always
+          returned: success
           sample: {enabled: false, id: null, redis: null}
 """
 

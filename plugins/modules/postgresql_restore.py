@@ -194,19 +194,19 @@ in_place:
 create:
   description:
     - The options of M(community.postgresql.postgresql_db) that make the database to fill. Empty where nothing has to be
-      made.
+      made, and without check mode.
     - Its name goes to O(temporary). Extensions go into it, or into the target where this is empty.
-  returned: in check mode
+  returned: success
   type: dict
   sample: {name: nuxeo_restore_20261123T101500Z, owner: nuxeo, encoding: UTF8, lc_collate: C.UTF-8}
 schemas:
-  description: The schemas that have to be made for extensions.
-  returned: in check mode
+  description: The schemas that have to be made for extensions. Empty without check mode.
+  returned: success
   type: list
   elements: str
 extensions:
-  description: The extensions that have to be made.
-  returned: in check mode
+  description: The extensions that have to be made. Empty without check mode.
+  returned: success
   type: list
   elements: dict
   contains:

@@ -18,9 +18,10 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def _markdown(text: str) -> str:
-    text = re.sub(r"[VCE]\(([^)]*)\)", r"`\1`", text)
-    text = re.sub(r"[MPOR]\((?:nuxeo\.platform\.)?([^)#]*)(?:#\w+)?\)", r"`\1`", text)
-    return re.sub(r"\bRV\(([^)]*)\)", r"`\1`", text)
+    """Ansible's markup in Markdown. Of an option or a value of another plugin or role it is said whose it is."""
+    text = re.sub(r"\b(?:O|RV)\(\w+\.\w+\.(\w+)#\w+:(?:\w+:)?([^)]*)\)", r"`\2` of `\1`", text)
+    text = re.sub(r"\b(?:[VCE]|RV)\(([^)]*)\)", r"`\1`", text)
+    return re.sub(r"\b[MPOR]\((?:nuxeo\.platform\.)?([^)#]*)(?:#\w+)?\)", r"`\1`", text)
 
 
 def _sentences(description: str | list[str]) -> str:
