@@ -44,7 +44,10 @@ SCHEMA: dict[str, t.Any] = {
         },
         "instance": {"description": "The name of the folder below the backup root.", **_NAME},
         "run_id": {"description": "The run that made the set.", **_NAME},
-        "backup_date": {"description": "The moment of the cut, by the clock of the database server.", **_TIME},
+        "backup_date": {
+            "description": "The moment of the cut, by the clock of the database server; of H2 by that of the leader.",
+            **_TIME,
+        },
         "started": {"description": "When the run took the lease.", **_TIME},
         "finished": {"description": "When the set was complete.", **_TIME},
         "kind": {"description": "Whether the server was running meanwhile.", "enum": ["hot", "cold"]},
@@ -67,7 +70,10 @@ SCHEMA: dict[str, t.Any] = {
             "type": "array",
             "items": _NAME,
         },
-        "database": {"description": "What the dump told: server, database, tables, blob keys.", "type": "object"},
+        "database": {
+            "description": "What the dump told: server, database, tables, blob keys. Of H2 version, tables, blob keys.",
+            "type": "object",
+        },
         "blobs": {
             "description": "Each blob store of the set, by its provider: kind, digest, depth, keys, pool.",
             "type": "object",
