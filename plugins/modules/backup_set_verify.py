@@ -11,7 +11,7 @@ short_description: Read a backup set again and compare every byte with its check
 description:
   - Every file that C(SHA256SUMS) names is read and compared; a file or link that is not named is bad too.
   - The manifest must be valid, the lists of keys that sets share must be there and as recorded, and
-    C(pg_restore --list) must read the dump.
+    C(pg_restore --list) must read the dump, unless O(dump=false).
   - The blobs in the pool are read by M(nuxeo.platform.blob_verify).
   - Fails when anything is bad, and when there is no C(pg_restore) that is new enough to read the dump.
 version_added: 1.0.0
@@ -26,6 +26,12 @@ options:
     description: The set, by its id, or V(latest).
     type: str
     default: latest
+  dump:
+    description:
+      - Whether C(pg_restore --list) must read the dump. With V(false) it is compared with its checksums only, for a
+        restore that reads it itself, or a host without PostgreSQL's programs.
+    type: bool
+    default: true
   bin_dir:
     description: The folder of C(pg_restore). Default is to look in E(PATH) and where packages put it.
     type: path
@@ -73,7 +79,8 @@ key_lists:
   type: int
   sample: 1
 dump_listed:
-  description: Whether C(pg_restore --list) was run. V(false) for the embedded database H2, which is saved as files.
+  description: Whether C(pg_restore --list) was run. V(false) for the embedded database H2, which is saved as files, and
+    with O(dump=false).
   returned: success or when something is bad
   type: bool
   sample: true
@@ -119,6 +126,7 @@ def main() -> None:
         argument_spec={
             **BACKUP_ROOT,
             "set": {"type": "str", "default": "latest"},
+            "dump": {"type": "bool", "default": True},
             "bin_dir": {"type": "path"},
             **PROGRESS,
         },
@@ -127,7 +135,9 @@ def main() -> None:
     options = module.params
     began = time.monotonic()
     with fail_json_on_error(module), Progress(None if module.check_mode else options["progress"], "verify") as progress:
-        programs = {client.major: client.program("pg_restore") for client in clients(run, options["bin_dir"])}
+        programs = None
+        if options["dump"]:
+            programs = {client.major: client.program("pg_restore") for client in clients(run, options["bin_dir"])}
         place = Place(options["root"], options["instance"])
         result = Verifier(place, options["set"], progress, run, programs).all()
     module.exit_json(changed=False, duration=round(time.monotonic() - began, 3), **result)

@@ -24,10 +24,12 @@ _LISTED = 20
 class Verifier:
     """Collects what is bad; counts are exact, the list holds the first.
 
-    :param clients: programs ``pg_restore`` by their major version
+    :param clients: programs ``pg_restore`` by their major version; None where another reads the dump, or nobody has to
     """
 
-    def __init__(self, place: Place, wanted: str, progress: Progress, run: Run, clients: t.Mapping[int, str]) -> None:
+    def __init__(
+        self, place: Place, wanted: str, progress: Progress, run: Run, clients: t.Optional[t.Mapping[int, str]]
+    ) -> None:
         chosen = list_sets(place, wanted or LATEST, 0)
         self.place = place
         self.path = str(chosen["path"])
@@ -146,9 +148,9 @@ class Verifier:
         """pg_restore can read the dump's table of contents."""
         folder = os.path.join(self.path, "database", "dump")
         made_by = numbers(str(self.manifest["database"].get("client_version", "0")))[:1] or (0,)
-        fit = [major for major in self.clients if major >= made_by[0]]
-        if not os.path.isdir(folder):
+        if self.clients is None or not os.path.isdir(folder):
             return  # of H2 there is none; one that should be there is listed
+        fit = [major for major in self.clients if major >= made_by[0]]
         if not fit:
             there = ", ".join(map(str, sorted(self.clients))) or "none"
             self.not_run = f"none of PostgreSQL {made_by[0]} or newer is on this host, of other versions {there}"

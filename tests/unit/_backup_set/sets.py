@@ -77,7 +77,10 @@ def sha256sum(folder: str) -> subprocess.CompletedProcess[str]:
 LISTS = "a pg_restore that lists any dump"
 
 
-def verify(place: Place, wanted: str = "latest", clients: t.Optional[t.Dict[int, str]] = None) -> Json:
+ANY: t.Dict[int, str] = {15: LISTS}
+
+
+def verify(place: Place, wanted: str = "latest", clients: t.Optional[t.Mapping[int, str]] = ANY) -> Json:
     def run(argv: t.Sequence[str]) -> t.Tuple[int, str, str]:
         if argv[0] == LISTS:
             return 0, "1; 2 TABLE x", ""
@@ -85,10 +88,10 @@ def verify(place: Place, wanted: str = "latest", clients: t.Optional[t.Dict[int,
         return done.returncode, done.stdout, done.stderr
 
     with Progress(None, "verify") as progress:
-        return Verifier(place, wanted, progress, run, clients or {15: LISTS}).all()
+        return Verifier(place, wanted, progress, run, clients).all()
 
 
-def bad(place: Place, clients: t.Optional[t.Dict[int, str]] = None) -> t.Dict[str, str]:
+def bad(place: Place, clients: t.Mapping[int, str] = ANY) -> t.Dict[str, str]:
     with pytest.raises(SetError) as caught:
         verify(place, "latest", clients)
     assert caught.value.result["bad_count"] == len(caught.value.result["bad"])

@@ -113,6 +113,7 @@ def test_the_dump_is_listed_by_a_client_that_is_new_enough(place: Place, tmp_pat
     with pytest.raises(SetError, match="none of PostgreSQL 15 or newer is on this host, .* 14") as caught:
         verify(place, clients={14: never})
     assert (caught.value.result["bad_count"], caught.value.result["dump_listed"]) == (0, False)
+    assert verify(place, clients=None)["dump_listed"] is False
     assert verify(place, clients={14: never, 15: good, 18: never})["dump_listed"] is True
     assert "ended with 9" in bad(place, {15: never})["database/dump"]
     assert "0 entries" in bad(place, {15: program(tmp_path, "exit 0")})["database/dump"]
