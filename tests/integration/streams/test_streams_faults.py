@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 import pytest
-from servers.kafka.kafka_server import Kafka, unused_ports
+from servers.kafka.kafka_server import Kafka
 from servers.kafka.kill import Stop, kill
 from servers.kafka.proxy import Relay
 from servers.kafka.tools import Failed, Site, end_module, module, start_module
+from servers.nuxeo.ports import free_ports
 
 from .conftest import ALL, VERSION, Copying
 
@@ -168,7 +169,7 @@ def test_a_silent_broker_never_holds_a_task(tmp_path):
 def relayed(tmp_path_factory):
     """A broker that is only reached through a relay."""
     relay = Relay(0)
-    port = unused_ports(1)[0]
+    port = free_ports(1)[0]
     settings = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{relay.port}"}
     kafka = Kafka(VERSION, str(tmp_path_factory.mktemp("relayed")), settings=settings)
     relay.target = kafka.ports[0]["PLAINTEXT"]
