@@ -42,6 +42,8 @@ def check_audit(curl: Curl, prefix: str, before: list[dict[str, t.Any]], kept: d
 
 def test_audit_and_sequences_make_the_whole_trip(trip: Trip, postgresql15: t.Any) -> None:
     """Saved while entries are written, and brought back as another instance's in the same cluster."""
+    if trip.engine.name == "es7":
+        pytest.skip("it makes the trips below")
     site, curl = trip.site, trip.curl
     instance = trip.instance("acme").start()
     trip.add("acme", instance)
