@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import subprocess
+import types
 import typing as t
 
 import pytest
@@ -77,7 +78,7 @@ def sha256sum(folder: str) -> subprocess.CompletedProcess[str]:
 LISTS = "a pg_restore that lists any dump"
 
 
-ANY: t.Dict[int, str] = {15: LISTS}
+ANY: t.Mapping[int, str] = types.MappingProxyType({15: LISTS})
 
 
 def verify(place: Place, wanted: str = "latest", clients: t.Optional[t.Mapping[int, str]] = ANY) -> Json:
