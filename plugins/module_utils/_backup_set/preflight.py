@@ -178,12 +178,8 @@ def file_trees(
     """What is copied as files: the data folder without blobs and disposable parts, and stores' own files outside it."""
     data = facts["data_dir"]
     exclude = [*DISPOSABLE, *OWN, *further]
-    engine = engine_place(facts)
-    if not cold and engine:
-        exclude.append(engine)
-    log = _inside(facts["log_dir"], data)
-    if log and log != ".":
-        exclude.append(log)
+    parts = [_inside(facts["log_dir"], data), None if cold else engine_place(facts)]
+    exclude += [part for part in parts if part and part != "."]
     trees = []
     for store in stores:
         relative = _inside(store["path"], data)

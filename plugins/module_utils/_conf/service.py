@@ -94,10 +94,10 @@ class Service:
 
     def _refuse_taken_address(self) -> None:
         """Whoever holds its port would be taken for it, when that says ``true`` before the start has failed."""
+        if self.url is not None:
+            return  # others may answer for it there
         where = urllib.parse.urlsplit(self.address())
-        if self.url is not None or not where.hostname:
-            return
-        with contextlib.suppress(OSError):  # nobody listens, or the start will tell
+        with contextlib.suppress(OSError, ValueError):  # nobody listens, or the start will tell
             socket.create_connection((where.hostname, where.port or 80), timeout=5).close()
             why = f"no process has its nuxeo.conf in the command line, but {where.netloc} is taken by another program"
             raise self._failed("start", why, "Stop that, or change nuxeo.server.http.port")
