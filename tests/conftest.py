@@ -207,7 +207,7 @@ def local_inventory(tmp_path: Path) -> t.Callable[..., Path]:
 @pytest.fixture
 def start_playbook(tmp_path: Path) -> t.Iterator[StartPlaybook]:
     """Starts ``playbooks/<name>`` (or a path) on an inventory, with extra variables and further words."""
-    from servers.playbook import MODULE_CODE, keep_code, start
+    from servers.playbook import MODULE_CODE, PACKED_MODULES, keep_code, keep_packed, start
 
     runs: list[Run] = []
 
@@ -218,7 +218,7 @@ def start_playbook(tmp_path: Path) -> t.Iterator[StartPlaybook]:
         *words: str,
         **options: t.Any,
     ) -> Run:
-        options.setdefault("variables", keep_code(MODULE_CODE))
+        options.setdefault("variables", {**keep_code(MODULE_CODE), **keep_packed(PACKED_MODULES)})
         run = start(tmp_path / f"run{next(_NUMBERS)}", playbook, inventory, extra_vars, *words, **options)
         runs.append(run)
         return run

@@ -117,6 +117,44 @@ def test_playbooks_are_recorded(
     assert result.stats["two"]["failures"] == 1
 
 
+def test_modules_that_an_earlier_run_has_packed_are_taken(
+    tmp_path: Path, run_playbook: RunPlaybook, local_inventory: t.Callable[..., Path]
+) -> None:
+    """Each is packed once as long as the sources are the same; one that is broken is seen, since it is the one used."""
+    from servers.playbook import keep_packed, state_of_modules
+
+    playbook, kept = tmp_path / "play.yml", tmp_path / "kept" / state_of_modules()
+    playbook.write_text(
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.command: echo good\n", encoding="utf-8"
+    )
+    options: dict[str, t.Any] = {"variables": keep_packed(tmp_path / "kept")}
+    run_playbook(playbook, local_inventory(one={}), **options).check()
+    packed = list(kept.iterdir())
+    assert [path.name.split("-")[0] for path in packed] == ["ansible.modules.command"]
+    before = packed[0].stat().st_ino, packed[0].stat().st_mtime_ns
+    assert (
+        run_playbook(playbook, local_inventory(one={}), **options).check().of("command")[0].result["stdout"] == "good"
+    )
+    assert (packed[0].stat().st_ino, packed[0].stat().st_mtime_ns) == before
+    packed[0].write_bytes(b"no module")
+    assert run_playbook(playbook, local_inventory(one={}), **options).rc
+
+
+def test_packed_modules_of_other_sources_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte of one source makes another folder."""
+    from servers.playbook import state_of_modules
+
+    states = set()
+    for number, text in enumerate(("VALUE = 1\n", "VALUE = 2\n")):
+        tree = tmp_path / str(number) / "modules"
+        tree.mkdir(parents=True)
+        (tree / "one.py").write_text(text, encoding="utf-8")
+        monkeypatch.chdir(tmp_path / str(number))
+        states.add(state_of_modules(Path("modules")))
+        state_of_modules.cache_clear()
+    assert len(states) == 2
+
+
 def test_code_that_is_kept_is_that_of_the_source(tmp_path: Path) -> None:
     """Python compiles what is in a zip file once, and again when it is another; a folder that is lost does no harm."""
     from servers.playbook import keep_code

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -17,6 +20,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 COLLECTIONS = REPO / "build" / "collections"
 MODULE_CODE = REPO / "build" / "module-code"
+PACKED_MODULES = REPO / "build" / "packed-modules"
 
 
 @dataclasses.dataclass
@@ -103,6 +107,21 @@ def keep_code(folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(Path(__file__).parent / "module_code"), os.environ.get("PYTHONPATH", "")])
     return {"NUXEO_TEST_MODULE_CODE": str(folder), "PYTHONPATH": path}
+
+
+@functools.cache
+def state_of_modules(plugins: Path = REPO / "plugins") -> str:
+    """A digest of all that is packed with modules, as it is when this is asked first."""
+    total = hashlib.sha256(importlib.metadata.version("ansible-core").encode())
+    for path in sorted(plugins.rglob("*.py")):
+        total.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def keep_packed(folder: Path) -> dict[str, str]:
+    """Variables with which Ansible keeps the modules that it packs; see callback/kept_modules.py."""
+    enabled = "recorder,kept_modules"
+    return {"ANSIBLE_CALLBACKS_ENABLED": enabled, "NUXEO_TEST_PACKED_MODULES": str(folder / state_of_modules())}
 
 
 def local_inventory(path: Path, hosts: t.Mapping[str, t.Mapping[str, t.Any]], group: str = "nuxeo") -> Path:
