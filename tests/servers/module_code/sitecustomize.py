@@ -6,12 +6,13 @@
 Ansible sends a module to its node as a zip file, from which Python compiles the module, and all that it imports, anew
 each time: a third of what the tests of roles cost. Here the code is kept by the hash of its source, as Python itself
 can keep that of a file. It is the same code; only paths in tracebacks are those of its first run. Python imports this
-module by itself where it is on PYTHONPATH; see conftest.py.
+module by itself where it is on PYTHONPATH; see conftest.py. The collector of cycles works less often in these processes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import marshal
 import os
 import types
@@ -39,4 +40,5 @@ def _kept(pathname: str, source: bytes) -> types.CodeType:
 
 
 if FOLDER:
+    gc.set_threshold(100_000)  # these processes end soon; looking for cycles is a tenth of their work
     vars(zipimport)["_compile_source"] = _kept
