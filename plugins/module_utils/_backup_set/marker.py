@@ -78,8 +78,7 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Seque
         "database": earlier.get("database") if resumed else None,
         **marker,
     }
-    stay = staying(data_dir, keep)
-    names = [name for name in movable(data_dir) if name not in stay]
+    names = to_move(data_dir, staying(data_dir, keep))
     # what was being moved when a run was killed is of the same state of the folder: it goes to the same place
     moving = earlier.get("moving") if resumed else None
     layouts = [store for store in keep if os.path.isfile(os.path.join(store, "config.xml"))]
@@ -109,27 +108,51 @@ def movable(folder: str) -> list[str]:
 
 
 def staying(data_dir: str, keep: t.Sequence[str]) -> set[str]:
-    """The names in the data folder that lead to stores which stay, be it a link to a store elsewhere."""
-    return {
-        os.path.relpath(as_named(path), as_named(data_dir)).split("/")[0]
+    """The paths below the data folder that lead to stores which stay, be it by a link to a store elsewhere."""
+    paths = {
+        os.path.relpath(as_named(path), as_named(data_dir))
         for path in keep
         for as_named in (os.path.realpath, os.path.abspath)
     }
+    return {path for path in paths if path.split("/")[0] not in ("..", ".")}
 
 
-def _move_aside(data_dir: str, names: t.Sequence[str], aside: str) -> None:
+def leads(path: str, stay: t.Iterable[str]) -> bool:
+    """Whether something that stays is below a path."""
+    return any(each.startswith(path + "/") for each in stay)
+
+
+def to_move(data_dir: str, stay: t.Collection[str], below: str = "") -> list[str]:
+    """What has to be moved aside: all but what stays, and what leads to it."""
+    found = []
+    for name in movable(os.path.join(data_dir, below)):
+        path = os.path.join(below, name)
+        if path in stay:
+            continue
+        if not leads(path, stay):
+            found.append(path)
+        elif not os.path.islink(os.path.join(data_dir, path)):
+            found += to_move(data_dir, stay, path)
+    return found
+
+
+def _move_aside(folder: str, paths: t.Sequence[str], aside: str) -> None:
     os.makedirs(aside, mode=0o700, exist_ok=True)
-    for name in names:
-        path = os.path.join(data_dir, name)
+    for path in paths:
+        source, target = os.path.join(folder, path), os.path.join(aside, path)
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         try:
-            os.rename(path, os.path.join(aside, name))
+            os.rename(source, target)
         except OSError as error:
-            if error.errno not in (errno.EBUSY, errno.EXDEV) or not os.path.isdir(path):
+            if error.errno not in (errno.EBUSY, errno.EXDEV) or not os.path.isdir(source):
                 raise
             # a mount point: what is in it is kept in it
-            _move_aside(path, movable(path), os.path.join(path, os.path.basename(aside)))
+            _move_aside(source, movable(source), os.path.join(source, os.path.basename(aside)))
+    for path in {os.path.dirname(path) for path in paths}:
+        fsync_directory(os.path.join(aside, path))
+        fsync_directory(os.path.join(folder, path))
     fsync_directory(aside)
-    fsync_directory(data_dir)
+    fsync_directory(folder)
 
 
 def _keep_layouts(data_dir: str, aside: str, stores: t.Sequence[str]) -> None:

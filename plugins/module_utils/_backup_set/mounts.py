@@ -9,7 +9,7 @@ import os
 import re
 import typing as t
 
-from .marker import staying
+from .marker import leads, staying
 
 
 def _mountinfo() -> list[list[str]]:
@@ -34,17 +34,19 @@ def file_system(device: int) -> str:
 def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
     """Mounts that stand in the way of moving aside what a data folder holds.
 
-    A folder that is mounted right in it is emptied. A mount further below would go along with the folder that it is in,
-    and be back over the restored one after a reboot.
+    A folder that is mounted right in it, or beside a store that stays, is emptied. A mount further below would go along
+    with the folder that it is in, and be back over the restored one after a reboot.
     """
     above, stay = os.path.realpath(data_dir), staying(data_dir, keep)
     problems = []
     for mount in mounts():
         name = os.path.relpath(mount, above)
-        first = name.split("/")[0]
-        if first in ("..", ".") or first in stay or first.startswith(".nuxeo-platform-"):
+        first, holder = name.split("/")[0], os.path.dirname(name)
+        if first in ("..", ".") or first.startswith(".nuxeo-platform-") or leads(name, stay):
             continue
-        if "/" in name or not os.path.isdir(mount):
+        if any(f"{name}/".startswith(f"{path}/") for path in stay):
+            continue
+        if (holder and not leads(holder, stay)) or not os.path.isdir(mount):
             problems.append(
                 f"Restore into data folder '{data_dir}': '{mount}' is mounted in it, and what holds it has to be moved "
                 "aside. Unmount it for the restore, or give another restore_data_dir."

@@ -45,6 +45,34 @@ def test_the_layout_of_a_store_elsewhere_is_kept_too(tmp_path: Path) -> None:
     assert [path.read_text() for path in Path(aside).iterdir()] == ["<binary-store/>"]
 
 
+def test_what_lies_beside_a_store_that_stays_is_moved(tmp_path: Path) -> None:
+    """Records are in a folder with a digest store: they would be overwritten under their keys."""
+    for store in ("binaries", "records"):
+        (tmp_path / "blobs" / store / "data").mkdir(parents=True)
+        (tmp_path / "blobs" / store / "data" / "one").write_text(store)
+    aside = Path(marker.begin(str(tmp_path), WHO, [str(tmp_path / "blobs" / "binaries")])["kept_aside"])
+    assert (tmp_path / "blobs" / "binaries" / "data" / "one").exists()
+    assert not (tmp_path / "blobs" / "records").exists()
+    assert (aside / "blobs" / "records" / "data" / "one").read_text() == "records"
+
+
+def test_mounts_beside_a_store_that_stays(tmp_path: Path, mounted: t.Callable[..., Path]) -> None:
+    """One that is moved aside with the folder that it is in is a problem; one that is beside the store is emptied."""
+    records = tmp_path / "blobs" / "records"
+    records.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(mounted("-t", "tmpfs", "t")), str(records)], check=True)
+    try:
+        (records / "one").touch()
+        keep = [str(tmp_path / "blobs" / "binaries")]
+        assert mount_problems(str(tmp_path), keep) == []
+        assert len(mount_problems(str(tmp_path), [str(tmp_path / "elsewhere")])) == 1
+        aside = Path(marker.begin(str(tmp_path), WHO, keep)["kept_aside"])
+        assert [path.name for path in records.iterdir()] == [aside.name]
+        assert (records / aside.name / "one").exists()
+    finally:
+        subprocess.run(["umount", "-l", str(records)], check=True)
+
+
 def test_a_link_to_a_store_elsewhere_stays(tmp_path: Path) -> None:
     (tmp_path / "big").mkdir()
     (tmp_path / "data").mkdir()
