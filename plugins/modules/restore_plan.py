@@ -76,6 +76,13 @@ options:
     description: Whether a target that holds anything may be replaced.
     type: bool
     default: false
+  drop_index:
+    description:
+      - Addresses of the search engine of the target when its index of documents will be deleted. That of the instance
+        whose set it is stays when the target is another.
+    type: list
+    elements: str
+    default: []
   owner:
     description: Owner of the files, as for O(nuxeo.platform.file_tree_copy#module:owner). It has to be known.
     type: str
@@ -154,7 +161,18 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
 
-PLANNED = ("instance", "manifest", "nodes", "leader", "target", "database", "audit", "blob_stores", "overwrite")
+PLANNED = (
+    "instance",
+    "manifest",
+    "nodes",
+    "leader",
+    "target",
+    "database",
+    "audit",
+    "blob_stores",
+    "overwrite",
+    "drop_index",
+)
 
 
 def main() -> None:
@@ -173,6 +191,7 @@ def main() -> None:
             "audit": {"type": "dict", "default": {}},
             "blob_stores": {"type": "list", "elements": "dict", "default": []},
             "overwrite": {"type": "bool", "default": False},
+            "drop_index": {"type": "list", "elements": "str", "default": []},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "problems": {"type": "list", "elements": "str", "default": []},

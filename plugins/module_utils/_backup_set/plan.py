@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import typing as t
+from urllib.parse import urlsplit
 
 from .._blobs.errors import BlobError
 from .._blobs.store import read_config, settings
@@ -43,7 +44,18 @@ def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
             f"Restore of a {kinds[0]} database: nuxeo.conf of the target says {kinds[1]}. "
             "Name the template in nuxeo.templates, or by restore_properties."
         )
+    elif kinds[0] == "h2" and h2_place(source) != h2_place(target):
+        problems.append(
+            f"Restore of the H2 database: in the set it is '{h2_place(source)}' of the data folder, and the target "
+            f"opens '{h2_place(target)}', where it would make an empty one. Leave restore_database_name away, or set "
+            "nuxeo.db.name and nuxeo.db.jdbc.url as the source had them."
+        )
     return problems + audit_problems(manifest, target)
+
+
+def h2_place(facts: Facts) -> str:
+    """Where an embedded database is, relative to the data folder."""
+    return os.path.relpath(str(facts["database"]["path"]), facts["data_dir"])
 
 
 def audit_problems(manifest: Manifest, target: Facts) -> list[str]:
@@ -291,6 +303,35 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
     return problems
 
 
+def _hosts(urls: t.Iterable[str]) -> set[str]:
+    """The hosts of addresses, with or without scheme and port, some of which may hold several."""
+    parts = [part.strip() for url in urls for part in str(url).split(",")]
+    return {urlsplit(part if "//" in part else f"//{part}").hostname or "" for part in parts} - {""}
+
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def index_problems(
+    manifest: Manifest, instance: str, leader: str, target: Facts, drop_index: t.Sequence[str]
+) -> list[str]:
+    """A clone never drops the index of documents of its source. ``localhost`` is the source's on its own node only."""
+    source = manifest["nuxeo"].get("search") or {}
+    name = (target.get("search") or {}).get("index")
+    if manifest["instance"] == instance or not drop_index or not name or name != source.get("index"):
+        return []
+    shared = _hosts(source.get("url") or ()) & _hosts(drop_index)
+    if leader != manifest["leader"]:
+        shared -= set(LOOPBACK)
+    if not shared:
+        return []
+    return [
+        f"Restore of a clone of '{manifest['instance']}' as '{instance}': restore_drop_index would delete the source's "
+        f"own index of documents '{name}' at {', '.join(sorted(shared))}. Give the target an elasticsearch.indexName "
+        "of its own, in its nuxeo.conf or by restore_properties, or leave restore_drop_index away."
+    ]
+
+
 def plan(
     instance: str,
     manifest: Manifest,
@@ -301,6 +342,7 @@ def plan(
     audit: dict[str, t.Any],
     further_stores: t.Sequence[dict[str, t.Any]],
     overwrite: bool,
+    drop_index: t.Sequence[str] = (),
 ) -> dict[str, t.Any]:
     """Everything that a restore of this set onto this target will do.
 
@@ -310,6 +352,7 @@ def plan(
     :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
     :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
         said: ``changed``, ``removed``, ``kept_aside``, ``cluster``
+    :param drop_index: addresses of the search engine whose index of documents will be deleted; none when it stays
     :returns: ``already`` (this very set is there, its database untouched), ``stores``, ``keep`` (the paths of those
         that stay where they are), ``emptied`` (of these, whose blobs are moved aside in them), ``providers`` (of all
         stores of the source), ``trees``, ``data_dir``, ``lines``, ``problems``
@@ -328,6 +371,7 @@ def plan(
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
     problems += store_problems(manifest, target["data_dir"], stores, nodes[leader].get("marker"), already or overwrite)
     problems += clone_problems(manifest, instance, database, audit)
+    problems += index_problems(manifest, instance, leader, target, drop_index)
     keep = kept_in_place(stores, target["data_dir"])
     problems += [] if already else mount_problems(target["data_dir"], keep) + fixed_problems(nodes)
     return {
@@ -341,7 +385,8 @@ def plan(
         "problems": problems,
         "lines": _lines(instance, manifest, target, stores, already, overwrite)
         + node_lines(manifest, nodes, leader)
-        + _audit_lines(audit),
+        + _audit_lines(audit)
+        + ([f"index    {target['search']['index']} of documents will be deleted"] if drop_index else []),
     }
 
 

@@ -13,6 +13,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan im
     audit_problems,
     blind_problems,
     clone_problems,
+    index_problems,
+    kind_problems,
     plan,
     store_problems,
 )
@@ -99,6 +101,38 @@ def test_a_clone_never_takes_the_audit_or_the_sequences_of_its_source(
     manifest = {"instance": "acme", "nuxeo": {"database": DATABASE}, "audit": kept}
     found = clone_problems(manifest, instance, {"name": "other"}, {"names": names, "cluster": cluster})
     assert [refused in problem and "elasticsearch.indexName" in problem for problem in found] == [True] * bool(refused)
+
+
+@pytest.mark.parametrize(
+    ("instance", "leader", "index", "source", "dropped", "refused"),
+    [
+        ("staging", "s1", "nuxeo", ["http://es1:9200", "http://es2:9200"], ["https://u@es2.:9201,es2:9200"], True),
+        ("staging", "s1", "nuxeo", ["es1:9300"], ["http://es1:9200"], True),
+        ("staging", "n1", "nuxeo", ["http://localhost:9200"], ["http://localhost:9200"], True),
+        ("staging", "s1", "nuxeo", ["http://localhost:9200"], ["http://localhost:9200"], False),
+        ("staging", "s1", "staging", ["http://es1:9200"], ["http://es1:9200"], False),
+        ("staging", "s1", "nuxeo", ["http://es1:9200"], ["http://es3:9200"], False),
+        ("staging", "s1", "nuxeo", ["http://es1:9200"], [], False),
+        ("acme", "n1", "nuxeo", ["http://es1:9200"], ["http://es1:9200"], False),
+    ],
+)
+def test_a_clone_never_drops_the_index_of_its_source(
+    instance: str, leader: str, index: str, source: list[str], dropped: list[str], refused: bool
+) -> None:
+    manifest = {"instance": "acme", "leader": "n1", "nuxeo": {"search": {"url": source, "index": "nuxeo"}}}
+    found = index_problems(manifest, instance, leader, {"search": {"index": index}}, dropped)
+    assert ["restore_drop_index would delete" in problem for problem in found] == [True] * refused
+
+
+def test_an_h2_database_is_opened_where_it_comes_back() -> None:
+    def at(data_dir: str, name: str) -> dict[str, t.Any]:
+        path = f"{data_dir}/h2/{name}"
+        return {"version": "10.10", "data_dir": data_dir, "database": {"kind": "h2", "path": path}}
+
+    manifest = {"nuxeo": at("/var/lib/nuxeo/data", "nuxeo")}
+    assert kind_problems(manifest, at("/srv/data", "nuxeo")) == []
+    (problem,) = kind_problems(manifest, at("/srv/data", "staging"))
+    assert "'h2/nuxeo'" in problem and "'h2/staging'" in problem
 
 
 XML = "<binary-store><digest>{}</digest><depth>{}</depth></binary-store>"
