@@ -341,14 +341,15 @@ def set_aside(pool: bytes, rotten: t.Sequence[bytes]) -> None:
     aside = pool + b"/" + os.fsencode(ASIDE)
     with Lock(os.fsdecode(pool)):
         try:
+            # first: killed between here and there, it costs the next pass a look for every name, and no blob
+            new_generation(pool, replace=True)
+            disk.fsync(pool)
             if rotten:
                 os.makedirs(aside, 0o700, exist_ok=True)
             for name in rotten:
                 path = pool + b"/" + names.pool_path(name)
                 if _is_rotten(path, name):
                     os.rename(path, aside + b"/" + name + b"." + secrets.token_hex(4).encode())
-            new_generation(pool, replace=True)
-            disk.fsync(pool)
         except OSError as error:
             what = f"Setting aside of rotten blobs in '{names.shown(pool)}'"
             raise BlobError(what, os_reason(error), "Run as the user that owns it, or set set_aside=false") from error

@@ -74,8 +74,27 @@ def test_it_holds_the_lock_meanwhile_and_gives_it_back(one: Pool, monkeypatch: p
 
     monkeypatch.setattr(pool.os, "rename", watched)
     pool.set_aside(one.path, [rotten])
-    assert locked == [True, True], "the blob, and the mark that something is gone"
+    assert locked == [True, True], "the mark that something is gone, and the blob"
     assert not is_locked(one.root)
+
+
+def test_killed_between_it_costs_a_look_and_no_blob(one: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next pass has to know that something may be gone before it is."""
+    rotten = one.add(b"rotten")
+    one.place(rotten).write_bytes(b"rot")
+    mark = one.root / ".generation"
+    mark.write_text("before")
+    rename = os.rename
+
+    def killed(source: bytes, target: bytes) -> None:
+        if b".rotten" in target:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(pool.os, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pool.set_aside(one.path, [rotten])
+    assert one.place(rotten).exists() and mark.read_text() != "before"
 
 
 def is_locked(folder: Path) -> bool:
