@@ -85,6 +85,13 @@ options:
       - The module fails and names those that are neither in the store nor in the pool.
       - With O(src_layout=pool) it names those that O(keys) does not hold, and fails before it changes anything.
     type: path
+  record_digests:
+    description:
+      - A file with the digests that the database has of records, a key, a tab and a digest to a line.
+      - Of records that have changed since the pass before, which should be that of a head start, the set gets the bytes
+        that have this digest. The module fails and names those of which it has read no such bytes.
+      - Used with O(kind=record) and O(required).
+    type: path
   full:
     description: List every folder of store and pool, whatever the state says.
     type: bool
@@ -192,6 +199,12 @@ foreign:
   returned: success or when a blob is bad or missing
   type: list
   elements: str
+superseded:
+  description:
+    - How many records were replaced after the dump, so that the set has the bytes of the pass before.
+    - See O(record_digests).
+  returned: success or when a blob is bad or missing
+  type: int
 problems:
   description: Blobs that could not be copied or proven, and why, at most 20.
   returned: success or when a blob is bad or missing
@@ -246,6 +259,7 @@ def main() -> None:
             "set_keys": {"type": "path", "no_log": False},
             "keys": {"type": "path", "no_log": False},
             "required": {"type": "path"},
+            "record_digests": {"type": "path"},
             "full": {"type": "bool", "default": False},
             "full_every": {"type": "int", "default": 20},
             "folder_times": {"type": "bool", "default": True},

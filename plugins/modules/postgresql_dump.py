@@ -14,8 +14,8 @@ description:
   - At the same snapshot it collects every blob key that the repository refers to.
   - Succeeds only when C(pg_dump) ended with code 0 and said nothing, C(pg_restore) reads the archive, and the archive
     holds the data of every table and every large object that there was at the snapshot.
-  - Writes C(dump/), C(dump.json) and C(blob-keys.txt) into O(dest), all of them owner-only and on disk when the module
-    ends.
+  - Writes C(dump/), C(dump.json), C(blob-keys.txt) and C(record-digests.txt) into O(dest), all of them owner-only and
+    on disk when the module ends.
 version_added: 1.0.0
 author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:

@@ -35,6 +35,7 @@ class Options:
     set_keys: t.Optional[str] = None
     keys: t.Optional[str] = None
     required: t.Optional[str] = None
+    record_digests: t.Optional[str] = None
     full: bool = False
     full_every: int = 20
     folder_times: bool = True
@@ -59,6 +60,7 @@ class Report:
     missing: t.List[str] = dataclasses.field(default_factory=list)
     missing_count: int = 0
     foreign: t.List[str] = dataclasses.field(default_factory=list)
+    superseded: int = 0
     folders: int = 0
     full_pass: bool = False
 
@@ -76,6 +78,7 @@ class Report:
             "missing": self.missing[:SHOWN],
             "missing_count": self.missing_count,
             "foreign": self.foreign[:SHOWN],
+            "superseded": self.superseded,
             "problems": sorted(self.problems.names),
             "problem_count": self.problems.count,
             "folders": self.folders,

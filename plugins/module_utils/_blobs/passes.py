@@ -14,12 +14,12 @@ import time
 import typing as t
 
 from .._progress import Progress
-from . import keylist, names, proof
+from . import keylist, names, proof, records
 from . import state as states
 from .copier import SourceError, Vanished, writing_failed
 from .errors import BlobError
 from .options import Options, Report
-from .places import open_home, shelf_maker
+from .places import open_home, shelf_maker, source_maker
 from .pool import place
 from .store import Store, open_store
 from .visit import AS_BEFORE, Plan, Visitor
@@ -171,7 +171,7 @@ class Pass:
                     self.changes.clear()
                     state = states.load(draft.path)
                 listing = proof.Listing(state, self.store.depth, working)
-            self._conclude(listing, draft)
+            self._conclude(listing, draft, state)
 
     @contextlib.contextmanager
     def _writing_state(self) -> t.Iterator[None]:
@@ -187,12 +187,14 @@ class Pass:
         for name in filter(left.fullmatch, os.listdir(folder)):
             shutil.rmtree(os.path.join(folder, name))
 
-    def _conclude(self, listing: proof.Listing, draft: t.Optional[states.Draft]) -> None:
+    def _conclude(self, listing: proof.Listing, draft: t.Optional[states.Draft], state: states.State) -> None:
         try:
             self.report.keys = listing.count
             self._refuse_shrink(listing.count)
             if self.options.required:
-                self._require(listing)
+                gone = self._require(listing)
+                if self.options.record_digests and self.options.kind == "record":
+                    self._settle_records(listing, records.touched(self.state, state) | gone)
             if not self.options.check:
                 if self.report.counts.get("copied") or self.report.counts.get("present"):
                     self.home.sync()  # of this run, or of one that was killed before it came to that
@@ -215,41 +217,69 @@ class Pass:
                 self.report.result(),
             )
 
-    def _require(self, listing: proof.Listing) -> None:
-        """Look again for what the database refers to and the listing lacks: in the pool, then in the store itself."""
+    def _require(self, listing: proof.Listing) -> t.Set[bytes]:
+        """Look again for what the database refers to and the listing lacks: in the pool, then in the store itself.
+
+        Returns the keys of the pool: nobody can say whether their bytes have changed before they went.
+        """
         wanted = proof.missing(listing.text, self.options, listing.folder)
         content_named = self.options.kind != "digest"
         known = proof.pool_lines(wanted, self.state, content_named)
         lacking = self.home.lacking([name for _line, name in known])
         there = [line for line, name in known if name not in lacking]
         held = {names.parse(line).key for line in there}
-        there += self._fetch([key for key in wanted if key not in held], content_named)
+        back = set(held)
+        there += self._fetch([key for key in wanted if key not in held])
         listing.add(sorted(there))
         held = {names.parse(line).key for line in there}
         gone, self.report.foreign = proof.told_apart([key for key in wanted if key not in held], self.options)
         self.report.keys = listing.count
         self.report.missing = [names.shown(key) for key in gone[:20]]
         self.report.missing_count = len(gone)
+        return back
 
-    def _fetch(self, wanted: t.List[bytes], content_named: bool) -> t.List[bytes]:
+    def _settle_records(self, listing: proof.Listing, doubtful: t.Set[bytes]) -> None:
+        """Of records that have changed since the head start the set names the bytes that the dump means."""
+        now = listing.names_of(doubtful)
+        own = self.options.provider.encode() + b":"
+        path = t.cast(str, self.options.record_digests)
+        digests = records.meant(path, now, own, self.options.default_provider) if now else {}
+        if not digests:
+            return
+        source = source_maker(self.options.dest, self.options.rsh)()
+        older, wrong = records.settle(source, now, proof.earlier(list(digests), self.state), digests)
+        listing.add([key + b"\t" + sha for key, sha in sorted(older.items())], over=True)
+        self.report.superseded = len(older)
+        for key in wrong:
+            self.report.problems.add(
+                key, "replaced while the backup ran, and the bytes that the dump means were not read"
+            )
+
+    def _fetch(self, wanted: t.List[bytes]) -> t.List[bytes]:
         """Blobs that came while the pass ran, into folders that it had listed already."""
         found: t.List[bytes] = []
         wanted = [key for key in wanted if b"/" not in key and not names.refusal(key)]
         wanted = [key for key in wanted if os.path.isfile(proof.file_of(self.store.data, key, self.store.depth))]
-        if content_named or not wanted:
+        if not wanted:
             return found
         shelf = shelf_maker(self.options.dest, self.options.rsh, self.options.check)(10_000)
         for key in wanted:
+            source = proof.file_of(self.store.data, key, self.store.depth)
             algorithm = names.algorithm_of(key)
             try:
-                if algorithm:
-                    source = proof.file_of(self.store.data, key, self.store.depth)
-                    self.report.add({"copied": 1, "bytes_copied": shelf.copy(source, key, algorithm)})
+                if self.options.kind != "digest":
+                    sha, size = shelf.store(source)
+                    found.append(key + b"\t" + sha)
+                elif algorithm:
+                    size = shelf.copy(source, key, algorithm)
                     found.append(key)
+                else:
+                    continue
             except (Vanished, SourceError):
                 continue  # named as missing
+            self.report.add({"copied": 1, "bytes_copied": size})
         wrong = {name for name, _why in shelf.commit()}
-        return [key for key in found if key not in wrong]
+        return [line for line in found if names.parse(line).pool_name not in wrong]
 
     def _keep_state(self, draft: t.Optional[states.Draft], count: int) -> None:
         if not self.state_path:

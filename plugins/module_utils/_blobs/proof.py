@@ -102,10 +102,20 @@ class Listing:
         self._file = stream
         self.text = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) if size else b""
 
-    def add(self, lines: t.Sequence[bytes]) -> None:
-        """Merge further lines, sorted by their keys; what is there stays."""
+    def add(self, lines: t.Sequence[bytes], over: bool = False) -> None:
+        """Merge further lines, sorted by their keys; what is there stays, or with ``over`` makes room for them."""
         if lines:
-            self._replace(heapq.merge(lines_of(self.text), [line + b"\n" for line in lines], key=_key))
+            both = [lines_of(self.text), iter([line + b"\n" for line in lines])]
+            self._replace(heapq.merge(*(reversed(both) if over else both), key=_key))
+
+    def names_of(self, keys: t.Iterable[bytes]) -> t.Dict[bytes, bytes]:
+        """Under which names the pool has some keys, of those that are in the list."""
+        found = {}
+        for key in keys:
+            line = _line_of(self.text, key)
+            if line:
+                found[key] = names.parse(line).pool_name
+        return found
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -152,7 +162,7 @@ def missing(text: Buffer, options: Options, folder: t.Optional[str] = None) -> t
         if stream.tell():
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
                 absent = late | set(keylist.difference(_keys_only(text, folder), wanted)[0])
-    return sorted(key for key in absent if not _holds(text, key))
+    return sorted(key for key in absent if not _line_of(text, key))
 
 
 def told_apart(gone: t.Sequence[bytes], options: Options) -> t.Tuple[t.List[bytes], t.List[str]]:
@@ -175,12 +185,12 @@ def _keys_only(text: Buffer, folder: t.Optional[str]) -> Buffer:
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _holds(text: Buffer, key: bytes) -> bool:
-    """Whether a sorted list has a key, by bisection."""
+def _line_of(text: Buffer, key: bytes) -> bytes:
+    """The line of a key in a sorted list, by bisection; nothing where there is none."""
     size = len(text)
     at = keylist.position(text, key)
-    end = keylist.line_end(text, at, size) if at < size else at
-    return _key(bytes(text[at:end])) == key
+    line = bytes(text[at : keylist.line_end(text, at, size)]) if at < size else b""
+    return line.rstrip(b"\n") if line and _key(line) == key else b""
 
 
 def earlier(wanted: t.Sequence[bytes], state: State) -> t.Dict[bytes, bytes]:

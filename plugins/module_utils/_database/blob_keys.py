@@ -24,10 +24,12 @@ COLUMNS = ("data", "digest", "id", "length", "mime-type", "name")
 BATCH = 20000
 
 TABLES = """
-SELECT format('%%I.%%I', n.nspname, c.relname), format('%%I', a.attname), format('%%I', i.attname)
+SELECT format('%%I.%%I', n.nspname, c.relname), format('%%I', a.attname), format('%%I', i.attname),
+  format('%%I', d.attname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND lower(a.attname) = 'data'
 JOIN pg_attribute i ON i.attrelid = c.oid AND i.attnum > 0 AND NOT i.attisdropped AND lower(i.attname) = 'id'
+JOIN pg_attribute d ON d.attrelid = c.oid AND d.attnum > 0 AND NOT d.attisdropped AND lower(d.attname) = 'digest'
 WHERE c.relkind IN ('r', 'p') AND lower(c.relname) = 'content' AND NOT c.relispartition
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
   AND %s = (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 AND NOT o.attisdropped
@@ -37,10 +39,21 @@ ORDER BY 1
 
 
 _KEYS = "SELECT {} FROM {}"
+_PAIRS = "SELECT {}, {} FROM {}"
 _SORTED = """
 DECLARE nuxeo_blob_keys NO SCROLL CURSOR FOR
 SELECT DISTINCT k COLLATE "C" FROM ({}) AS s(k) WHERE k IS NOT NULL ORDER BY 1
 """
+
+
+_OF_RECORDS = """
+DECLARE nuxeo_record_digests NO SCROLL CURSOR FOR
+SELECT DISTINCT k COLLATE "C", d COLLATE "C" FROM ({1}) AS s(k, d)
+WHERE k !~ '(^|:)({0})$' AND d ~ '^({0})$'
+ORDER BY 1, 2
+"""
+_DIGEST = "|".join(f"[0-9a-f]{{{length}}}" for length in (32, 40, 56, 64, 96, 128))
+"""Of MD5 and the SHA family, which the length tells."""
 
 
 class Table(t.NamedTuple):
@@ -49,6 +62,7 @@ class Table(t.NamedTuple):
     name: str
     data: str
     id: str
+    digest: str
 
 
 def tables(database: Database) -> list[Table]:
@@ -70,6 +84,25 @@ def required(database: Database, found: t.Sequence[Table]) -> None:
 def provider(key: str) -> str:
     """The blob store that a key names before its first colon; nothing where it is the repository's own."""
     return key.partition(":")[0] if ":" in key else ""
+
+
+def write_record_digests(database: Database, found: t.Sequence[Table], path: str) -> None:
+    """Write the digests of blobs whose key is none, as a record's: a key, a tab and a digest on each line, sorted.
+
+    Under such a key other bytes can be later. Call it inside the transaction whose snapshot counts, after the keys, of
+    which it is known then that each is a line of text.
+    """
+    with open(path, "xb") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        if found:
+            pairs = " UNION ALL ".join(_PAIRS.format(table.data, table.digest, table.name) for table in found)
+            database.rows(_OF_RECORDS.format(_DIGEST, pairs))
+            while rows := database.rows(f"FETCH {BATCH} FROM nuxeo_record_digests"):
+                stream.write("".join(f"{key}\t{digest}\n" for key, digest in rows).encode())
+            database.rows("CLOSE nuxeo_record_digests")
+        stream.flush()
+        os.fsync(stream.fileno())
+    fsync_directory(os.path.dirname(path))
 
 
 def writing(database: Database, found: t.Sequence[Table], path: str, providers: set[str]) -> t.Iterator[int]:

@@ -63,6 +63,9 @@ class DumpRequest:
     """Seconds that pg_dump waits for a table that somebody has locked exclusively."""
 
 
+RECORD_DIGESTS = "record-digests.txt"
+
+
 @dataclasses.dataclass(frozen=True)
 class _Plan:
     server: Server
@@ -168,8 +171,9 @@ def _fresh_folder(dest: str) -> str:
 
 def _remove(dest: str) -> None:
     shutil.rmtree(os.path.join(dest, "dump"), ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(dest, "blob-keys.txt"))
+    for name in ("blob-keys.txt", RECORD_DIGESTS):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(dest, name))
 
 
 def _snapshot(database: Database, plan: _Plan) -> dict[str, t.Any]:
@@ -242,8 +246,10 @@ class _Keys:
         self.database = database
         self.folder = os.path.join(request.dest, "dump")
         self.progress = progress
-        found = blob_keys.tables(database)
-        self._writing = blob_keys.writing(database, found, os.path.join(request.dest, "blob-keys.txt"), self.providers)
+        self._dest = request.dest
+        self._found = blob_keys.tables(database)
+        path = os.path.join(request.dest, "blob-keys.txt")
+        self._writing = blob_keys.writing(database, self._found, path, self.providers)
         self._more = True
         self._looked = time.monotonic()
 
@@ -262,6 +268,7 @@ class _Keys:
         while self._more:
             self._next()
             self.progress.check()
+        blob_keys.write_record_digests(self.database, self._found, os.path.join(self._dest, RECORD_DIGESTS))
         self._look()
 
     def _next(self) -> None:

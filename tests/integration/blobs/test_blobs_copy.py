@@ -349,6 +349,54 @@ def test_a_record_that_went_after_the_head_start_is_still_in_the_set(lab: t.Any,
     assert (tmp_path / "back" / "data" / "doc-2").read_text() == "doc-2"
 
 
+def test_the_set_has_the_bytes_of_a_record_that_the_dump_means(lab: t.Any, tmp_path: Path) -> None:
+    """Whatever has become of it between the head start, the snapshot and the pass that counts."""
+    records(lab)
+    keys = ["same", "before", "after", "twice", "again", "gone", "new", "nobody"]
+    for key in keys[:6]:
+        lab.add(b"old " + key.encode(), key)
+    lab.backup(kind="record")  # the head start
+    meant = {key: f"old {key}" for key in keys[:6]}
+    for key in ("before", "twice", "new", "nobody"):  # these changes the snapshot has seen
+        meant[key] = f"mid {key}"
+        lab.add(meant[key].encode(), key)
+    meant.pop("twice"), meant.pop("nobody")
+    required, digests = tmp_path / "keys.txt", tmp_path / "digests.txt"
+    required.write_text("".join(f"records:{key}\n" for key in sorted(meant)))
+    lines = [f"records:{key}\t{hashlib.md5(text.encode()).hexdigest()}\n" for key, text in meant.items()]
+    digests.write_text("".join(sorted(lines)) + f"records:before\t{'0' * 64}\nother:same\t{'0' * 32}\n")
+    lab.add(b"young after", "after")  # and these it has not
+    lab.add(b"young again", "again")
+    lab.add(b"old again", "again")
+    lab.path("gone").unlink()
+    options = {"kind": "record", "provider": "records", "default_provider": False, "required": str(required)}
+    done = lab.backup("a", record_digests=str(digests), **options)
+    assert (done.rc, done.result["superseded"], done.result["missing_count"]) == (0, 1, 0), done.output
+    lab.restore("a", tmp_path / "back", kind="record")
+    found = {path.name: path.read_text() for path in (tmp_path / "back" / "data").iterdir()}
+    assert {key: found[key] for key in meant} == meant
+    assert lab.verify(keys=lab.prefix("a")).rc == 0
+
+
+def test_bytes_of_a_record_that_were_never_read_are_an_error(lab: t.Any, tmp_path: Path) -> None:
+    """Replaced before the snapshot and once more after it."""
+    records(lab)
+    lab.add(b"old", "doc-1")
+    lab.add(b"old", "doc-2")
+    lab.backup(kind="record")
+    lab.add(b"young", "doc-1")
+    required, digests = tmp_path / "keys.txt", tmp_path / "digests.txt"
+    required.write_text("doc-1\ndoc-2\n")
+    digests.write_text(f"doc-1\t{hashlib.sha1(b'mid').hexdigest()}\n")
+    done = lab.backup("a", kind="record", required=str(required), record_digests=str(digests))
+    assert done.rc == 1 and "doc-1: replaced while the backup ran" in done.result["msg"], done.output
+    assert done.result["problem_count"] == 1 and not Path(lab.prefix("a") + ".json").exists()
+    digests.unlink()
+    lab.add(b"younger", "doc-1")
+    lost = lab.backup("a", kind="record", required=str(required), record_digests=str(digests))
+    assert "Reading of the digests of records" in lost.result["msg"], lost.output
+
+
 def test_a_colon_in_the_key_of_a_record_is_not_taken_for_another_store(lab: t.Any, tmp_path: Path) -> None:
     records(lab)
     for key in (f"doc-{number}-files:0" for number in range(9)):

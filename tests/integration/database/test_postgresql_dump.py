@@ -187,6 +187,31 @@ def test_blob_keys_are_those_of_every_repository_in_byte_order(
     assert result["blob_keys"] == 706
 
 
+def test_digests_of_blobs_whose_key_is_none_are_written_beside_the_keys(
+    database: t.Any, run_module: Run, tmp_path: Path
+) -> None:
+    """Other bytes can be under these keys later. One key in two repositories has both."""
+    as_owner(database, 'CREATE SCHEMA "Sec%ond";' + CONTENT.format(schema='"Sec%ond".'))
+    md5, sha = "ab" * 16, "cd" * 32
+    rows = [
+        ("doc-1", md5),
+        ("records:doc-2", sha),
+        (f"other:{md5}", md5),
+        ("Zoë", md5),
+        ("doc-3", None),
+        ("doc-4", "x"),
+    ]
+    for number, (key, digest) in enumerate([*rows, ("12345", md5)]):
+        value = f"'{digest}'" if digest else "NULL"
+        as_owner(database, f"INSERT INTO content (id, data, digest) VALUES ('r{number}', '{key}', {value})")
+    as_owner(database, f"""INSERT INTO "Sec%ond".content (id, data, digest) VALUES ('1', 'doc-1', '{sha}')""")
+    assert run_module("postgresql_dump", dest=tmp_path / "out", **login(database)).get("changed")
+    path = tmp_path / "out" / "record-digests.txt"
+    wanted = [("12345", md5), ("Zoë", md5), ("doc-1", md5), ("doc-1", sha), ("records:doc-2", sha)]
+    assert path.read_text(encoding="utf-8") == "".join(f"{key}\t{digest}\n" for key, digest in wanted)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("key", ["a\nb", "", "tab\there", "esc\x1b"])
 def test_key_that_is_no_line_is_refused_by_name(database15: t.Any, run_module: Run, tmp_path: Path, key: str) -> None:
     with connect(database15).cursor() as cursor:
