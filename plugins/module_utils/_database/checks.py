@@ -118,6 +118,15 @@ def of_extensions(admin: Database, known: Recorded, target: Target) -> t.Iterato
             )
 
 
+def may_act(admin: Database, owner: str, major: int) -> bool:
+    """Whether the login has the rights of a role (what it owns is read, renamed, dropped) and may become it.
+
+    A member need not have either: NOINHERIT; from 16 on whoever has made a role with CREATEROLE has neither by default.
+    """
+    rights = ["USAGE", "SET"] if major >= 16 else ["USAGE"]
+    return all(admin.value("SELECT pg_has_role(current_user, %s, %s)", owner, right) for right in rights)
+
+
 def of_roles(
     admin: Database, known: Recorded, target: Target, owner: str, privileges: bool, made: Archive | None
 ) -> t.Iterator[str]:
@@ -129,11 +138,11 @@ def of_roles(
             f"there is no role '{owner}' to own it",
             "Create the role, or name another one by owner",
         )
-    elif not admin.value("SELECT pg_has_role(current_user, %s, 'MEMBER')", owner):
+    elif not may_act(admin, owner, target.server.major):
         yield _problem(
             f"Restore to {target.login.subject}",
             f"'{target.user}' may not act for its owner '{owner}'",
-            f"Log in as the owner. {ADMIN}",
+            f"Log in as the owner. {ADMIN}. Or let it: GRANT, from PostgreSQL 16 on WITH INHERIT TRUE, SET TRUE",
         )
     granted = set(known["database"].get("grantees", [])) | (default_roles(made) if made else set())
     if target.existing is None:

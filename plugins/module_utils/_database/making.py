@@ -35,7 +35,7 @@ SELECT coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), datcollate, datctype,
 LEFT = """
 SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database d
 WHERE datname ~ %s AND datname <> %s
-  AND pg_has_role(current_user, datdba, 'MEMBER') ORDER BY 1
+  AND pg_has_role(current_user, datdba, 'USAGE') ORDER BY 1
 """
 
 PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}

@@ -13,7 +13,7 @@ from .login import PostgresLogin
 from .postgresql import Database, Server, server
 
 EXISTING = """
-SELECT r.rolname, pg_has_role(current_user, d.datdba, 'MEMBER'), pg_encoding_to_char(d.encoding), d.datcollate,
+SELECT r.rolname, pg_has_role(current_user, d.datdba, 'USAGE'), pg_encoding_to_char(d.encoding), d.datcollate,
   d.datctype, s.spcname, coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
   coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), d.datconnlimit
 FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba JOIN pg_tablespace s ON s.oid = d.dattablespace
@@ -64,7 +64,7 @@ class Existing:
 
     owner: str
     ours: bool
-    """Whether the login is, or belongs to, its owner."""
+    """Whether the login is its owner, or has the rights of it."""
     encoding: str
     collate: str
     ctype: str

@@ -229,6 +229,37 @@ def test_what_a_role_has_granted_on_only_a_superuser_restores(
     assert as_owner(target, "SELECT has_table_privilege('taker', 'content', 'SELECT')") == "t"
 
 
+@pytest.mark.parametrize(("version", "membership"), [("15", ""), ("18", "INHERIT FALSE"), ("18", "SET FALSE")])
+def test_a_member_that_has_not_its_rights_or_may_not_become_the_owner_is_told_before(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run, version: str, membership: str
+) -> None:
+    """From PostgreSQL 16 on whoever makes a role is a member of it that may do neither."""
+    dumped, target = dump_of("15", ""), target_on(version)
+    admin = f"{target.user}_admin"
+    target.server.psql(
+        f"CREATE ROLE \"{admin}\" LOGIN CREATEDB {'' if membership else 'NOINHERIT'} PASSWORD 'good';"
+        f'GRANT "{target.user}" TO "{admin}"' + (f" WITH {membership}" if membership else "")
+    )
+    options = login(target, owner=target.user, admin_user=admin, admin_password="good")
+    told = run_module("postgresql_restore", check=True, src=dumped.src, **options)["msg"]
+    assert f"'{admin}' may not act for its owner '{target.user}'" in told and "WITH INHERIT TRUE, SET TRUE" in told
+    inherit = "WITH INHERIT TRUE, SET TRUE" if membership else ""
+    target.server.psql(f'ALTER ROLE "{admin}" INHERIT; GRANT "{target.user}" TO "{admin}" {inherit}')
+    assert restore(src=dumped.src, **options).get("changed")
+    assert as_owner(target, "SELECT count(*) FROM content") == "2002"
+
+
+def test_a_database_made_by_hand_may_have_further_extensions(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    """Where the login may make none, a provider's template has put some into it."""
+    dumped, target = dump_of("15", "CREATE EXTENSION pgcrypto"), target_on("15")
+    target.server.psql("CREATE EXTENSION pageinspect", target.name)
+    result = restore(src=dumped.src, **login(target))
+    assert result.get("changed"), result
+    assert as_owner(target, "SELECT string_agg(extname, ' ' ORDER BY 1) FROM pg_extension") == (
+        "pageinspect pgcrypto plpgsql"
+    )
+
+
 def test_where_only_temporary_was_taken_from_everybody_nobody_is_told_that_all_may_connect(
     dump_of: t.Any, target_on: t.Any, restore: Run
 ) -> None:
