@@ -71,6 +71,7 @@ def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[s
         probes.append(Probe("PUT", path(*nowhere), {"type": _NO_TYPE, "settings": {}}))
     for index in names:
         probes += [Probe("GET", path(index, *what)) for what in ((), ("_alias",), ("_stats", "docs"), ("_count",))]
+        probes.append(Probe("POST", path(index, "_refresh")))
     return _lacking(client, probes)
 
 
@@ -97,6 +98,7 @@ def for_restore(
     for index in names:
         probes += [
             Probe("GET", path(index, "_count")),
+            Probe("POST", path(index, "_refresh")),
             Probe("POST", "/_aliases", {"actions": [{"add": {"index": index, "alias": f"{index}-alias"}}]}),
             Probe("DELETE", path(index)),
         ]
