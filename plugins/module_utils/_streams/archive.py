@@ -105,25 +105,32 @@ class ArchiveFeed:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.beyond = 0
-        self._open: dict[Partition, tuple[t.Iterator[t.Any], int]] = {}
-        self._files = contextlib.ExitStack()
+        self._open: dict[Partition, tuple[t.Iterator[t.Any], int, t.BinaryIO]] = {}
         self._reader = fastavro().reader
 
     def open(self, partition: Partition, start: int, end: int) -> None:
         """Begin with one more partition, at the first record whose offset is ``start`` or higher."""
+        with self._reading(partition) as path:
+            stream = open(path, "rb")  # noqa: SIM115 - closed when its last record was read
+            self._open[partition] = (iter(()), end, stream)
+            records = iter(self._reader(stream))
+        self._open[partition] = (itertools.dropwhile(lambda record: record["offset"] < start, records), end, stream)
+
+    @contextlib.contextmanager
+    def _reading(self, partition: Partition) -> t.Iterator[str]:
         path = os.path.join(self.folder, file_name(*partition))
         try:
-            stream = self._files.enter_context(open(path, "rb"))  # noqa: SIM115
-            records = iter(self._reader(stream))
-        except Exception as error:  # as below
+            yield path
+        except OSError as error:
+            raise StreamsError(f"Reading of archive file '{path}'", str(error.strerror or error)) from error
+        except Exception as error:  # decoders of three libraries have errors of their own
             raise StreamsError(f"Reading of archive file '{path}'", f"it is damaged: {error}") from error
-        self._open[partition] = (itertools.dropwhile(lambda record: record["offset"] < start, records), end)
 
     def read(self) -> list[Piece]:
         """Some records of one partition."""
-        partition, (records, end) = next(iter(self._open.items()))
+        partition, (records, end, stream) = next(iter(self._open.items()))
         found: list[Record] = []
-        try:
+        with self._reading(partition):
             for content in itertools.islice(records, AT_ONCE):
                 if content["offset"] >= end:
                     self.beyond += 1
@@ -132,15 +139,14 @@ class ArchiveFeed:
             else:
                 if len(found) == AT_ONCE:
                     return [Piece(partition, found, False)]
-        except Exception as error:  # decoders of three libraries have errors of their own
-            path = os.path.join(self.folder, file_name(*partition))
-            raise StreamsError(f"Reading of archive file '{path}'", f"it is damaged: {error}") from error
+        stream.close()
         del self._open[partition]
         return [Piece(partition, found, True)]
 
     def close(self) -> None:
         """Close all files."""
-        self._files.close()
+        for _records, _end, stream in self._open.values():
+            stream.close()
 
 
 class ArchiveSink:

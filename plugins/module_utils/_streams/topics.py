@@ -10,6 +10,7 @@ import time
 import typing as t
 
 from .cluster import Cluster
+from .cluster import Topic as MadeTopic
 from .errors import StreamsError
 from .journal import Journal
 from .plan import Plan
@@ -115,9 +116,18 @@ def create_all(
     if problems:
         return
     made = wait_for(cluster, sorted(targets.values()))
-    for source, name in targets.items():
-        journal.topic(source)["id"] = made[name].id
+    for topic in journal.plan["topics"]:
+        name = targets[topic["name"]]
+        journal.topic(topic["name"])["id"] = made[name].id
+        _let_write(cluster, made[name], topic)
     journal.save()
+
+
+def _let_write(cluster: Cluster, made: MadeTopic, topic: Plan) -> None:
+    """A topic that the broker has given fewer replicas than its setting asks for would take no record."""
+    lost = set(carried(topic["configs"], -1)) - set(carried(topic["configs"], made.replication))
+    if lost:
+        cluster.alter(made.name, dict.fromkeys(sorted(lost)))
 
 
 def _adopt(cluster: Cluster, name: str, configs: Configs, entry: dict[str, t.Any]) -> None:

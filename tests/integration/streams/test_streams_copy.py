@@ -161,6 +161,18 @@ def test_a_second_run_changes_nothing_and_check_mode_tells_the_truth(copying):
     assert sorted(done) == sorted(told) == sorted(again)
 
 
+def test_a_topic_that_asks_for_more_replicas_than_it_gets_is_filled(copying):
+    """The source's cluster had three brokers. With the broker's own number of replicas nothing could be written."""
+    topic = copying.name("bulk-command")
+    copying.site.create(topic, 1)
+    copying.site.send(topic, [(0, NOW, b"k", b"v")])
+    copying.site.alter(topic, min_insync_replicas=2, retention_ms=7 * DAY)
+    copying.backup()
+    assert copying.restore()["phase"] == "finished"
+    assert copying.site.rows(copying.copied("bulk-command")) == copying.site.rows(topic)
+    assert "min.insync.replicas" not in copying.site.configs(copying.copied("bulk-command"))
+
+
 def test_the_report_compares_two_topics(copying):
     topic = copying.name("source-blob")
     copying.site.create(topic, 2)
