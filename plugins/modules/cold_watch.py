@@ -60,6 +60,9 @@ options:
     description: As O(nuxeo.platform.nuxeo_service#module:home).
     type: path
     required: true
+  version:
+    description: As O(nuxeo.platform.nuxeo_service#module:version).
+    type: str
   timeout:
     description: Seconds in which the server has to be started.
     type: int
@@ -122,6 +125,7 @@ def main() -> None:
             "run_id": {"type": "str", "required": True},
             "lease_timeout": {"type": "int", "default": 900},
             "name": {"type": "str", "default": "nuxeoctl"},
+            "version": {"type": "str"},
             "timeout": {"type": "int", "default": 600},
         }
     )
@@ -134,7 +138,7 @@ def main() -> None:
         taken = watch.wait({"node": os.path.basename(p["note"]), "controller": identity(os.getpid())})
         if taken is not None:
             try:
-                configuration = resolve(p["conf"], p["home"], None, None)
+                configuration = resolve(p["conf"], p["home"], None, p["version"])
                 Service(p["name"], configuration, runner(module), p["timeout"]).start()
                 started = True
             finally:

@@ -43,7 +43,8 @@ options:
     type: path
   environment:
     description:
-      - The environment in which C(nuxeoctl) starts the server. With a unit it is not used.
+      - Environment of the Nuxeo process. C(nuxeoctl) starts the server with it, added to the one that the server had
+        when this module stopped it. A unit has its own.
       - By default the one that the server had when this module stopped it, else that of its systemd unit.
     type: dict
   version:

@@ -148,6 +148,7 @@ class Service:
     def _control_environment(self) -> dict[str, str]:
         values = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}
         values.update({name: os.environ[name] for name in ("JAVA_HOME", "HOME") if name in os.environ})
+        values.update(kept.kept(self.configuration.conf) or {})
         values.update(self.configuration.environment)
         return {**values, "NUXEO_CONF": self.configuration.conf, "NUXEO_HOME": self.configuration.home}
 
