@@ -18,6 +18,8 @@ export PYTHONPATH := $(CURDIR)/build/collections
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PATH := $(PATH):/usr/sbin:/sbin
 unexport MAKEFLAGS MAKELEVEL
+# What Python has compiled is kept: modules are started thousands of times.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Every worker takes whole groups of tests; one test may take 25 minutes. The run is to stay under 60; it is ended
 # at 75. The folder of the tests is one that other users may pass through, since some servers of the tests run as nobody.

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from meta.tool import REPO, run
 from servers.hosts import Lab, make_tree
+from servers.playbook import CALLBACKS, PACKED_MODULES, keep_packed
 
 SCENARIOS = sorted(
     path.parent.name for path in (REPO / "molecule").glob("*/molecule.yml") if path.parent.name != "default"
@@ -39,6 +40,9 @@ def state(tmp_path: Path) -> t.Iterator[Path]:
 def test_molecule(scenario: str, tree: Path, state: Path, tmp_path: Path) -> None:
     """Hosts are made, the scenario runs from prepare to verify, hosts are removed."""
     variables = {
+        **keep_packed(PACKED_MODULES),
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        "ANSIBLE_CALLBACKS_ENABLED": "kept_modules",
         "LAB_STATE": str(state),
         "LAB_TREE": str(tree),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path / "molecule"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import typing as t
@@ -120,14 +121,47 @@ def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
     site.add("a2", two, nuxeo_instance="acme")
     site.run("backup").check()
     before = [instance.conf.read_bytes() for instance in (one, two)]
-    site.hosts["a2"]["restore_service"] = "/nowhere/nuxeoctl"
-    run = site.run("restore", restore_overwrite=True, **site.admin(postgresql15))
-    told = " ".join(run.failures)
-    assert run.rc != 0 and "not every one of its nodes (a1, a2) could be stopped" in told
-    assert "The restore had begun" not in told
+    for broken, why in (
+        ("a2", "not every one of its nodes (a1, a2) could be stopped"),
+        ("a1", "its leader a1 did not go on, so nothing of this node was changed"),
+    ):
+        site.hosts[broken]["restore_service"] = "/nowhere/nuxeoctl"
+        run = site.run("restore", restore_overwrite=True, **site.admin(postgresql15))
+        del site.hosts[broken]["restore_service"]
+        told = " ".join(run.failures)
+        assert run.rc != 0 and why in told
+        assert "The restore had begun" not in told
+        assert (one.running, two.running) == (True, True)
+        assert [instance.conf.read_bytes() for instance in (one, two)] == before
+        assert run.of("mark it as unfinished") == []
+
+
+def test_no_node_starts_when_its_leader_fails_half_way(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    """The leader's files are all back then; the rest of the restore is not."""
+    database = make_database(postgresql15)
+    one = make_nuxeo(database).start()
+    two = make_nuxeo(database, properties={"nuxeo.data.dir": str(one.data_dir)}).start()
+    one.create_documents(2)
+    site.add("a1", one, nuxeo_instance="acme")
+    site.add("a2", two, nuxeo_instance="acme")
+    site.run("backup").check()
+    options = {"restore_overwrite": True, "restore_properties": {"own.property": "new"}, **site.admin(postgresql15)}
+    run = site.start("restore", **options)
+    wait_for(lambda: any(task.task.endswith("every one the database refers to is there") for task in run.tasks()))
+    subprocess.run(["mount", "--bind", str(one.conf), str(one.conf)], check=True)  # it cannot be replaced now
+    try:
+        done = run.wait()
+    finally:
+        subprocess.run(["umount", "-l", str(one.conf)], check=True)
+    told = " ".join(done.failures)
+    assert done.rc != 0 and "its leader a1 did not come to the end, so this node is not started" in told
+    assert "The restore had begun, so nuxeo.conf keeps the server from being started" in told
+    assert (one.running, two.running) == (False, False)
+    assert all("restore guard" in instance.conf.read_text() for instance in (one, two))
+    site.run("restore", **options).check()
     assert (one.running, two.running) == (True, True)
-    assert [instance.conf.read_bytes() for instance in (one, two)] == before
-    assert run.of("mark it as unfinished") == []
 
 
 def test_nodes_that_disagree_are_refused(

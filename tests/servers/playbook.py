@@ -19,6 +19,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 COLLECTIONS = REPO / "build" / "collections"
+CALLBACKS = REPO / "tests" / "servers" / "callback"
 MODULE_CODE = REPO / "build" / "module-code"
 PACKED_MODULES = REPO / "build" / "packed-modules"
 
@@ -94,7 +95,7 @@ def environment(home: Path) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_HOST_KEY_CHECKING": "False",
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
-        "ANSIBLE_CALLBACK_PLUGINS": str(REPO / "tests" / "servers" / "callback"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
         "ANSIBLE_CALLBACKS_ENABLED": "recorder",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
     }

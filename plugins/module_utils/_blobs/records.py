@@ -65,10 +65,9 @@ def fitting(
     ]
     for first in range(0, len(asked), BATCH):
         some = asked[first : first + BATCH]
-        for (key, sha, digest, _algorithm), said in zip(
-            some, source.digests([(sha, each) for _, sha, _, each in some])
-        ):
-            if isinstance(said, tuple) and said[0] == digest:
+        said = source.digests([(sha, algorithm) for _key, sha, _digest, algorithm in some])
+        for (key, sha, digest, _algorithm), found in zip(some, said):
+            if isinstance(found, tuple) and found[0] == digest:
                 yield key, sha
 
 
