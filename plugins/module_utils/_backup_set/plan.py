@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import typing as t
-from urllib.parse import urlsplit
 
 from .._blobs.errors import BlobError
 from .._blobs.store import read_config, settings
@@ -15,6 +14,7 @@ from .._files.at import is_inside
 from .._files.entry import read_tree_list
 from .._files.restore import unknown_owners
 from .._search.audit import is_embedded
+from .clones import clone_problems, index_problems
 from .marker import Marker
 from .mounts import mount_problems
 from .preflight import POOLED_BLOBS, disagreements, engine_place, node_problems
@@ -278,60 +278,6 @@ def node_lines(manifest: Manifest, names: t.Collection[str], leader: str) -> lis
     ]
 
 
-def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any], audit: dict[str, t.Any]) -> list[str]:
-    """A clone never goes into the database that it is a clone of, nor takes the names of its audit and sequences."""
-    if manifest["instance"] == instance:
-        return []
-    what = f"Restore of a clone of '{manifest['instance']}' as '{instance}'"
-    problems = []
-    saved = (manifest.get("database") or {}).get("server") or {}
-    there = database.get("server") or {}
-    same = saved.get("system_identifier") and saved.get("system_identifier") == there.get("system_identifier")
-    name = manifest["nuxeo"]["database"].get("name")
-    if same and name == database.get("name"):
-        problems.append(
-            f"{what}: its target is the source's own database '{name}'. "
-            "Give another by restore_database_name or restore_database_host."
-        )
-    kept = manifest.get("audit") or {}
-    own = sorted(set((kept.get("names") or {}).values()) & set((audit.get("names") or {}).values()))
-    if own and kept.get("cluster") and kept["cluster"] == audit.get("cluster"):
-        problems.append(
-            f"{what}: it would take the source's own index {', '.join(own)} of the same search engine. "
-            "Give the target an elasticsearch.indexName of its own, in its nuxeo.conf or by restore_properties."
-        )
-    return problems
-
-
-def _hosts(urls: t.Iterable[str]) -> set[str]:
-    """The hosts of addresses, with or without scheme and port, some of which may hold several."""
-    parts = [part.strip() for url in urls for part in str(url).split(",")]
-    return {urlsplit(part if "//" in part else f"//{part}").hostname or "" for part in parts} - {""}
-
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-def index_problems(
-    manifest: Manifest, instance: str, leader: str, target: Facts, drop_index: t.Sequence[str]
-) -> list[str]:
-    """A clone never drops the index of documents of its source. ``localhost`` is the source's on its own node only."""
-    source = manifest["nuxeo"].get("search") or {}
-    name = (target.get("search") or {}).get("index")
-    if manifest["instance"] == instance or not drop_index or not name or name != source.get("index"):
-        return []
-    shared = _hosts(source.get("url") or ()) & _hosts(drop_index)
-    if leader != manifest["leader"]:
-        shared -= set(LOOPBACK)
-    if not shared:
-        return []
-    return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': restore_drop_index would delete the source's "
-        f"own index of documents '{name}' at {', '.join(sorted(shared))}. Give the target an elasticsearch.indexName "
-        "of its own, in its nuxeo.conf or by restore_properties, or leave restore_drop_index away."
-    ]
-
-
 def plan(
     instance: str,
     manifest: Manifest,
@@ -365,12 +311,10 @@ def plan(
     already = unchanged and not overwrite and all(is_there(node, manifest) for node in nodes.values())
     stores, problems = store_plan(manifest, target, further_stores)
     trees, homeless = tree_plan(manifest, target["data_dir"], stores)
-    problems += (
-        homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader) + kind_problems(manifest, target)
-    )
+    problems += homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader)
+    problems += kind_problems(manifest, target) + clone_problems(manifest, instance, database, audit)
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
     problems += store_problems(manifest, target["data_dir"], stores, nodes[leader].get("marker"), already or overwrite)
-    problems += clone_problems(manifest, instance, database, audit)
     problems += index_problems(manifest, instance, leader, target, drop_index)
     keep = kept_in_place(stores, target["data_dir"])
     problems += [] if already else mount_problems(target["data_dir"], keep) + fixed_problems(nodes)
@@ -386,8 +330,12 @@ def plan(
         "lines": _lines(instance, manifest, target, stores, already, overwrite)
         + node_lines(manifest, nodes, leader)
         + _audit_lines(audit)
-        + ([f"index    {target['search']['index']} of documents will be deleted"] if drop_index else []),
+        + _index_lines(target, drop_index),
     }
+
+
+def _index_lines(target: Facts, drop_index: t.Sequence[str]) -> list[str]:
+    return [f"index    {target['search']['index']} of documents will be deleted"] if drop_index else []
 
 
 def _audit_lines(audit: dict[str, t.Any]) -> list[str]:

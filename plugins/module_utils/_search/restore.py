@@ -31,8 +31,8 @@ _LEFT = (
     "index.plugins.index_state_management.*",
     "index.opendistro.index_state_management.*",
 )
-"""Settings that no restored index gets. With a block it could not be trimmed or named, nor written to by Nuxeo. A policy
-would go by the age of the index that was saved, and might delete the restored one within minutes.
+"""Settings that no restored index gets. With a block it could not be trimmed or named, nor written to by Nuxeo. A
+policy would go by the age of the index that was saved, and might delete the restored one within minutes.
 """
 _KEEPING = ("read_only", "read_only_allow_delete")
 """Blocks with which an index can neither lose its alias nor be removed in favour of another."""

@@ -255,7 +255,7 @@ def test_a_database_made_by_hand_may_have_further_extensions(dump_of: t.Any, tar
     target.server.psql("CREATE EXTENSION pageinspect", target.name)
     result = restore(src=dumped.src, **login(target))
     assert result.get("changed"), result
-    assert as_owner(target, "SELECT string_agg(extname, ' ' ORDER BY 1) FROM pg_extension") == (
+    assert as_owner(target, "SELECT string_agg(extname, ' ' ORDER BY extname) FROM pg_extension") == (
         "pageinspect pgcrypto plpgsql"
     )
 

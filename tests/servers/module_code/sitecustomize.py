@@ -6,7 +6,8 @@
 Ansible sends a module to its node as a zip file, from which Python compiles the module, and all that it imports, anew
 each time: a third of what the tests of roles cost. Here the code is kept by the hash of its source, as Python itself
 can keep that of a file. It is the same code; only paths in tracebacks are those of its first run. Python imports this
-module by itself where it is on PYTHONPATH; see conftest.py. The collector of cycles works less often in these processes.
+module by itself where it is on PYTHONPATH; see conftest.py. The collector of cycles works less often in these
+processes.
 """
 
 from __future__ import annotations

@@ -9,11 +9,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import clone_problems, index_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
     audit_problems,
     blind_problems,
-    clone_problems,
-    index_problems,
     kind_problems,
     plan,
     store_problems,
