@@ -71,7 +71,6 @@ def for_snapshot(client: Client, names: t.Sequence[str], *, own: bool) -> list[s
         probes.append(Probe("PUT", path(*nowhere), {"type": _NO_TYPE, "settings": {}}))
     for index in names:
         probes += [Probe("GET", path(index, *what)) for what in ((), ("_alias",), ("_stats", "docs"), ("_count",))]
-        probes.append(Probe("POST", path(index, "_refresh")))
     return _lacking(client, probes)
 
 
