@@ -25,15 +25,6 @@ from .preflight import raise_all
 from .trim import count_newer, trim
 from .wait import Deadline
 
-_LEFT = (
-    "index.blocks.*",
-    "index.lifecycle.*",
-    "index.plugins.index_state_management.*",
-    "index.opendistro.index_state_management.*",
-)
-"""Settings that no restored index gets. With a block it could not be trimmed or named, nor written to by Nuxeo. A
-policy would go by the age of the index that was saved, and might delete the restored one within minutes.
-"""
 _KEEPING = ("read_only", "read_only_allow_delete")
 """Blocks with which an index can neither lose its alias nor be removed in favour of another."""
 _STUCK = 15.0
@@ -222,10 +213,9 @@ class Restore:
             raise
 
     def _start(self, item: Item) -> None:
-        body = rights.restore_body(item.source, item.index)
+        body = rights.restore_body(item.source, item.index, self.request.ignore_index_settings)
         if self.request.index_settings:
             body["index_settings"] = self.request.index_settings
-        body["ignore_index_settings"] = [*_LEFT, *self.request.ignore_index_settings]
         target = path("_snapshot", self.request.repository, self.request.name, "_restore")
         unanswered = False
         while True:

@@ -27,13 +27,28 @@ _UNANSWERABLE = "search_phase_execution_exception"
 _PATIENCE = 5.0
 
 
-def restore_body(source: str, target: str) -> dict[str, t.Any]:
-    """What a restore of one index under another name asks for."""
+_LEFT = (
+    "index.blocks.*",
+    "index.lifecycle.*",
+    "index.plugins.index_state_management.*",
+    "index.opendistro.index_state_management.*",
+)
+"""Settings that no restored index gets. With a block it could not be trimmed or named, nor written to by Nuxeo. A
+policy would go by the age of the index that was saved, and might delete the restored one within minutes.
+"""
+
+
+def restore_body(source: str, target: str, left: t.Iterable[str] = ()) -> dict[str, t.Any]:
+    """What a restore of one index under another name asks for.
+
+    :param left: settings that it does not get, beside those that none gets
+    """
     return {
         "indices": source,
         "ignore_unavailable": False,
         "include_global_state": False,
         "include_aliases": False,
+        "ignore_index_settings": [*_LEFT, *left],
         "partial": False,
         "rename_pattern": ".+",
         "rename_replacement": target.replace("$", "\\$"),

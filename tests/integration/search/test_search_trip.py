@@ -287,24 +287,6 @@ def test_a_block_does_not_come_back(curl: Curl, good: Run, location: Location, b
     assert record["indices"][0]["settings"]["blocks"] == {block: "true"}
 
 
-@pytest.mark.parametrize("policy", ["index.lifecycle.name", "index.plugins.index_state_management.policy_id"])
-def test_a_policy_does_not_come_back(curl: Curl, good: Run, location: Location, policy: str) -> None:
-    """It goes by the age of the index that was saved, and would delete the restored one."""
-    curl.create("acme-audit")
-    curl.write("acme-audit", 1, 20)
-    curl.ok("POST", "/acme-audit/_refresh")
-    status, _answer = curl("PUT", "/acme-audit/_settings", {policy: "delete-after-a-year"})
-    if status == 400:
-        pytest.skip("this engine does not know it")
-    good("es_repository", name="r", settings={"location": location()})
-    record = good("es_snapshot", repository="r", name="s", indices=["acme-audit"])["record"]
-    good("es_snapshot_restore", repository="r", name="s", record=record, rename={"acme-audit": "nuxeo-audit"})
-    assert curl.count("nuxeo-audit") == 20
-    came = [body["settings"] for body in curl.ok("GET", "/nuxeo-audit/_settings?flat_settings=true").values()]
-    assert len(came) == 1 and policy not in came[0]
-    assert "delete-after-a-year" in str(record["indices"][0]["settings"])
-
-
 @pytest.mark.parametrize("block", BLOCKS[:2])
 def test_an_index_that_cannot_give_its_name_away_is_told_before(
     curl: Curl, run: Run, saved: dict[str, t.Any], block: str

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import typing as t
 
 import pytest
@@ -16,6 +17,21 @@ NOT_THERE = Answer(404, {"error": {"type": "repository_missing_exception", "reas
 FORBIDDEN = Answer(
     403, {"error": {"type": "security_exception", "reason": "action [indices:admin/get] is unauthorized"}}
 )
+
+
+def test_no_restored_index_gets_a_block_or_a_policy() -> None:
+    """None of the engines of the tests knows policies; of the blocks it is tried on them, by the same request."""
+    left = rights.restore_body("audit", "nuxeo", ["index.number_of_replicas"])["ignore_index_settings"]
+    for setting in (
+        "index.blocks.read_only",
+        "index.lifecycle.name",
+        "index.lifecycle.rollover_alias",
+        "index.plugins.index_state_management.policy_id",
+        "index.opendistro.index_state_management.policy_id",
+        "index.number_of_replicas",
+    ):
+        assert any(fnmatch.fnmatchcase(setting, pattern) for pattern in left), setting
+    assert not any(fnmatch.fnmatchcase("index.mapping.total_fields.limit", pattern) for pattern in left)
 
 
 class Fake:
