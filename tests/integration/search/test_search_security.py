@@ -99,6 +99,7 @@ def test_a_restore_without_the_rights_for_it_changes_nothing(curl: Curl, secured
         result = run_module("es_snapshot_restore", options, check)
         assert result.failed
         lacking = {"cluster:admin/snapshot/restore", "indices:admin/aliases", "indices:admin/delete"}
+        lacking |= {"indices:admin/refresh"}
         lacking |= {"indices:data/write/delete"} if more else set()
         assert privileges(result["problems"][0]) == lacking
     assert curl.indices() == ["nuxeo-audit"] and curl.count("nuxeo-audit") == 20
