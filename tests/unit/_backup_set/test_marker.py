@@ -58,15 +58,16 @@ def test_what_lies_beside_a_store_that_stays_is_moved(tmp_path: Path) -> None:
 
 def test_mounts_beside_a_store_that_stays(tmp_path: Path, mounted: t.Callable[..., Path]) -> None:
     """One that is moved aside with the folder that it is in is a problem; one that is beside the store is emptied."""
-    records = tmp_path / "blobs" / "records"
+    data = tmp_path / "data"
+    records = data / "blobs" / "records"
     records.mkdir(parents=True)
     subprocess.run(["mount", "--bind", str(mounted("-t", "tmpfs", "t")), str(records)], check=True)
     try:
         (records / "one").touch()
-        keep = [str(tmp_path / "blobs" / "binaries")]
-        assert mount_problems(str(tmp_path), keep) == []
-        assert len(mount_problems(str(tmp_path), [str(tmp_path / "elsewhere")])) == 1
-        aside = Path(marker.begin(str(tmp_path), WHO, keep)["kept_aside"])
+        keep = [str(data / "blobs" / "binaries")]
+        assert mount_problems(str(data), keep) == []
+        assert len(mount_problems(str(data), [str(data / "elsewhere")])) == 1
+        aside = Path(marker.begin(str(data), WHO, keep)["kept_aside"])
         assert [path.name for path in records.iterdir()] == [aside.name]
         assert (records / aside.name / "one").exists()
     finally:
