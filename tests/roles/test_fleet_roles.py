@@ -110,9 +110,11 @@ def test_backup_and_restore_see_each_other_whichever_node_leads(
     assert "restore guard" not in (second / "bin" / "nuxeo.conf").read_text()
 
 
-def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
+@pytest.fixture
+def pair(
     site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
-) -> None:
+) -> tuple[t.Any, t.Any]:
+    """Two nodes, a1 and a2, of one instance that have one data folder; both run, and there is a set."""
     database = make_database(postgresql15)
     one = make_nuxeo(database).start()
     two = make_nuxeo(database, properties={"nuxeo.data.dir": str(one.data_dir)}).start()
@@ -120,6 +122,13 @@ def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
     site.add("a1", one, nuxeo_instance="acme")
     site.add("a2", two, nuxeo_instance="acme")
     site.run("backup").check()
+    return one, two
+
+
+def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
+    site: Site, postgresql15: t.Any, pair: tuple[t.Any, t.Any]
+) -> None:
+    one, two = pair
     before = [instance.conf.read_bytes() for instance in (one, two)]
     for broken, why in (
         ("a2", "not every one of its nodes (a1, a2) could be stopped"),
@@ -137,16 +146,10 @@ def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
 
 
 def test_no_node_starts_when_its_leader_fails_half_way(
-    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+    site: Site, postgresql15: t.Any, pair: tuple[t.Any, t.Any]
 ) -> None:
     """The leader's files are all back then; the rest of the restore is not."""
-    database = make_database(postgresql15)
-    one = make_nuxeo(database).start()
-    two = make_nuxeo(database, properties={"nuxeo.data.dir": str(one.data_dir)}).start()
-    one.create_documents(2)
-    site.add("a1", one, nuxeo_instance="acme")
-    site.add("a2", two, nuxeo_instance="acme")
-    site.run("backup").check()
+    one, two = pair
     options = {"restore_overwrite": True, "restore_properties": {"own.property": "new"}, **site.admin(postgresql15)}
     run = site.start("restore", **options)
     wait_for(lambda: any(task.task.endswith("every one the database refers to is there") for task in run.tasks()))
