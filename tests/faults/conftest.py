@@ -16,7 +16,9 @@ if t.TYPE_CHECKING:
 
 @pytest.fixture
 def site(tmp_path: Path, local_inventory: t.Callable[..., Path], start_playbook: t.Callable[..., t.Any]) -> Site:
-    """An empty site with a backup root."""
+    """An empty site with a backup root, whose steps outlive a run that is killed, as on another host."""
     from servers.deployment import Site
 
-    return Site(tmp_path / "backup", local_inventory, start_playbook)
+    made = Site(tmp_path / "backup", local_inventory, start_playbook)
+    made.detached = True
+    return made

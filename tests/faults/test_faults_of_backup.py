@@ -51,35 +51,28 @@ def assert_refused(site: Site, *words: str, **variables: t.Any) -> str:
     return message
 
 
-def test_wrong_password(site: Site, acme: t.Any) -> None:
+def test_a_configuration_that_does_not_lead_to_the_database(site: Site, acme: t.Any) -> None:
     text = acme.conf.read_text()
     acme.conf.write_text(text + "\nnuxeo.db.password=wrong-one\n")
     message = assert_refused(site, "password authentication failed", "nothing was changed")
     assert "wrong-one" not in message
-
-
-def test_no_nuxeo_conf(site: Site, acme: t.Any) -> None:
+    acme.conf.write_text(text + "\nnuxeo.db.port=1\n")
+    assert_refused(site, "127.0.0.1:1")
     acme.conf.rename(acme.conf.with_suffix(".away"))
     assert_refused(site, str(acme.conf), "no such file")
 
 
-def test_unreachable_server(site: Site, acme: t.Any) -> None:
-    acme.conf.write_text(acme.conf.read_text() + "\nnuxeo.db.port=1\n")
-    assert_refused(site, "127.0.0.1:1")
-
-
-def test_data_folder_missing_or_an_empty_mount(site: Site, acme: t.Any) -> None:
-    acme.stop()
-    acme.data_dir.rename(acme.data_dir.with_name("away"))
-    assert_refused(site, "Data folder", "mounted")
-    acme.data_dir.mkdir()
-    assert_refused(site, "it is empty", "mounted")
-
-
-def test_an_empty_store_is_taken_for_an_unmounted_volume(site: Site, acme: t.Any) -> None:
+def test_folders_that_are_missing_or_an_empty_mount(site: Site, acme: t.Any) -> None:
     shutil.move(acme.store / "data", acme.home / "away")
     (acme.store / "data").mkdir()
     assert_refused(site, "accept_shrink")
+    run = site.run("backup", backup_root=str(acme.home / "absent"))
+    assert "no such folder" in " ".join(run.failures)
+    acme.stop()
+    acme.data_dir.rename(acme.data_dir.with_name("away-too"))
+    assert_refused(site, "Data folder", "mounted")
+    acme.data_dir.mkdir()
+    assert_refused(site, "it is empty", "mounted")
 
 
 def test_a_backup_root_inside_the_data_folder(site: Site, acme: t.Any) -> None:
@@ -89,27 +82,18 @@ def test_a_backup_root_inside_the_data_folder(site: Site, acme: t.Any) -> None:
     assert run.rc != 0
     assert "inside" in " ".join(run.failures)
     assert list(inside.iterdir()) == []
-    run = site.run("backup", backup_root=str(acme.home / "absent"))
-    assert "no such folder" in " ".join(run.failures)
 
 
-def test_a_blob_that_the_database_refers_to_is_missing(site: Site, acme: t.Any) -> None:
-    acme.create_documents(1)
-    made = max(
-        (path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns
-    )
-    made.unlink()
-    message = assert_refused(site, made.name)
-    assert "missing" in message or "neither" in message
-
-
-def test_a_rotten_blob_in_the_source_is_named(site: Site, acme: t.Any) -> None:
+def test_a_blob_that_the_database_refers_to_is_rotten_or_missing(site: Site, acme: t.Any) -> None:
     acme.create_documents(1)
     made = max(
         (path for path in (acme.store / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns
     )
     made.write_bytes(b"rotten")
     assert_refused(site, made.name)
+    made.unlink()
+    message = assert_refused(site, made.name)
+    assert "missing" in message or "neither" in message
 
 
 def _mounted(folder: Path, size: str) -> t.Any:
@@ -267,63 +251,64 @@ def test_two_instances_of_one_name_are_saved_and_restored_side_by_side(
         assert_clean(each)
 
 
-@pytest.mark.parametrize(
-    ("step", "modules"),
-    [("begun", True), ("dump", True), ("dump", False), ("files", True), ("publish", True)],
-    ids=["begun", "dump", "dump-goes-on-as-an-orphan", "files", "publish"],
-)
-def test_a_killed_run_needs_no_hand(site: Site, acme: t.Any, postgresql15: t.Any, step: str, modules: bool) -> None:
-    if step == "dump":
-        _slow(postgresql15, acme)
+def test_killed_runs_need_no_hand(site: Site, acme: t.Any, postgresql15: t.Any) -> None:
+    """One after the other is killed, each a step later than the one before; the last goes to its end."""
+    _slow(postgresql15, acme)
     sets = site.root / "acme" / "sets"
-    signs: dict[str, t.Callable[[], bool]] = {
-        "begun": lambda: any(sets.glob(".partial-*")),
-        "dump": lambda: any(sets.glob(".partial-*/database/dump/*")),
-        "files": lambda: any(sets.glob(".partial-*/files/*/*")),
-        "publish": lambda: any(sets.glob(".partial-*/conf/*/nuxeo.conf")),
-    }
-    run = site.start("backup")
-    _wait(signs[step])
-    run.kill(modules=modules)
-    assert len(site.sets("acme")) in (1, 2)
+
+    def kill_at(sign: str, modules: bool = True) -> None:
+        earlier = site.partial("acme")
+        run = site.start("backup")
+        _wait(lambda: [path for path in sets.glob(sign) if path.relative_to(sets).parts[0] not in earlier])
+        run.kill(modules=modules)
+        listed = site.run("list").check()
+        assert all(path.name in listed.stdout for path in site.sets("acme"))
+
+    kill_at(".partial-*")
+    kill_at(".partial-*/database/dump/*")
+    kill_at(".partial-*/database/dump/*", modules=False)  # the dump goes on as an orphan
+    kill_at(".partial-*/files/*/*")
+    assert len(site.sets("acme")) == 1
+    site.run("restore", "--check", **site.admin(postgresql15), restore_overwrite=True).check()
+    kill_at(".partial-*/conf/*/nuxeo.conf")
     done = len(site.sets("acme"))
-    if step == "files":
-        site.run("restore", "--check", **site.admin(postgresql15), restore_overwrite=True).check()
-    listed = site.run("list").check()
-    assert all(path.name in listed.stdout for path in site.sets("acme"))
+    assert done in (1, 2)
     site.backup()
     assert_clean(site, done + 1)
 
 
-@pytest.mark.parametrize("step", ["Database |", "Files | The data", "Start | All"])
 def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
-    site: Site, acme: t.Any, postgresql15: t.Any, step: str
+    site: Site, acme: t.Any, postgresql15: t.Any
 ) -> None:
     database = acme.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
     before = proof.documents(postgresql15, database)
-    run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
     marker = acme.data_dir / ".nuxeo-platform-restore.json"
-    if step == "Database |":
-        _wait(marker.exists)
-    else:
-        _wait(
-            lambda: [
-                task
-                for task in run.tasks()
-                if task.task.split(" : ")[-1].startswith(step[:10]) and task.status == "changed"
-            ]
-        )
-    run.kill()
-    armed = "restore guard" in acme.conf.read_text()
-    if armed:
-        started = acme.nuxeoctl("start")
-        assert started.returncode != 0, "a half restored instance was started"
-        assert not acme.running
-    site.restore(postgresql15, restore_overwrite=not armed)
-    assert acme.running
-    assert proof.documents(postgresql15, database) == before
-    assert proof.check_blobs(postgresql15, database, acme.store).good
-    assert "restore guard" not in acme.conf.read_text()
+    marked: list[t.Any] = []
+    for step in ("Database", "Files | The data", "Start | All"):
+        marked.append(marker.read_bytes() if marker.exists() else None)
+        run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
+        if step == "Database":
+            _wait(lambda: marker.exists() and marker.read_bytes() != marked[-1])
+        else:
+            _wait(
+                lambda run=run, step=step: [
+                    task
+                    for task in run.tasks()
+                    if task.task.split(" : ")[-1].startswith(step) and task.status == "changed"
+                ]
+            )
+        run.kill()
+        armed = "restore guard" in acme.conf.read_text()
+        assert armed == (step != "Start | All")
+        if armed:
+            started = acme.nuxeoctl("start")
+            assert started.returncode != 0, "a half restored instance was started"
+            assert not acme.running
+        site.restore(postgresql15, restore_overwrite=not armed)
+        assert acme.running
+        assert proof.documents(postgresql15, database) == before
+        assert proof.check_blobs(postgresql15, database, acme.store).good
+        assert "restore guard" not in acme.conf.read_text()
 
 
 def test_a_bit_that_flipped_is_found_named_and_healed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:

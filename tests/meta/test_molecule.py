@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from meta.tool import REPO, run
 from servers.hosts import Lab, make_tree
-from servers.playbook import CALLBACKS, PACKED_MODULES, keep_packed
+from servers.playbook import CALLBACKS, MODULE_CODE, PACKED_MODULES, keep_code, keep_packed
 
 SCENARIOS = sorted(
     path.parent.name for path in (REPO / "molecule").glob("*/molecule.yml") if path.parent.name != "default"
@@ -39,7 +39,9 @@ def state(tmp_path: Path) -> t.Iterator[Path]:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_molecule(scenario: str, tree: Path, state: Path, tmp_path: Path) -> None:
     """Hosts are made, the scenario runs from prepare to verify, hosts are removed."""
+    code = keep_code(MODULE_CODE)
     variables = {
+        **code,
         **keep_packed(PACKED_MODULES),
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
         "ANSIBLE_CALLBACKS_ENABLED": "kept_modules",
@@ -47,7 +49,9 @@ def test_molecule(scenario: str, tree: Path, state: Path, tmp_path: Path) -> Non
         "LAB_TREE": str(tree),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path / "molecule"),
         "ANSIBLE_HOME": str(tmp_path / "ansible"),
-        "PYTHONPATH": os.pathsep.join([str(REPO / "build" / "collections"), str(REPO / "molecule")]),
+        "PYTHONPATH": os.pathsep.join(
+            [code["PYTHONPATH"], str(REPO / "build" / "collections"), str(REPO / "molecule")]
+        ),
     }
     out = run("molecule", "test", "-s", scenario, timeout=1200, env=variables)
     assert "passed" in out, out[-5000:]

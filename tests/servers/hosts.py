@@ -5,7 +5,7 @@
 
 All hosts share one base tree, made once from Debian's packages; a host is an overlay on it, so they come and go in
 seconds. They are in a network of their own that leads nowhere; ssh gets in through ``ip netns exec``. The folder
-/shared is the same on all of them.
+/shared is the same on all of them. So is one where Python keeps what it compiles of Ansible's modules.
 
     python3 tests/servers/hosts.py tree TREE
     python3 tests/servers/hosts.py up STATE --tree TREE --count 3      # writes STATE/inventory.yml
@@ -36,6 +36,10 @@ MASKED = (
     "systemd-firstboot console-getty getty@tty1 serial-getty@ttyS0 systemd-remount-fs apt-daily.timer "
     "apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer networking"
 )
+MODULE_CODE = Path(__file__).parent / "module_code"
+# What sitecustomize.py there looks for; only what comes by ssh gets it.
+SSHD_CODE = "SetEnv PYTHONPATH=/opt/module-code NUXEO_TEST_MODULE_CODE=/var/cache/module-code\n"
+
 NETWORK = "10.77.0"
 """Only ever inside of the hosts' own network."""
 
@@ -114,6 +118,7 @@ class Lab:
         self.name = "nxp" + hashlib.sha256(str(self.state).encode()).hexdigest()[:6]
         self.environment = {**os.environ, "CONTAINERS_CONF": str(self.state / "containers.conf")}
         self.shared = self.state / "shared"
+        self.code = self.state / "code"
 
     def _host(self, number: int) -> str:
         return f"{self.name}-h{number}"
@@ -122,6 +127,7 @@ class Lab:
         """Start the hosts, wait until each is up, and write the inventory."""
         self.state.mkdir(parents=True)
         self.shared.mkdir()
+        self.code.mkdir()
         (self.state / "containers.conf").write_text(CONTAINERS_CONF, encoding="utf-8")
         (self.state / "lab.json").write_text(json.dumps({"count": count}), encoding="utf-8")
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.state / "key")
@@ -158,18 +164,17 @@ class Lab:
         run("mount", "-t", "overlay", host, "-o", layers, root)
         shutil.copy(self.state / "key.pub", root / "root/.ssh/authorized_keys")
         (root / "etc/hostname").write_text(f"h{number}\n", encoding="utf-8")
+        (root / "etc/ssh/sshd_config.d/code.conf").write_text(SSHD_CODE, encoding="utf-8")
         names = [f"{NETWORK}.{10 + other} h{other}" for other in range(1, count + 1)]
         (root / "etc/hosts").write_text("\n".join(["127.0.0.1 localhost", *names]) + "\n", encoding="utf-8")
         words = ["--name", host, "--hostname", f"h{number}", "--network", f"ns:/run/netns/{host}", "--no-hosts"]
-        words += [
-            "--systemd=always",
-            "--cap-add=SYS_PTRACE",
-            "-v",
+        volumes = [
             f"{self.shared}:/shared",
-            "--rootfs",
-            str(root),
-            "/sbin/init",
+            f"{self.code}:/var/cache/module-code",
+            f"{MODULE_CODE}:/opt/module-code:ro",
         ]
+        words += [word for volume in volumes for word in ("-v", volume)]
+        words += ["--systemd=always", "--cap-add=SYS_PTRACE", "--rootfs", str(root), "/sbin/init"]
         run("podman", "run", "-d", *words, env=self.environment, timeout=120)
 
     def _wait(self, number: int, timeout: float = 90) -> None:
