@@ -13,7 +13,7 @@ SHELL := /bin/bash
 PREPARE := tests/servers/prepare.sh
 VENV := .cache/venv
 # More than cores: many tests wait for a server to be ready, or to have been still for a while.
-JOBS ?= 3
+JOBS ?= 4
 export PYTHONPATH := $(CURDIR)/build/collections
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PATH := $(PATH):/usr/sbin:/sbin

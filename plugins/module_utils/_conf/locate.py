@@ -62,10 +62,22 @@ def locate(
         conf = _only_conf(home, root)
     conf, home = _known(conf, home, root)
     if environment is None:
-        environment = environment_of(server.pid, proc) if server else values
+        environment = _own_environment(server, proc) if server else values
+        if environment is None:
+            return locate(path, home, None, proc, root)
         if server is None and unit is None:
             environment = kept(conf) or {}
     return Place(conf, home, environment)
+
+
+def _own_environment(server: Running, proc: str) -> dict[str, str] | None:
+    """None when it has ended meanwhile."""
+    try:
+        return environment_of(server.pid, proc)
+    except ConfError:
+        if server in running(proc=proc):
+            raise
+        return None
 
 
 def _unfixed(conf: str) -> str:

@@ -95,17 +95,20 @@ def _setting(arguments: t.Sequence[str], prefix: str) -> str | None:
 def environment_of(pid: int, proc: str = "/proc") -> dict[str, str]:
     """The environment that a process was started with.
 
-    :raises ConfError: when it cannot be read, for nothing else may stand for it
+    :raises ConfError: when it cannot be read, for nothing else may stand for it; or is empty, as that of one that ends
     """
+    why = "it is empty"
     try:
         with open(f"{proc}/{pid}/environ", "rb") as stream:
             content = stream.read()
     except OSError as error:
+        content, why = b"", error.strerror or str(error)
+    if not content:
         raise ConfError(
             f"Reading of the environment of the Nuxeo process {pid}",
-            error.strerror or str(error),
+            why,
             "Run as root or as the user of Nuxeo, or give the environment as an option",
-        ) from error
+        )
     values: dict[str, str] = {}
     for part in content.split(b"\0"):
         name, separator, value = part.partition(b"=")

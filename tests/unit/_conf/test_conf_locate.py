@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import locate as locate_module
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import Place, locate
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import environment_option
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, running
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, environment_of, running
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.unit import units, words
 
 Start = t.Callable[..., int]
@@ -248,6 +249,24 @@ def test_a_unit_of_two_names_is_one(root: Path) -> None:
     assert [unit.name for unit in units(str(root))] == ["nuxeo.service"]
     found = find(root, str(home / "bin/nuxeo.conf"), str(home))
     assert found == find(root) == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a", "MORE": "b"})
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["gone", "a-zombie"])
+def test_a_server_that_ends_while_it_is_looked_at(
+    root: Path, start: Start, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    home = home_at(root)
+    write_unit(root, f"[Service]\nEnvironment=DB=a\nExecStart={home}/bin/nuxeoctl startbg\n")
+    pid = start(home / "bin/nuxeo.conf", home, DB="b")
+
+    def ends_first(asked: int, proc: str) -> dict[str, str]:
+        os.kill(pid, 9)
+        os.waitid(os.P_PID, pid, os.WEXITED | (0 if whole else os.WNOWAIT))
+        return environment_of(asked, proc)
+
+    monkeypatch.setattr(locate_module, "environment_of", ends_first)
+    found = find(root, str(home / "bin/nuxeo.conf"), real=True)
+    assert found == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a"})
 
 
 def test_the_environment_of_another_instance_need_not_be_readable(root: Path) -> None:
