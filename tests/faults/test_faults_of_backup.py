@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -283,20 +284,14 @@ def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
     database = acme.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
     before = proof.documents(postgresql15, database)
     marker = acme.data_dir / ".nuxeo-platform-restore.json"
-    marked: list[t.Any] = []
-    for step in ("Database", "Files | The data", "Start | All"):
-        marked.append(marker.read_bytes() if marker.exists() else None)
+
+    def reached(run: t.Any, step: str) -> bool:
+        done = (task.task.split(" : ")[-1] for task in run.tasks() if task.status == "changed")
+        return marker.exists() if step == "Marked" else any(name.startswith(step) for name in done)
+
+    for step in ("Marked", "Files | The data", "Start | All"):
         run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
-        if step == "Database":
-            _wait(lambda: marker.exists() and marker.read_bytes() != marked[-1])
-        else:
-            _wait(
-                lambda run=run, step=step: [
-                    task
-                    for task in run.tasks()
-                    if task.task.split(" : ")[-1].startswith(step) and task.status == "changed"
-                ]
-            )
+        _wait(functools.partial(reached, run, step))
         run.kill()
         armed = "restore guard" in acme.conf.read_text()
         assert armed == (step != "Start | All")

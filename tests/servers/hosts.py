@@ -36,9 +36,10 @@ MASKED = (
     "systemd-firstboot console-getty getty@tty1 serial-getty@ttyS0 systemd-remount-fs apt-daily.timer "
     "apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer networking"
 )
-MODULE_CODE = Path(__file__).parent / "module_code"
-# What sitecustomize.py there looks for; only what comes by ssh gets it.
-SSHD_CODE = "SetEnv PYTHONPATH=/opt/module-code NUXEO_TEST_MODULE_CODE=/var/cache/module-code\n"
+KEEPER = Path(__file__).parent / "module_code"
+"""Its sitecustomize.py keeps compiled code."""
+# What it looks for; only what comes by ssh gets it.
+SSHD_KEEPER = "SetEnv PYTHONPATH=/opt/module-code NUXEO_TEST_MODULE_CODE=/var/cache/module-code\n"
 
 NETWORK = "10.77.0"
 """Only ever inside of the hosts' own network."""
@@ -164,14 +165,14 @@ class Lab:
         run("mount", "-t", "overlay", host, "-o", layers, root)
         shutil.copy(self.state / "key.pub", root / "root/.ssh/authorized_keys")
         (root / "etc/hostname").write_text(f"h{number}\n", encoding="utf-8")
-        (root / "etc/ssh/sshd_config.d/code.conf").write_text(SSHD_CODE, encoding="utf-8")
+        (root / "etc/ssh/sshd_config.d/code.conf").write_text(SSHD_KEEPER, encoding="utf-8")
         names = [f"{NETWORK}.{10 + other} h{other}" for other in range(1, count + 1)]
         (root / "etc/hosts").write_text("\n".join(["127.0.0.1 localhost", *names]) + "\n", encoding="utf-8")
         words = ["--name", host, "--hostname", f"h{number}", "--network", f"ns:/run/netns/{host}", "--no-hosts"]
         volumes = [
             f"{self.shared}:/shared",
             f"{self.code}:/var/cache/module-code",
-            f"{MODULE_CODE}:/opt/module-code:ro",
+            f"{KEEPER}:/opt/module-code:ro",
         ]
         words += [word for volume in volumes for word in ("-v", volume)]
         words += ["--systemd=always", "--cap-add=SYS_PTRACE", "--rootfs", str(root), "/sbin/init"]

@@ -269,6 +269,13 @@ def test_a_server_that_ends_while_it_is_looked_at(
     assert found == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a"})
 
 
+def test_an_empty_environment_is_that_of_a_process_that_ends(root: Path) -> None:
+    (root / "proc/7").mkdir()
+    (root / "proc/7/environ").touch()
+    with pytest.raises(ConfError, match="process 7: it is empty"):
+        environment_of(7, str(root / "proc"))
+
+
 def test_the_environment_of_another_instance_need_not_be_readable(root: Path) -> None:
     home, other = home_at(root, "a"), home_at(root, "b")
     write_unit(root, f"[Service]\nEnvironmentFile=/none\nExecStart={other}/bin/nuxeoctl startbg\n")
