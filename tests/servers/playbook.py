@@ -22,6 +22,8 @@ COLLECTIONS = REPO / "build" / "collections"
 CALLBACKS = REPO / "tests" / "servers" / "callback"
 MODULE_CODE = REPO / "build" / "module-code"
 PACKED_MODULES = REPO / "build" / "packed-modules"
+CONFIGURATION = "[defaults]\ninternal_poll_interval = 0.01\n"
+"""Ansible looks a thousand times in a second whether a task has ended, which several runs at once cannot afford."""
 
 
 @dataclasses.dataclass
@@ -85,7 +87,7 @@ def link_collection() -> Path:
 def environment(home: Path) -> dict[str, str]:
     """The environment of an ansible command that takes nothing from the user's own settings."""
     home.mkdir(parents=True, exist_ok=True)
-    (home / "ansible.cfg").touch()
+    (home / "ansible.cfg").write_text(CONFIGURATION, encoding="utf-8")
     settings = {
         "ANSIBLE_COLLECTIONS_PATH": str(link_collection()),
         "ANSIBLE_CONFIG": str(home / "ansible.cfg"),
@@ -113,7 +115,8 @@ def keep_code(folder: Path) -> dict[str, str]:
 @functools.cache
 def state_of_modules(plugins: Path = REPO / "plugins") -> str:
     """A digest of all that is packed with modules, as it is when this is asked first."""
-    total = hashlib.sha256(importlib.metadata.version("ansible-core").encode())
+    packages = ("ansible-core", "ansible")  # with the second come the other collections
+    total = hashlib.sha256(" ".join(map(importlib.metadata.version, packages)).encode())
     for path in sorted(plugins.rglob("*.py")):
         total.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

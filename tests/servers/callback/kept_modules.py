@@ -26,7 +26,7 @@ description:
   - For the tests of this collection.
 """
 
-_OURS = ("ansible.modules.", "ansible_collections.nuxeo.platform.")
+_KEPT = ("ansible.modules.", "ansible_collections.community.", "ansible_collections.nuxeo.platform.")
 _FRESH = ".fresh"
 
 
@@ -34,7 +34,7 @@ def _copy_all(source: Path, target: Path) -> None:
     """Copy what is whole: Ansible, too, gives a file its name when all of it is written."""
     target.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir() if source.is_dir() else ():
-        whole = path.name.startswith(_OURS) and not path.name.endswith(("-part", ".lock", _FRESH))
+        whole = path.name.startswith(_KEPT) and not path.name.endswith(("-part", ".lock", _FRESH))
         if whole and not (target / path.name).exists():
             fresh = target / f"{path.name}.{os.getpid()}{_FRESH}"
             shutil.copyfile(path, fresh)
