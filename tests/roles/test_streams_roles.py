@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
-import os
 import sys
 import time
 import typing as t
@@ -30,6 +29,7 @@ from servers.deployment import Site
 from servers.kafka.kafka_server import DEFAULT_VERSION, USERS, Kafka
 from servers.kafka.tools import Site as Topics
 from servers.nuxeo import proof
+from servers.tiers import engines_only
 
 pytestmark = pytest.mark.xdist_group("streams")
 
@@ -137,7 +137,9 @@ def prove(streams: Streams, server: t.Any, prefix: str) -> None:
         assert len(before) > 5
 
 
-@pytest.mark.parametrize("kind", ["modern", "legacy"])
+@pytest.mark.parametrize(
+    "kind", ["modern", pytest.param("legacy", marks=engines_only("a cold backup has these names too"))]
+)
 def test_streams_come_back_up_to_the_cut_with_every_group_where_it_was(
     make_streams: t.Callable[..., Streams], postgresql15: t.Any, kind: str
 ) -> None:
@@ -326,7 +328,7 @@ def test_a_restore_that_was_killed_while_it_copied_is_finished_by_the_next(
     assert streams.docs(prefix, "audit-audit") == streams.docs(streams.prefix, "audit-audit")
 
 
-@pytest.mark.skipif(os.environ.get("NUXEO_TEST_ENGINES") != "all", reason="three brokers: make test-engines")
+@engines_only("three brokers")
 def test_a_restore_goes_on_when_the_leader_is_killed(
     site: Site,
     postgresql15: t.Any,

@@ -7,6 +7,7 @@
 #   prepare.sh system               Debian's packages that the tests need (root; another user is told what is missing)
 #   prepare.sh bench                Debian's packages that the benchmarks need beside those
 #   prepare.sh venv DIR REQUIREMENTS
+#   prepare.sh both DIR REQUIREMENTS        system and venv side by side
 #   prepare.sh link                 the tree in which Ansible finds this work tree as nuxeo.platform
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,6 +20,7 @@ needed=(
   mmdebstrap:mmdebstrap strace:strace shellcheck:shellcheck curl:curl openssl:openssl util-linux:setpriv procps:ps
   xfsprogs:mkfs.xfs kcat:kcat
 )
+ensurepip=python3-venv:/usr/lib/python3.11/ensurepip/__init__.py
 peers=(restic:restic borgbackup:borg rclone:rclone)
 
 apt_install() {
@@ -50,18 +52,28 @@ require() {
 
 system() { require "${needed[@]}"; }
 
+both() {
+  [ "$(id -u)" -ne 0 ] || require "$ensurepip"
+  system < /dev/null &
+  local packages=$!
+  venv "$@"
+  wait "$packages"
+}
+
 bench() { require "${peers[@]}"; }
 
 python() {
+  # Debian's first: it is compiled with all optimizations, which others of the same version often are not
   local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3 /usr/bin/python3 \
+  for candidate in ${PYTHON:+"$PYTHON"} /usr/bin/python3.11 python3.11 python3.12 python3.13 python3 /usr/bin/python3 \
     "$HOME"/.pyenv/versions/3.1[123]*/bin/python3; do
-    if "$candidate" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+    if "$candidate" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo "No Python 3.11, 3.12 or 3.13 was found. Name one: make PYTHON=/path/to/python3.11" >&2
+  echo "No Python 3.11, 3.12 or 3.13 with venv was found. Name one: make PYTHON=/path/to/python3.11, or as root on Debian:" \
+    "apt-get install python3-venv" >&2
   return 1
 }
 
@@ -70,17 +82,11 @@ venv() {
   stamp=$(cat tests/requirements*.txt | sha256sum | cut -c1-64)
   [ "$(cat "$dir/.made-of" 2>/dev/null)" = "$stamp" ] && [ -x "$dir/bin/python" ] && return
   python=$(python)
-  if ! "$python" -c 'import ensurepip' 2>/dev/null; then
-    if [ "$(id -u)" -ne 0 ]; then
-      echo "$python has no ensurepip. As root: apt-get install python3-venv" >&2
-      return 1
-    fi
-    apt_install python3-venv
-  fi
   echo "Making $dir with $("$python" --version) from $requirements (a few minutes the first time) ..."
   rm -rf "$dir"
   "$python" -m venv "$dir"
-  "$dir/bin/python" -m pip install -q --disable-pip-version-check -r "$requirements"
+  # most of it is never imported: what is, Python compiles then
+  "$dir/bin/python" -m pip install -q --no-compile --disable-pip-version-check -r "$requirements"
   echo "$stamp" > "$dir/.made-of"
 }
 

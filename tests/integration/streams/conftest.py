@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 import uuid
 from pathlib import Path
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 from servers.kafka.kafka_server import DEFAULT_VERSION, Kafka
 from servers.kafka.tools import Site, module
+from servers.tiers import ALL
 
 VERSION = DEFAULT_VERSION
-ALL = os.environ.get("NUXEO_TEST_ENGINES") == "all"
 QUICK = {
     "log.retention.check.interval.ms": 1000,
     "log.initial.task.delay.ms": 500,

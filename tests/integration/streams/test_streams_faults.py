@@ -19,8 +19,9 @@ from servers.kafka.kill import Stop, kill
 from servers.kafka.proxy import Relay
 from servers.kafka.tools import Failed, Site, end_module, module, start_module
 from servers.nuxeo.ports import free_ports
+from servers.tiers import ALL, engines_only
 
-from .conftest import ALL, VERSION, Copying
+from .conftest import VERSION, Copying
 
 pytestmark = pytest.mark.xdist_group("streams-2")
 
@@ -214,7 +215,7 @@ def test_a_broker_that_falls_silent_in_the_middle(relayed, tmp_path):
     assert copying.restore()["records"] == 40_000
 
 
-@pytest.mark.skipif(not ALL, reason="three brokers: make test-engines")
+@engines_only("three brokers")
 def test_the_leader_is_killed(tmp_path):
     with Kafka(VERSION, str(tmp_path / "kafka"), brokers=3, settings={"default.replication.factor": 3}) as kafka:
         copying = Cluster3(Site(kafka.bootstrap), tmp_path)
