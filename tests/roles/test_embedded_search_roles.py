@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from servers.nuxeo import proof
@@ -99,9 +101,45 @@ def test_killed_while_it_is_open(site: Site, embedded: Embedded) -> None:
     deadline = time.monotonic() + 120
     while not list(site.root.glob("acme/sets/.partial-*/progress-cut.json")) and time.monotonic() < deadline:
         time.sleep(0.2)
+    run.process.send_signal(signal.SIGSTOP)
+    refused = site.run("backup")
+    assert refused.rc != 0 and "is on since" in " ".join(refused.failures)
+    assert embedded.curl("/") is not None, "a run that is refused leaves the other's engine alone"
     run.kill()
     assert embedded.curl("/") is not None, "it is left open"
     assert site.sets("acme") == []
     site.backup()
     embedded.assert_closed()
     assert len(site.sets("acme")) == 1
+
+
+def test_the_server_is_started_though_closing_fails(
+    site: Site,
+    make_nuxeo: Make,
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    tmp_path: Path,
+) -> None:
+    """The end of a backup alone: nuxeo.conf cannot be written. The next run finds the note, and closes it."""
+    instance = make_nuxeo(None).start()
+    site.add("acme", instance)
+    note = site.root / "acme" / "embedded-acme.json"
+    note.parent.mkdir()
+    note.write_text('{"http": false, "running": true}')
+    search = {"home": str(tmp_path / "engine")}
+    facts = {"conf": str(instance.conf), "home": str(instance.home), "version": "10.10", "search": search}
+    known = {"__backup_node": {"facts": facts}, "__backup_begun": {"run_id": "r1"}, "__backup_after": {}}
+    include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.backup", "tasks_from": "audit_embedded_close"}}
+    play = tmp_path / "close.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    inventory = local_inventory(acme={**site.hosts["acme"], **known})
+    subprocess.run(["mount", "--bind", instance.conf, instance.conf], check=True)
+    try:
+        failed = run_playbook(play, inventory)
+    finally:
+        subprocess.run(["umount", "-l", instance.conf], check=True)
+    assert failed.rc != 0 and str(instance.conf) in " ".join(failed.failures)
+    assert instance.running and note.exists()
+    run_playbook(play, inventory).check()
+    assert instance.running and not note.exists()
+    assert f"{HTTP}=false" in instance.conf.read_text().splitlines()
