@@ -94,6 +94,7 @@ def _make_tree(tree: Path, suite: str) -> None:
     ]
     with tempfile.TemporaryDirectory(dir=tree.parent) as tmp:
         run(
+            *("unshare", "--mount"),  # what it mounts is gone with it, even when it is killed
             "mmdebstrap",
             "--variant=minbase",
             "--mode=root",
