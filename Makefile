@@ -37,7 +37,7 @@ DEMO_PYTHON = $(if $(wildcard $(VENV)/.made-of),$(VENV),.cache/venv-demo)/bin/py
 all: demo
 
 prepare:
-	@$(PREPARE) both $(VENV) tests/requirements.txt
+	@$(PREPARE) system_and_venv $(VENV) tests/requirements.txt
 	@$(PREPARE) link
 	@$(VENV)/bin/python tests/servers/h2.py > /dev/null
 	@PYTHONPATH=tests $(VENV)/bin/python -m servers.kafka.kafka_server > /dev/null

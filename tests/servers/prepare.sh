@@ -7,7 +7,7 @@
 #   prepare.sh system               Debian's packages that the tests need (root; another user is told what is missing)
 #   prepare.sh bench                Debian's packages that the benchmarks need beside those
 #   prepare.sh venv DIR REQUIREMENTS
-#   prepare.sh both DIR REQUIREMENTS        system and venv side by side
+#   prepare.sh system_and_venv DIR REQUIREMENTS   the two side by side
 #   prepare.sh link                 the tree in which Ansible finds this work tree as nuxeo.platform
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -52,7 +52,7 @@ require() {
 
 system() { require "${needed[@]}"; }
 
-both() {
+system_and_venv() {
   [ "$(id -u)" -ne 0 ] || require "$ensurepip"
   system < /dev/null &
   local packages=$!
@@ -81,7 +81,7 @@ venv() {
   local dir=$1 requirements=$2 python stamp
   stamp=$(cat tests/requirements*.txt | sha256sum | cut -c1-64)
   [ "$(cat "$dir/.made-of" 2>/dev/null)" = "$stamp" ] && [ -x "$dir/bin/python" ] && return
-  python=$(python)
+  python=$(python) || { [ "$(id -u)" -eq 0 ] && require "$ensurepip" && python=$(python); }
   echo "Making $dir with $("$python" --version) from $requirements (a few minutes the first time) ..."
   rm -rf "$dir"
   "$python" -m venv "$dir"
