@@ -9,12 +9,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
 from servers.nuxeo import proof
+from servers.playbook import wait_for
 from servers.search import engines, server
 
 if t.TYPE_CHECKING:
@@ -98,9 +98,7 @@ def test_saved_hot_and_brought_back(site: Site, embedded: Embedded, postgresql15
 def test_killed_while_it_is_open(site: Site, embedded: Embedded) -> None:
     embedded.instance.create_documents(3)
     run = site.start("backup")
-    deadline = time.monotonic() + 120
-    while not list(site.root.glob("acme/sets/.partial-*/progress-cut.json")) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_for(lambda: list(site.root.glob("acme/sets/.partial-*/progress-cut.json")) != [])
     run.process.send_signal(signal.SIGSTOP)
     refused = site.run("backup")
     assert refused.rc != 0 and "is on since" in " ".join(refused.failures)
@@ -111,6 +109,25 @@ def test_killed_while_it_is_open(site: Site, embedded: Embedded) -> None:
     site.backup()
     embedded.assert_closed()
     assert len(site.sets("acme")) == 1
+
+
+def test_killed_in_a_restart(site: Site, embedded: Embedded) -> None:
+    """The node starts it again, as it does after a cold backup: in the first restart, and in the second."""
+    instance = embedded.instance
+    instance.create_documents(3)
+    note = site.root / "acme" / "stopped-acme"
+    for published in (0, 1):
+        run = site.start("backup", "-e", "__backup_silence=30")  # not to be waited for; no user gives that
+        wait_for(lambda n=published: len(site.sets("acme")) == n and note.exists() and not instance.running)
+        run.kill()
+        assert not instance.running
+        wait_for(lambda: instance.running and not note.exists())
+        instance.create_documents(1)
+    done = site.backup()
+    embedded.assert_closed()
+    assert not note.exists()
+    ended = done.of("The watch of the node has ended")
+    assert [task.result.get("server_started") for task in ended] == [False, False]
 
 
 def test_the_server_is_started_though_closing_fails(
@@ -127,8 +144,13 @@ def test_the_server_is_started_though_closing_fails(
     note.parent.mkdir()
     note.write_text('{"http": false, "running": true}')
     search = {"home": str(tmp_path / "engine")}
-    facts = {"conf": str(instance.conf), "home": str(instance.home), "version": "10.10", "search": search}
-    known = {"__backup_node": {"facts": facts}, "__backup_begun": {"run_id": "r1"}, "__backup_after": {}}
+    where = {"conf": str(instance.conf), "home": str(instance.home), "data_dir": str(instance.data_dir)}
+    known = {
+        "__backup_node": {"facts": {**where, "version": "10.10", "search": search}},
+        "__backup_begun": {"run_id": "r1"},
+        "__backup_leader": "acme",
+        **dict.fromkeys(("__backup_after", "__backup_watch", "__backup_watch_end"), {}),
+    }
     include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.backup", "tasks_from": "audit_embedded_close"}}
     play = tmp_path / "close.yml"
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))

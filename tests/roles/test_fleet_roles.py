@@ -10,12 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
 from servers.deployment import Site
+from servers.playbook import wait_for
 
 
 def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
@@ -56,13 +56,6 @@ def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
     assert not (instance.data_dir / "own").exists()
     assert instance.running
     assert site.run("restore", nuxeo_hosts="a1:a2").check().changed == []
-
-
-def wait_for(what: t.Callable[[], bool]) -> None:
-    until = time.monotonic() + 180
-    while not what():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.02)
 
 
 def test_backup_and_restore_see_each_other_whichever_node_leads(

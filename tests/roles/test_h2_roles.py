@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import time
 import typing as t
 from pathlib import Path
 
@@ -17,16 +16,8 @@ import pytest
 from servers import h2
 from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
+from servers.playbook import wait_for
 from servers.tiers import engines_only
-
-
-def wait_for(what: t.Callable[[], bool], seconds: float = 180) -> None:
-    """Until it has come to that."""
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.05)
-
 
 TITLES = "SELECT ID FROM HIERARCHY WHERE PRIMARYTYPE = 'File'"
 
@@ -221,7 +212,7 @@ def watches(folder: Path) -> list[int]:
         with contextlib.suppress(OSError):
             words = path.read_bytes().split(b"\0")
             command = b" ".join(words)
-            if b"AnsiballZ_cold_watch" in command and b"async_wrapper" not in command and bytes(folder) in command:
+            if all(part in command for part in (b"Z_nuxeo_service_watch", bytes(folder))) and b"async_w" not in command:
                 found.append(int(path.parent.name))
     return found
 
@@ -240,7 +231,7 @@ def test_a_copy_during_which_it_was_started_is_no_backup(
         os.kill(process, signal.SIGKILL)
     instance.start()
     failed = run.wait()
-    assert "Watch of 'acme': " in failed.stdout and "Mend that before the next cold backup" in failed.stdout
+    assert "Watch of 'acme': " in failed.stdout and "Mend that before the next backup" in failed.stdout
     assert failed.rc != 0
     assert "node acme was started while its files were copied" in " ".join(failed.failures)
     assert site.sets("acme") == []

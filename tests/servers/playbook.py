@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -73,6 +74,14 @@ class Result:
     def changed(self) -> list[str]:
         """The names of the tasks that changed something."""
         return [task.task for task in self.tasks if task.status == "changed"]
+
+
+def wait_for(what: t.Callable[[], bool], seconds: float = 180) -> None:
+    """Until a run in the background has come to that."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.02)
 
 
 def link_collection() -> Path:

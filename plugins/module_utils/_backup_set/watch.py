@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: a server that a cold backup has stopped is started again though the run was killed.
+"""PRIVATE to the collection: a server that a backup has stopped is started again though the run was killed.
 
 The watch runs on the node, out of reach of whatever ends the run. It does nothing while the run shows that it lives,
 and ends as soon as somebody else has the care of the server: the run, another run, a restore, or the operator.
@@ -116,4 +116,4 @@ class Watch:
         word += "it was started again" if started else "it could not be started"
         if taken:
             with contextlib.suppress(OSError):  # then the place is free again when it has grown old
-                abandon(self.place, taken, "cold", word, check=False)
+                abandon(self.place, taken, "watch", word, check=False)

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: cold_watch
-short_description: Start a server that a killed cold backup has left stopped
+module: nuxeo_service_watch
+short_description: Start a server that a killed backup has left stopped
 description:
-  - Waits on the node for the end of a cold backup. When the run gives no sign of life for O(lease_timeout) and has not
-    started the server again, this does.
+  - Waits on the node while a backup has its server stopped, for a cold copy or to open the search engine inside of it.
+    When the run gives no sign of life for O(lease_timeout) and has not started the server again, this does.
   - Ends without a change when the server was started, whoever did it, when another run has taken the place of this one,
     and when a restore onto the server begins. A server that is stopped afterwards stays so.
   - When the backup root is full, read-only or away, the server is started all the same.
@@ -74,7 +74,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Whatever becomes of this run, the server is started again
-  nuxeo.platform.cold_watch:
+  nuxeo.platform.nuxeo_service_watch:
     root: /srv/backup
     instance: acme
     run_id: "{{ begun.run_id }}"
