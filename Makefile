@@ -5,7 +5,7 @@
 # make demo     the main job on an instance made for it: no root, no server needed
 # make test     all tests and checks; as root on Debian 12 it installs what it needs
 # The parts:    make test-unit | test-integration | test-faults | test-roles | test-meta | test-molecule | lint
-#               make test-engines (real Elasticsearch, OpenSearch, Kafka)
+#               make test-engines (more versions of PostgreSQL, Elasticsearch, OpenSearch, Kafka)
 # Benchmarks:   make bench-dump | bench-blobs | bench-audit | bench-streams
 # make clean    removes what was built; make distclean also what was fetched
 
@@ -39,7 +39,8 @@ all: demo
 prepare:
 	@$(PREPARE) system_and_venv $(VENV) tests/requirements.txt
 	@$(PREPARE) link
-	@$(VENV)/bin/python tests/servers/h2.py > /dev/null
+	@PYTHONPATH=tests $(VENV)/bin/python -m servers.h2 > /dev/null
+	@PYTHONPATH=tests $(VENV)/bin/python -m servers.postgresql_builds 9.6 > /dev/null
 	@PYTHONPATH=tests $(VENV)/bin/python -m servers.kafka.kafka_server > /dev/null
 
 prepare-demo:
@@ -48,16 +49,16 @@ prepare-demo:
 
 # Search engines are fetched by Maven, in a step of its own, so that a registry that fails does not look like a test that does.
 prepare-engines: prepare
-	@$(VENV)/bin/python tests/servers/search/engines.py fetch es7 es8 os1 > /dev/null
+	@PYTHONPATH=tests $(VENV)/bin/python -m servers.search.engines fetch es7 es8 os1 > /dev/null
 
-# Left to test-engines: further search engines, of Kafka another version, three brokers and more kills, and what another
-# test shows in nearly the same way; see tests/servers/tiers.py.
+# Left to test-engines: further search engines, of PostgreSQL and Kafka other versions, three brokers and more kills, and
+# what another test shows in nearly the same way; see tests/servers/tiers.py.
 test: prepare-engines
 	$(pytest) tests/meta tests
 
 test-engines: export NUXEO_TEST_ENGINES = all
 test-engines: prepare
-	$(pytest) tests/integration/search tests/integration/streams \
+	$(pytest) tests/integration/search tests/integration/streams tests/integration/database \
 	  tests/roles/test_streams_roles.py tests/roles/test_h2_roles.py tests/meta/test_tools.py
 
 test-unit: prepare

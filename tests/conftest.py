@@ -23,6 +23,8 @@ if t.TYPE_CHECKING:
     from servers.playbook import Result, Run
     from servers.postgresql import Server
 
+    ServerOf = t.Callable[[str], Server]
+
 _NUMBERS = itertools.count(1)
 
 
@@ -109,6 +111,7 @@ def repo() -> Path:
     return TESTS.parent
 
 
+@contextlib.contextmanager
 def _server(tmp_path_factory: pytest.TempPathFactory, version: str) -> t.Iterator[Server]:
     from servers.postgresql import Server
 
@@ -119,13 +122,31 @@ def _server(tmp_path_factory: pytest.TempPathFactory, version: str) -> t.Iterato
 @pytest.fixture(scope="session")
 def postgresql15(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
     """PostgreSQL 15 of Debian's packages. Make databases of your own in it."""
-    yield from _server(tmp_path_factory, "15")
+    with _server(tmp_path_factory, "15") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def postgresql18(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
     """PostgreSQL 18 of the PyPI wheel. Make databases of your own in it."""
-    yield from _server(tmp_path_factory, "18")
+    with _server(tmp_path_factory, "18") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[ServerOf]:
+    """PostgreSQL of any version: ``postgresql_of("9.6")``. Make databases of your own in it."""
+    begun: dict[str, Server] = {}
+    with contextlib.ExitStack() as until_the_end:
+
+        def make(version: str) -> Server:
+            if version in {"15", "18"}:
+                return t.cast("Server", request.getfixturevalue(f"postgresql{version}"))
+            if version not in begun:
+                begun[version] = until_the_end.enter_context(_server(tmp_path_factory, version))
+            return begun[version]
+
+        yield make
 
 
 @pytest.fixture(scope="session")

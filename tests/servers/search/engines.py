@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real Elasticsearch and OpenSearch servers for tests: the server zips of the Maven registry, started as they are.
 
-    engines.py fetch NAME...     download (by Maven, sha256 checked) and unpack into .cache/search
+    PYTHONPATH=tests python3 -m servers.search.engines fetch NAME...
+
+downloads them (by Maven, SHA-256 checked) and unpacks them into .cache/search.
 
 Servers refuse to run as root: when root calls, they run as ``nobody``, and their files lie where nobody can read.
 """
@@ -11,19 +13,18 @@ Servers refuse to run as root: when root calls, they run as ``nobody``, and thei
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import hashlib
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 
+from servers.maven import download, one_at_a_time
+
 REPO = pathlib.Path(__file__).resolve().parents[3]
 CACHE = (REPO / ".cache" / "search").resolve()  # servers with a security manager do not follow links
-COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+ZIPS = CACHE / "zips"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,21 +138,6 @@ def servers_folder() -> pathlib.Path:
     return folder
 
 
-def _download(coordinates: str, sha256: str) -> pathlib.Path:
-    dummy, artifact, version = coordinates.split(":")
-    zips = CACHE / "zips"
-    zips.mkdir(parents=True, exist_ok=True)
-    archive = zips / f"{artifact}-{version}.zip"
-    if not archive.exists():
-        argv = ["mvn", "-B", "-q", COPY, f"-Dartifact={coordinates}:zip", f"-DoutputDirectory={zips}"]
-        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if digest != sha256:
-        archive.unlink()
-        raise RuntimeError(f"{archive.name}: sha256 is {digest}, wanted {sha256}")
-    return archive
-
-
 def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
     with zipfile.ZipFile(archive) as bundle:
         bundle.extractall(folder)
@@ -165,10 +151,8 @@ def fetch(name: str) -> pathlib.Path:
     """The folder of the unpacked server; downloads it at first use. One at a time, whoever asks."""
     engine = ENGINES[name]
     home = servers_folder()
-    home.mkdir(parents=True, exist_ok=True)
     server = home / name / f"{engine.artifact}-{engine.version}"
-    with (home / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(home / f"{name}.lock"):
         if not (home / name / ".complete").exists():
             _fetch(name, home, server)
     return server
@@ -178,10 +162,10 @@ def _fetch(name: str, home: pathlib.Path, server: pathlib.Path) -> None:
     engine = ENGINES[name]
     with tempfile.TemporaryDirectory(dir=home, prefix=f".{name}-") as scratch:
         folder = pathlib.Path(scratch) / name
-        _unpack(_download(engine.coordinates, engine.sha256), folder)
+        _unpack(download(engine.coordinates, engine.sha256, ZIPS, "zip"), folder)
         if engine.plugin:
             plugins = folder / server.name / "plugins" / engine.plugin.split(":")[1]
-            _unpack(_download(engine.plugin, engine.plugin_sha256), plugins)
+            _unpack(download(engine.plugin, engine.plugin_sha256, ZIPS, "zip"), plugins)
         (folder / ".complete").touch()
         shutil.rmtree(home / name, ignore_errors=True)
         folder.rename(home / name)
