@@ -127,7 +127,10 @@ options:
     type: bool
     default: false
   replication_factor:
-    description: Replicas of the new topics. V(-1) is the default of the target's brokers.
+    description:
+      - Replicas of the new topics. V(-1) is the default of the target's brokers.
+      - Brokers before 2.4 give no default. There V(-1) is the number of the source's topic, and at most one for each
+        broker.
     type: int
     default: -1
   retention:

@@ -15,35 +15,7 @@ import logging
 import time
 import typing as t
 
-from .errors import StreamsError, admin_library, library
-
-AGAIN = frozenset(
-    [
-        "NOT_COORDINATOR",
-        "COORDINATOR_NOT_AVAILABLE",
-        "COORDINATOR_LOAD_IN_PROGRESS",
-        "LEADER_NOT_AVAILABLE",
-        "NETWORK_EXCEPTION",
-        "NOT_LEADER_FOR_PARTITION",
-        "NOT_CONTROLLER",
-        "REQUEST_TIMED_OUT",
-        "_TRANSPORT",
-        "_TIMED_OUT",
-        "_WAIT_COORD",
-        "_NOENT",
-        "OFFSET_NOT_AVAILABLE",
-        "KAFKA_STORAGE_ERROR",
-        "UNSTABLE_OFFSET_COMMIT",
-        "_ALL_BROKERS_DOWN",
-        "_DESTROY_BROKER",
-        "UNKNOWN_TOPIC_OR_PART",
-        "UNKNOWN_LEADER_EPOCH",
-        "FENCED_LEADER_EPOCH",
-    ]
-)
-"""Errors that pass by themselves; a topic just made is not known to all brokers at once."""
-
-SILENCE = frozenset(["_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "REQUEST_TIMED_OUT"])
+from .errors import AGAIN, SILENCE, UNSUPPORTED, StreamsError, admin_library, code, library, reason
 
 RECONNECT = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 1000}
 """Settings of every client: a connection that was reset is made again soon."""
@@ -75,18 +47,6 @@ class Group:
     operations: frozenset[str]
 
 
-def code(error: t.Any) -> str:
-    """The name of a KafkaError, or of the one in a KafkaException; a timeout counts as ``_TIMED_OUT``."""
-    inner = error.args[0] if isinstance(error, Exception) and error.args else error
-    return str(inner.name()) if hasattr(inner, "name") else "_TIMED_OUT"
-
-
-def reason(error: t.Any) -> str:
-    """What a KafkaError or a KafkaException says, in words."""
-    inner = error.args[0] if isinstance(error, Exception) and error.args else error
-    return str(inner.str()) if hasattr(inner, "str") else (str(error) or "no answer")
-
-
 class Cluster:
     """One cluster. ``settings`` are librdkafka's; ``timeout`` is the deadline of one question, in seconds."""
 
@@ -98,6 +58,7 @@ class Cluster:
         self.kafka = library()
         self.where = str(settings["bootstrap.servers"])
         self._admin = self._connect()
+        self._gives_default: t.Optional[bool] = None
 
     def _connect(self) -> t.Any:
         milliseconds = int(max(1.0, self.timeout) * 1000)
@@ -158,6 +119,10 @@ class Cluster:
             lambda left: self._admin.describe_cluster(request_timeout=left).result(left + 1),
         )
         return str(found.cluster_id)
+
+    def broker_count(self) -> int:
+        """How many brokers there are now."""
+        return len(self.ask("Listing of brokers", lambda left: self._admin.list_topics(timeout=left)).brokers)
 
     def topic_names(self) -> list[str]:
         """The names of all topics that this user may see."""
@@ -325,6 +290,13 @@ class Cluster:
 
     # -- changes of topics
 
+    def gives_default_replication(self) -> bool:
+        """Whether the brokers give a topic their own number of replicas when none is asked for: from 2.4 on."""
+        if self._gives_default is None:
+            refusal = self.create("nuxeo-platform", 1, -1, {}, validate=True)  # only asked: nothing is made
+            self._gives_default = not refusal.startswith(UNSUPPORTED)
+        return self._gives_default
+
     def create(
         self, name: str, partitions: int, replication: int, configs: t.Mapping[str, str], validate: bool = False
     ) -> str:
@@ -366,10 +338,25 @@ class Cluster:
             for key, value in sorted(configs.items())
         ]
         resource = module.ConfigResource(module.ResourceType.TOPIC, name, incremental_configs=entries)
-        self.ask(
-            f"Settings of topic '{name}'",
-            lambda left: self._each(self._admin.incremental_alter_configs([resource], request_timeout=left), left + 1),
-        )
+
+        def call(left: float) -> None:
+            try:
+                self._each(self._admin.incremental_alter_configs([resource], request_timeout=left), left + 1)
+            except self.kafka.KafkaException as error:
+                if code(error) != UNSUPPORTED:
+                    raise
+                self._alter_all(name, configs, left)
+
+        self.ask(f"Settings of topic '{name}'", call)
+
+    def _alter_all(self, name: str, configs: t.Mapping[str, t.Optional[str]], left: float) -> None:
+        """A broker before 2.3 takes all of a topic's own settings at once; the topic is one of our own making."""
+        there = self.configs([name])[name].items()
+        own = {key: entry["value"] for key, entry in there if entry["source"] == "topic"}
+        wanted = {key: value for key, value in {**own, **configs}.items() if value is not None}
+        module = self.admin_module
+        resource = module.ConfigResource(module.ResourceType.TOPIC, name, set_config=wanted)
+        self._each(self._admin.alter_configs([resource], request_timeout=left), left + 1)
 
 
 def _some(names: t.Sequence[str]) -> str:

@@ -16,8 +16,8 @@ import hashlib
 import time
 import typing as t
 
-from .cluster import LOG, RECONNECT, Partition, code, reason
-from .errors import StreamsError, library
+from .cluster import LOG, RECONNECT, Partition
+from .errors import StreamsError, code, library, reason
 from .feed import Feed, Piece
 from .records import Content, Headers, Record, encode
 

@@ -14,8 +14,8 @@ import dataclasses
 import time
 import typing as t
 
-from .cluster import LOG, RECONNECT, Partition, code, reason
-from .errors import StreamsError, library
+from .cluster import LOG, RECONNECT, Partition
+from .errors import StreamsError, code, library, reason
 from .records import Record
 
 FETCH_BYTES = 2 << 20

@@ -13,10 +13,13 @@ import typing as t
 from .cluster import Cluster, Partition
 from .errors import StreamsError
 from .names import matches
-from .records import iso
+from .records import iso, parse_until
 from .snapshot import Snapshot
 
 Plan = t.Dict[str, t.Any]
+SLACK = 60_000
+"""Milliseconds by which the clocks of producers and of the node that read the ends may differ."""
+
 PAST_END = 1 << 62
 """A position that is translated to the end of the copy, whatever it is."""
 
@@ -130,6 +133,7 @@ class Source:
         names = [topic["name"] for topic in recorded["topics"]]
         now = cluster.topics(names)
         self.gone = {topic["name"]: _gone(topic, now) for topic in recorded["topics"]}
+        self.gone.update(_made_anew(cluster, recorded, [name for name in now if not now[name].id]))
         keys = [
             (topic["name"], part["partition"])
             for topic in recorded["topics"]
@@ -167,6 +171,23 @@ def _gone(topic: Snapshot, now: dict[str, t.Any]) -> str:
     if topic["id"] and now[topic["name"]].id and now[topic["name"]].id != topic["id"]:
         return "the topic was made anew"
     return ""
+
+
+def _made_anew(cluster: Cluster, recorded: Snapshot, without_id: t.Sequence[str]) -> dict[str, str]:
+    """Topics whose records from before the recorded end are newer than that: a broker before 2.8 gives no ids."""
+    if not without_id:
+        return {}
+    since = parse_until(recorded["ends_taken"]) + SLACK
+    ends = {
+        (topic["name"], part["partition"]): part["stable"]
+        for topic in recorded["topics"]
+        if topic["name"] in without_id
+        for part in topic["partitions"]
+    }
+    newer = cluster.offsets_at(list(ends), since)
+    return {
+        key[0]: "the topic was made anew: its records are newer" for key, end in ends.items() if 0 <= newer[key] < end
+    }
 
 
 def from_cluster(

@@ -102,7 +102,7 @@ class Preflight:
         return []
 
     def _creatable(self, topic: Plan, name: str) -> list[str]:
-        factor = self.replication
+        factor = topics.replicas(self.target, topic, self.replication)
         refusal = topics.known(self.target, name, topic["partition_count"], factor, topics.held(topic, factor))[2]
         if refusal.startswith("TOPIC_AUTHORIZATION_FAILED"):
             return [f"{LACKS}CREATE on topic '{name}'"]

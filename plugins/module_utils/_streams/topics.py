@@ -68,6 +68,13 @@ def final(topic: Plan, replication: int, names: t.Iterable[str]) -> dict[str, t.
     return {name: kept.get(name) for name in names}
 
 
+def replicas(cluster: Cluster, topic: Plan, replication: int) -> int:
+    """How many replicas a topic gets. Brokers before 2.4 give none their default: then as many as the source had."""
+    if replication > 0 or cluster.gives_default_replication():
+        return replication
+    return min(int(topic["replication_factor"]), cluster.broker_count())
+
+
 def known(
     cluster: Cluster, name: str, partitions: int, replication: int, configs: Configs
 ) -> tuple[Configs, list[str], str]:
@@ -97,17 +104,11 @@ def create_all(
         entry, name = journal.topic(topic["name"]), targets[topic["name"]]
         if entry.get("id") or (name in existing and entry.get("intended") and entry.get("ready")):
             continue
-        configs, refusal = held(topic, replication), ""
-        dropped: list[str] = []
-        if name not in existing:
-            configs, dropped, refusal = known(cluster, name, topic["partition_count"], replication, configs)
-            entry.update(target=name, intended=True, dropped=dropped)
-            journal.save()
-            refusal = refusal or cluster.create(name, topic["partition_count"], replication, configs)
-            if refusal.startswith("TOPIC_ALREADY_EXISTS"):
-                refusal = ""
+        factor, refusal = replicas(cluster, topic, replication), ""
+        if name in existing:
+            _adopt(cluster, name, held(topic, factor), entry)
         else:
-            _adopt(cluster, name, configs, entry)
+            refusal = _create(cluster, journal, topic, name, factor)
         if refusal:
             problems.append(f"topic '{name}' cannot be created: {refusal}")
             continue
@@ -121,6 +122,23 @@ def create_all(
         journal.topic(topic["name"])["id"] = made[name].id
         _let_write(cluster, made[name], topic)
     journal.save()
+
+
+def _create(cluster: Cluster, journal: Journal, topic: Plan, name: str, factor: int) -> str:
+    """Create a topic; returns the broker's refusal. One with a ZooKeeper has a deleted topic's name for a while yet."""
+    entry, end = journal.topic(topic["name"]), time.monotonic() + cluster.timeout
+    while True:
+        configs, dropped, refusal = known(cluster, name, topic["partition_count"], factor, held(topic, factor))
+        entry.update(target=name, intended=True, dropped=dropped)
+        journal.save()
+        refusal = refusal or cluster.create(name, topic["partition_count"], factor, configs)
+        if not refusal.startswith("TOPIC_ALREADY_EXISTS"):
+            return refusal
+        if name in cluster.topics([name]):
+            return ""  # made, and only the answer was lost
+        if time.monotonic() > end:
+            return refusal
+        time.sleep(0.2)
 
 
 def _let_write(cluster: Cluster, made: MadeTopic, topic: Plan) -> None:

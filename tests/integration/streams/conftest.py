@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from servers.kafka.kafka_server import DEFAULT_VERSION, Kafka
+from servers.kafka.kafka_server import DEFAULT_VERSION, Kafka, numbers
 from servers.kafka.tools import Site, module
 from servers.tiers import ALL
 
@@ -23,7 +23,7 @@ QUICK = {
 }
 
 
-@pytest.fixture(scope="session", params=["3.9.2", VERSION] if ALL else [VERSION])
+@pytest.fixture(scope="session", params=["1.1.1", "2.8.2", "3.9.2", VERSION] if ALL else [VERSION])
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Kafka]:
     with Kafka(request.param, str(tmp_path_factory.mktemp("kafka")), settings=QUICK) as kafka:
         yield kafka
@@ -37,8 +37,8 @@ def site(broker: Kafka) -> Site:
 class Copying:
     """A source prefix and a target prefix on one cluster, and the module calls of a backup and a restore."""
 
-    def __init__(self, site: Site, folder: Path) -> None:
-        self.site, self.folder = site, folder
+    def __init__(self, site: Site, folder: Path, version: str = VERSION) -> None:
+        self.site, self.folder, self.version = site, folder, numbers(version)
         mark = uuid.uuid4().hex[:8]
         self.source, self.target = f"s{mark}-", f"t{mark}-"
         self.streams = str(folder / "streams.json")
@@ -75,5 +75,5 @@ class Copying:
 
 
 @pytest.fixture()
-def copying(site: Site, tmp_path: Path) -> Copying:
-    return Copying(site, tmp_path)
+def copying(site: Site, broker: Kafka, tmp_path: Path) -> Copying:
+    return Copying(site, tmp_path, broker.version)

@@ -200,7 +200,9 @@ def test_the_report_compares_two_topics(copying):
 
 
 def test_large_records_and_every_codec(copying):
-    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+    zstd = ("zstd",) if copying.version >= (2, 1) else ()
+    codecs = ("none", "gzip", "snappy", "lz4", *zstd)
+    for codec in codecs:
         topic = copying.name(f"work-{codec}")
         copying.site.create(topic, 1)
         copying.site.send(topic, [(0, NOW, b"k", b"%d" % n * 500) for n in range(50)], compression_type=codec)
@@ -210,11 +212,12 @@ def test_large_records_and_every_codec(copying):
     copying.site.send(big, [(0, NOW, b"k%d" % n, noise) for n in range(4)])
     shrunk = copying.name("work-shrunk")
     copying.site.create(shrunk, 1)
-    copying.site.send(shrunk, [(0, NOW, b"k", b"\0" * 20_000_000)], compression_type="zstd")  # small only as a batch
+    # small only as a batch
+    copying.site.send(shrunk, [(0, NOW, b"k", b"\0" * 20_000_000)], compression_type=codecs[-1])
     copying.backup()
     result = copying.restore()
-    assert result["records"] == 255
-    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+    assert result["records"] == 50 * len(codecs) + 5
+    for codec in codecs:
         wanted = [Row(NOW, b"k", b"%d" % n * 500, ()) for n in range(50)]
         assert copying.site.rows(copying.copied(f"work-{codec}")) == wanted
     assert [row.value for row in copying.site.rows(copying.copied("work-big"))] == [noise] * 4

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real Kafka brokers on loopback for the tests (KRaft, jars from the Maven registry, ended by their own process ids).
+"""Real Kafka brokers on loopback for the tests (jars from the Maven registry, ended by their own process ids).
+
+Those before 3.3 run with a ZooKeeper and without security, all others by KRaft.
 
     with Kafka("4.3.1", folder) as kafka:                     one broker, no security
     with Kafka("3.9.2", folder, brokers=3) as kafka:          three, to lose one
@@ -35,6 +37,11 @@ USERS = {"admin": "admin-secret", "nuxeo": "nu,xeo; \"q' secret", "copier": "cop
 DEFAULT_VERSION = "4.3.1"
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """Of a version, to be compared."""
+    return tuple(map(int, version.split(".")))
+
+
 def jars(version: str, profile: str = "") -> str:
     """The folder that holds the jars of one version, filled at the first call. Safe for several callers at once."""
     folder = os.path.abspath(os.path.join(CACHE, "kafka", version + (f"-{profile}" if profile else "")))
@@ -44,7 +51,8 @@ def jars(version: str, profile: str = "") -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(ready):
             command = ["mvn", "-q", "-B", "-f", os.path.join(HERE, "pom.xml"), "dependency:copy-dependencies"]
-            command += [f"-DoutputDirectory={folder}", f"-Dkafka.version={version}"]
+            scala = "2.13" if numbers(version) >= (2, 4) else "2.12"
+            command += [f"-DoutputDirectory={folder}", f"-Dkafka.version={version}", f"-Dscala.version={scala}"]
             subprocess.run(command + (["-P", profile] if profile else []), check=True, timeout=900)
             with open(ready, "w", encoding="utf-8"):
                 pass
@@ -132,10 +140,12 @@ class Kafka:
         self.brokers = brokers
         self.options = ["-XX:TieredStopAtLevel=1"] if quick else []  # starts sooner, or runs faster
         self.settings = dict(settings or {})
+        self.zookeeper: subprocess.Popen[bytes] | None = None
         self.processes: list[subprocess.Popen[bytes]] = []
         self.listeners = ["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"] if secure else ["PLAINTEXT"]
         ports = iter(free_ports(brokers * (len(self.listeners) + 1)))
         self.ports = [{name: next(ports) for name in [*self.listeners, "CONTROLLER"]} for dummy in range(brokers)]
+        self.old = numbers(version) < (3, 3)
         self.cluster = uuid.uuid4().hex[:22].replace("-", "A")
 
     def addresses(self, listener: str = "PLAINTEXT") -> list[str]:
@@ -158,13 +168,9 @@ class Kafka:
 
     def _properties(self, node: int) -> dict[str, object]:
         replicas = min(3, self.brokers)
-        voters = ",".join(f"{n}@127.0.0.1:{self.ports[n]['CONTROLLER']}" for n in range(self.brokers))
-        names = [*self.listeners, "CONTROLLER"]
+        names = [*self.listeners, *([] if self.old else ["CONTROLLER"])]
         found: dict[str, object] = {
-            "process.roles": "broker,controller",
-            "node.id": node,
-            "controller.quorum.voters": voters,
-            "controller.listener.names": "CONTROLLER",
+            **(self._of_zookeeper(node) if self.old else self._of_kraft(node)),
             "inter.broker.listener.name": "PLAINTEXT",
             "listeners": ",".join(f"{name}://127.0.0.1:{self.ports[node][name]}" for name in names),
             "listener.security.protocol.map": ",".join(f"{n}:{'PLAINTEXT' if n == 'CONTROLLER' else n}" for n in names),
@@ -184,6 +190,19 @@ class Kafka:
         if self.secure:
             found.update(self._security())
         return {**found, **self.settings}
+
+    def _of_kraft(self, node: int) -> dict[str, object]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": node,
+            "controller.quorum.voters": ",".join(
+                f"{n}@127.0.0.1:{self.ports[n]['CONTROLLER']}" for n in range(self.brokers)
+            ),
+            "controller.listener.names": "CONTROLLER",
+        }
+
+    def _of_zookeeper(self, node: int) -> dict[str, object]:
+        return {"broker.id": node, "zookeeper.connect": f"127.0.0.1:{self.ports[0]['CONTROLLER']}"}
 
     def _security(self) -> dict[str, object]:
         def quoted(text: str) -> str:
@@ -229,6 +248,8 @@ class Kafka:
         with open(f"{home}/server.properties", "w", encoding="utf-8") as stream:
             for name, value in self._properties(node).items():
                 stream.write(f"{name}={str(value).replace(chr(92), chr(92) * 2)}\n")
+        if self.old:
+            return
         command = self.java(
             "kafka.tools.StorageTool",
             "format",
@@ -246,18 +267,28 @@ class Kafka:
                         command += ["--add-scram", f"SCRAM-SHA-{size}=[name={name},password={secret}]"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
 
-    def launch(self, node: int) -> None:
-        """Start one broker (again)."""
-        home = f"{self.folder}/{node}"
-        with open(f"{home}/server.log", "ab") as log:
-            process = subprocess.Popen(
-                self.java("kafka.Kafka", f"{home}/server.properties", options=self.options),
+    def _run(self, home: str, log: str, *words: str) -> subprocess.Popen[bytes]:
+        with open(f"{home}/{log}", "ab") as stream:
+            return subprocess.Popen(
+                self.java(
+                    *words,
+                    options=[
+                        *self.options,
+                        "-Dzookeeper.admin.enableServer=false",
+                        "-Dzookeeper.jmx.log4j.disable=true",
+                    ],
+                ),
                 cwd=home,
-                stdout=log,
-                stderr=log,
+                stdout=stream,
+                stderr=stream,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+    def launch(self, node: int) -> None:
+        """Start one broker (again)."""
+        home = f"{self.folder}/{node}"
+        process = self._run(home, "server.log", "kafka.Kafka", f"{home}/server.properties")
         if node < len(self.processes):
             self.processes[node] = process
         else:
@@ -268,6 +299,9 @@ class Kafka:
             certificates(f"{self.folder}/tls")
         for node in range(self.brokers):
             self._format(node)
+        if self.old:
+            keeper = ("org.apache.zookeeper.server.ZooKeeperServerMain", str(self.ports[0]["CONTROLLER"]))
+            self.zookeeper = self._run(self.folder, "zookeeper.log", *keeper, f"{self.folder}/zookeeper")
         for node in range(self.brokers):
             self.launch(node)
         try:
@@ -305,7 +339,14 @@ class Kafka:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.terminate()
-        for process in self.processes:
+        self._await_ends(self.processes)
+        if self.zookeeper:
+            self.zookeeper.terminate()
+            self._await_ends([self.zookeeper])
+
+    @staticmethod
+    def _await_ends(processes: t.Iterable[subprocess.Popen[bytes]]) -> None:
+        for process in processes:
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:

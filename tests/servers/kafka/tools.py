@@ -13,7 +13,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public there, and not said to mypy
     AdminClient,
     AlterConfigOpType,
@@ -95,8 +95,15 @@ class Site:
         new = NewTopic(
             name, partitions, replicas, config={key.replace("_", "."): str(value) for key, value in configs.items()}
         )
-        self.admin.create_topics([new])[name].result(30)
         end = time.monotonic() + 20
+        while True:
+            try:
+                self.admin.create_topics([new])[name].result(30)
+                break
+            except KafkaException as error:  # of a cluster with a ZooKeeper, whose deletion goes on
+                if error.args[0].name() != "TOPIC_ALREADY_EXISTS" or time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
         while name not in self.admin.list_topics(timeout=10).topics and time.monotonic() < end:
             time.sleep(0.05)
 
@@ -163,7 +170,14 @@ class Site:
             for key, value in configs.items()
         ]
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-        self.admin.incremental_alter_configs([resource])[resource].result(30)
+        try:
+            self.admin.incremental_alter_configs([resource])[resource].result(30)
+        except KafkaException as error:  # of a broker before 2.3, which takes all at once
+            if error.args[0].name() != "_UNSUPPORTED_FEATURE":
+                raise
+            every = {**self.configs(topic), **{entry.name: str(entry.value) for entry in entries}}
+            resource = ConfigResource(ResourceType.TOPIC, topic, set_config=every)
+            self.admin.alter_configs([resource])[resource].result(30)
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         list(self.admin.delete_records([TopicPartition(topic, partition, before)]).values())[0].result(30)

@@ -193,7 +193,8 @@ def recorded(start=0, stable=100, end=100, positions=((0, 40),), name="p-work-a"
         "name": "p-work-a",
         "positions": [{"topic": name, "partition": n, "offset": o, "metadata": ""} for n, o in positions],
     }
-    return {"cluster_id": "c", "prefix": "p-", "topics": [topic], "groups": [group]}
+    ended = "2026-11-23T02:00:04.512Z"
+    return {"cluster_id": "c", "prefix": "p-", "topics": [topic], "groups": [group], "ends_taken": ended}
 
 
 class Cluster:
@@ -201,9 +202,10 @@ class Cluster:
 
     where = "here"
 
-    def __init__(self, start=0, end=100, stable=None, topic_id="x"):
+    def __init__(self, start=0, end=100, stable=None, topic_id="x", newer=-1):
         self.values = {"start": start, "end": end, "stable": end if stable is None else stable}
         self.topic_id = topic_id
+        self.newer = newer
 
     def cluster_id(self):
         return "c"
@@ -214,9 +216,21 @@ class Cluster:
     def offsets(self, keys, which):
         return dict.fromkeys(keys, self.values[which])
 
+    def offsets_at(self, keys, moment):
+        """The records from ``newer`` on are of a minute after the ends were read, or of later."""
+        ended = plan.parse_until(recorded()["ends_taken"])
+        return dict.fromkeys(keys, self.newer if moment <= ended + 60_000 else -1)
+
 
 def planned(snapshot, cluster, until=None, empty=()):
     return plan.from_cluster(cluster, snapshot, until, empty, choice=None, have_positions=True)
+
+
+@pytest.mark.parametrize(("newer", "why"), [(-1, []), (100, []), (0, ["made anew"]), (99, ["made anew"])])
+def test_without_ids_a_topic_with_newer_records_before_the_end_was_made_anew(newer, why):
+    gaps = planned(recorded(topic_id=""), Cluster(topic_id="", newer=newer))["gaps"]
+    assert [word for word in why if all(word in gap["why"] for gap in gaps)] == why
+    assert bool(gaps) == bool(why)
 
 
 def test_only_what_is_needed_and_lost_is_a_gap():
