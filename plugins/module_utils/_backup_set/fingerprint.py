@@ -16,7 +16,7 @@ Fingerprint = t.Dict[str, t.Any]
 
 _QUIET = 11.0
 """Seconds: a PostgreSQL session that has gone idle tells its counts after ten."""
-_H2_QUIET = 3.0
+_H2_QUIET = 6.0
 """Seconds: H2 writes behind its commits, and tidies up once more when it has started."""
 _PATIENCE = 45.0
 """Seconds after which a database that goes on changing is taken as it is: the next restore sees a change."""
