@@ -130,14 +130,22 @@ def test_killed_in_a_restart(site: Site, embedded: Embedded) -> None:
     assert [task.result.get("server_started") for task in ended] == [False, False]
 
 
-def test_the_server_is_started_though_closing_fails(
+class Closing(t.NamedTuple):
+    """The end of a backup alone."""
+
+    instance: Instance
+    note: Path
+    run: t.Callable[[], t.Any]
+
+
+@pytest.fixture
+def closing(
     site: Site,
     make_nuxeo: Make,
     local_inventory: t.Callable[..., Path],
     run_playbook: t.Callable[..., t.Any],
     tmp_path: Path,
-) -> None:
-    """The end of a backup alone: nuxeo.conf cannot be written. The next run finds the note, and closes it."""
+) -> Closing:
     instance = make_nuxeo(None).start()
     site.add("acme", instance)
     note = site.root / "acme" / "embedded-acme.json"
@@ -155,13 +163,33 @@ def test_the_server_is_started_though_closing_fails(
     play = tmp_path / "close.yml"
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
     inventory = local_inventory(acme={**site.hosts["acme"], **known})
-    subprocess.run(["mount", "--bind", instance.conf, instance.conf], check=True)
+    return Closing(instance, note, lambda: run_playbook(play, inventory))
+
+
+def test_the_server_is_started_though_closing_fails(closing: Closing) -> None:
+    """Its nuxeo.conf cannot be written. The next run finds the note, and closes it."""
+    conf = closing.instance.conf
+    subprocess.run(["mount", "--bind", conf, conf], check=True)
     try:
-        failed = run_playbook(play, inventory)
+        failed = closing.run()
     finally:
-        subprocess.run(["umount", "-l", instance.conf], check=True)
-    assert failed.rc != 0 and str(instance.conf) in " ".join(failed.failures)
-    assert instance.running and note.exists()
-    run_playbook(play, inventory).check()
-    assert instance.running and not note.exists()
-    assert f"{HTTP}=false" in instance.conf.read_text().splitlines()
+        subprocess.run(["umount", "-l", conf], check=True)
+    assert failed.rc != 0 and str(conf) in " ".join(failed.failures)
+    assert closing.instance.running and closing.note.exists()
+    closing.run().check()
+    assert closing.instance.running and not closing.note.exists()
+    assert f"{HTTP}=false" in conf.read_text().splitlines()
+
+
+def test_a_full_backup_root_keeps_no_engine_open(closing: Closing) -> None:
+    content, folder = closing.note.read_text(), closing.note.parent
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    try:
+        closing.note.write_text(content)
+        subprocess.run(["dd", "if=/dev/zero", f"of={folder}/filler"], check=False, capture_output=True)
+        done = closing.run().check()
+        assert closing.instance.running and not closing.note.exists()
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+    assert f"{HTTP}=false" in closing.instance.conf.read_text().splitlines()
+    assert "Watch of 'acme': " in done.stdout and "if this run is killed meanwhile, start it yourself" in done.stdout
