@@ -236,7 +236,11 @@ def of_target(target: Target, overwrite: bool, in_use: bool = False) -> t.Iterat
                 ADMIN,
             )
     if target.sessions and not in_use:
-        yield _problem(what, f"it is in use by {'; '.join(target.sessions[:5])}", "Stop Nuxeo on all its nodes first")
+        yield _problem(
+            what,
+            f"it is in use by {'; '.join(target.sessions[:5])}",
+            "Stop Nuxeo on all its nodes, and whatever else is connected, first",
+        )
 
 
 def of_client(client: Client, target: Target) -> t.Iterator[str]:

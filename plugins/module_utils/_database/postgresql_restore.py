@@ -255,7 +255,7 @@ def _rename(admin: Database, what: Filling, temporary: str, name: str) -> str:
         raise DatabaseError(
             f"Restore of '{what.src}' to {what.target.login.subject}",
             f"it was opened meanwhile by {'; '.join(busy[:5])}",
-            "Stop Nuxeo on all its nodes, then run again",
+            "Stop Nuxeo on all its nodes, and whatever else is connected, then run again",
         )
     aside = _aside(name)
     there = what.target.existing
