@@ -177,7 +177,7 @@ def test_it_is_started_again_though_the_run_was_killed(site: Site, make_nuxeo: t
         os.utime(sign, (1e9, 1e9))  # as if nothing had happened for long
     wait_for(lambda: instance.running and not note.exists())
     wait_for(lambda: not lease.exists())
-    assert "it was started again" in (site.root / "acme" / "failed.json").read_text()
+    wait_for(lambda: "it was started again" in (site.root / "acme" / "failed.json").read_text())
     site.backup()
     assert instance.running
     assert len(site.sets("acme")) == 1

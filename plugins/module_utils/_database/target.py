@@ -25,7 +25,7 @@ SELECT coalesce(nullif(application_name, ''), 'unnamed'),
   coalesce(host(client_addr), CASE client_port WHEN -1 THEN 'this host' ELSE 'somewhere' END), usename, pid
 FROM pg_stat_activity a WHERE datname = %s AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
   AND coalesce(to_jsonb(a) ->> 'backend_type', 'client backend') = 'client backend'
-  AND NOT (query LIKE 'autovacuum: %%' AND client_port IS NULL) ORDER BY pid
+  AND NOT (coalesce(query, '') LIKE 'autovacuum: %%' AND client_port IS NULL) ORDER BY pid
 """
 """Of another role's session only a superuser sees kind and address: one that may be a client's is one. 9.6 knows no
 kind, and lists autovacuum as a session of the superuser's."""
