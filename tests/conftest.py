@@ -111,42 +111,33 @@ def repo() -> Path:
     return TESTS.parent
 
 
-@contextlib.contextmanager
-def _server(tmp_path_factory: pytest.TempPathFactory, version: str) -> t.Iterator[Server]:
+@pytest.fixture(scope="session")
+def postgresql_of(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[ServerOf]:
+    """PostgreSQL of any version: ``postgresql_of("9.6")``. Make databases of your own in it."""
     from servers.postgresql import Server
 
-    with Server(tmp_path_factory.mktemp(f"postgresql{version}"), version=version) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql15(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
-    """PostgreSQL 15 of Debian's packages. Make databases of your own in it."""
-    with _server(tmp_path_factory, "15") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql18(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
-    """PostgreSQL 18 of the PyPI wheel. Make databases of your own in it."""
-    with _server(tmp_path_factory, "18") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[ServerOf]:
-    """PostgreSQL of any version: ``postgresql_of("9.6")``. Make databases of your own in it."""
     begun: dict[str, Server] = {}
     with contextlib.ExitStack() as until_the_end:
 
         def make(version: str) -> Server:
-            if version in {"15", "18"}:
-                return t.cast("Server", request.getfixturevalue(f"postgresql{version}"))
             if version not in begun:
-                begun[version] = until_the_end.enter_context(_server(tmp_path_factory, version))
+                server = Server(tmp_path_factory.mktemp(f"postgresql{version}"), version=version)
+                begun[version] = until_the_end.enter_context(server)
             return begun[version]
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def postgresql15(postgresql_of: ServerOf) -> Server:
+    """PostgreSQL 15 of Debian's packages. Make databases of your own in it."""
+    return postgresql_of("15")
+
+
+@pytest.fixture(scope="session")
+def postgresql18(postgresql_of: ServerOf) -> Server:
+    """PostgreSQL 18 of the PyPI wheel. Make databases of your own in it."""
+    return postgresql_of("18")
 
 
 @pytest.fixture(scope="session")
@@ -159,10 +150,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Kafka]:
 
 
 @pytest.fixture(params=["15", "18"])
-def postgresql(request: pytest.FixtureRequest) -> Server:
+def postgresql(request: pytest.FixtureRequest, postgresql_of: ServerOf) -> Server:
     """Both versions, one after the other."""
-    server: Server = request.getfixturevalue(f"postgresql{request.param}")
-    return server
+    return postgresql_of(request.param)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ As a command, ``PYTHONPATH=tests python3 -m servers.kafka.kafka_server``, it fet
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -27,6 +26,7 @@ import typing as t
 import uuid
 from pathlib import Path
 
+from servers.maven import one_at_a_time
 from servers.nuxeo.ports import free_ports
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -46,9 +46,7 @@ def jars(version: str, profile: str = "") -> str:
     """The folder that holds the jars of one version, filled at the first call. Safe for several callers at once."""
     folder = os.path.abspath(os.path.join(CACHE, "kafka", version + (f"-{profile}" if profile else "")))
     ready = os.path.join(folder, ".complete")
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    with open(f"{folder}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(Path(f"{folder}.lock")):
         if not os.path.exists(ready):
             command = ["mvn", "-q", "-B", "-f", os.path.join(HERE, "pom.xml"), "dependency:copy-dependencies"]
             scala = "2.13" if numbers(version) >= (2, 4) else "2.12"
