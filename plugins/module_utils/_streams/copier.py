@@ -54,6 +54,8 @@ class Task:
     translated: t.List[int] = dataclasses.field(default_factory=list)
     """The indexes of the first positions, as far as an earlier run has found them below ``index``."""
     accept_gaps: bool = False
+    need: t.Optional[int] = None
+    """The first offset that a group may still need, where that is not ``start``: what expires below it is no gap."""
     gap: t.Optional[t.List[int]] = None
     first: t.Tuple[t.Optional[int], t.Optional[int]] = (None, None)
     """Source offset and time of the first record, as an earlier run has seen them."""
@@ -260,8 +262,9 @@ class Copier:
     def _expired(self, lane: Lane, low: int) -> bool:
         task = lane.task
         last = lane.content.last_offset
-        since = task.start if last is None else last + 1
-        if not task.accept_gaps:
+        since = max(task.start if last is None else last + 1, task.need or 0)
+        lost = min(low, task.end) > since
+        if lost and not task.accept_gaps:
             raise StreamsError(
                 f"Reading of topic '{task.topic}', partition {task.partition}",
                 f"its records were deleted ahead of the reader: offsets {since} to {min(low, task.end) - 1}, at most "
@@ -269,7 +272,8 @@ class Copier:
                 "Set accept_gaps to go on without them, or restore from an archive",
                 {"gaps": [{"topic": task.topic, "partition": task.partition, "from": since, "to": min(low, task.end)}]},
             )
-        lane.gap = [lane.gap[0] if lane.gap else since, min(low, task.end)]
+        if lost:
+            lane.gap = [lane.gap[0] if lane.gap else since, min(low, task.end)]
         if low >= task.end:
             return True
         self.feed.open((task.topic, task.partition), low, task.end)

@@ -153,7 +153,7 @@ class Journal:
                     continue
                 task = Task(key[0], key[1], target_names[key[0]], part["start"], part["end"])
                 task.until, task.accept_gaps = self.plan["until"], accept_gaps
-                task.positions, task.there = positions.get(key, []), there.get(key, 0)
+                task.positions, task.there, task.need = positions.get(key, []), there.get(key, 0), part.get("need")
                 self._resume(task, key)
                 found.append(task)
         return found

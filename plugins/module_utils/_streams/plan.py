@@ -161,7 +161,13 @@ class Source:
             gaps.add(topic, number, max(high, need), end, "the source has lost its tail")
             end = high
         gaps.add(topic, number, need, min(low, end), "expired")
-        return {"partition": number, "start": min(low, end), "end": end, "recorded_start": part["start"]}
+        return {
+            "partition": number,
+            "start": min(low, end),
+            "need": need,
+            "end": end,
+            "recorded_start": part["start"],
+        }
 
 
 def _gone(topic: Snapshot, now: dict[str, t.Any]) -> str:

@@ -334,17 +334,34 @@ def test_records_deleted_ahead_of_the_reader(copying):
     topic = copying.name("work-a")
     copying.site.create(topic)
     send_numbers(copying, "work-a", range(1000))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 500})
     copying.backup()
     from servers.kafka.kill import Stop
 
     stopped = Stop(copying, after="topics")  # killed when the topics are there
     stopped.run()
     copying.site.delete_records(topic, 0, 700)
-    with pytest.raises(Failed, match="deleted ahead of the reader: offsets 0 to 699"):
+    with pytest.raises(Failed, match="deleted ahead of the reader: offsets 500 to 699"):
         copying.restore()
     result = copying.restore(accept_gaps=True)
-    assert result["records"] == 300 and result["gaps"][0]["records"] == 700
+    assert result["records"] == 300 and result["gaps"][0]["records"] == 200
     assert copying.site.rows(copying.copied("work-a")) == rows(range(700, 1000))
+
+
+def test_what_no_group_needs_may_be_deleted_ahead_of_the_reader(copying):
+    """Retention goes on at the source while a long copy runs."""
+    topic = copying.name("work-a")
+    copying.site.create(topic)
+    send_numbers(copying, "work-a", range(1000))
+    copying.site.commit(copying.name("work-a"), {(topic, 0): 800})
+    copying.backup()
+    from servers.kafka.kill import Stop
+
+    Stop(copying, after="topics").run()
+    copying.site.delete_records(topic, 0, 700)
+    result = copying.restore()
+    assert result["records"] == 300 and result["gaps"] == []
+    assert copying.site.positions(copying.copied("work-a")) == {(copying.copied("work-a"), 0): 100}
 
 
 def test_the_clusters_own_offsets_are_not_used_for_another_cluster(copying):

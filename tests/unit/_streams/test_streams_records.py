@@ -199,6 +199,15 @@ def test_what_is_deleted_ahead_of_the_reader_is_an_error_or_a_gap():
     assert run(Task("t", 0, "n", 0, 10, accept_gaps=True), Feed(made, low=20))[0] == []
 
 
+def test_what_no_group_needs_may_be_deleted_ahead_of_the_reader():
+    made = [Made(offset) for offset in range(10)]
+    kept, events = run(Task("t", 0, "n", 0, 10, positions=[7], need=7), Feed(made, low=6))
+    assert [offset for offset, _time in kept] == [6, 7, 8, 9]
+    assert events[-1][3]["gap"] is None and events[-1][4] == [1]
+    with pytest.raises(StreamsError, match="offsets 4 to 5, at most 2 records"):
+        run(Task("t", 0, "n", 0, 10, need=4), Feed(made, low=6))
+
+
 def test_times_that_cannot_be_compared_or_written():
     with pytest.raises(StreamsError, match="no timestamp"):
         run(Task("t", 0, "n", 0, 1, until=5), Feed([Made(0, -1)]))
