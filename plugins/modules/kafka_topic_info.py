@@ -246,7 +246,7 @@ def main() -> None:
     params, started = module.params, time.monotonic()
     with fail_json_on_error(module), options.client_settings(params, module.run_command) as settings:
         cluster = Cluster(settings(None), params["timeout"])
-        prefix = params["prefix"] or options.prefix_of(params)
+        prefix = options.prefix_of(params, "prefix")
         earlier = snapshot.load(params["positions"]) if params["positions"] else None
         if params["cut"]:
             snapshot.ready(cluster, prefix, params["include"], params["exclude"])

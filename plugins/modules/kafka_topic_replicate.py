@@ -394,7 +394,7 @@ def main() -> None:
     if not 1 <= params["workers"] <= 64:
         module.fail_json(msg=f"Option workers is {params['workers']}: it must be from 1 to 64.")
     with fail_json_on_error(module), options.client_settings(params, module.run_command) as make:
-        prefix = params["source_prefix"] or options.prefix_of(params)
+        prefix = options.prefix_of(params, "source_prefix")
         result = entry.run(params, make, module.check_mode, prefix)
     if result["gap_count"]:
         lost = plan.described(result["gaps"], result["gap_count"])

@@ -129,7 +129,11 @@ def choose(names: t.Iterable[str], prefix: str, include: t.Sequence[str] = (), e
     :param exclude: globs on what follows the prefix: never the instance's; it wins
     """
     if not prefix:
-        raise StreamsError("Choice of topics", "the prefix is empty, every topic of the cluster would be taken")
+        raise StreamsError(
+            "Choice of topics",
+            "the prefix is empty, every topic of the cluster would be taken",
+            "Give the instance a kafka.topicPrefix",
+        )
     rests = sorted(n[len(prefix) :] for n in names if n.startswith(prefix) and n != prefix and not n.startswith("__"))
     longer = _longer_prefixes(rest for rest in rests if not matches(rest, exclude) and not matches(rest, include))
     taken, left_out, ambiguous = [], [], []

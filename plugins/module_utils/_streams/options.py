@@ -45,10 +45,16 @@ def configuration(params: t.Mapping[str, t.Any]) -> t.Optional[Configuration]:
     )
 
 
-def prefix_of(params: t.Mapping[str, t.Any]) -> str:
-    """kafka.topicPrefix as nuxeo.conf has it; ``nuxeo-`` is what Nuxeo takes without it."""
+def prefix_of(params: t.Mapping[str, t.Any], option: str) -> str:
+    """The option, else kafka.topicPrefix as nuxeo.conf has it; ``nuxeo-`` is what Nuxeo takes without it.
+
+    An empty one is taken as it stands, as by Nuxeo: ``nuxeo-`` may be another instance's.
+    """
+    if params[option] is not None:
+        return str(params[option])
     conf = configuration(params)
-    return (conf.get("kafka.topicPrefix") if conf is not None else None) or "nuxeo-"
+    told = conf.get("kafka.topicPrefix") if conf is not None else None
+    return "nuxeo-" if told is None else told
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._streams import (
     archiving,
     connection,
     journal,
+    options,
     plan,
     topics,
 )
@@ -100,6 +101,16 @@ def test_options_win_over_nuxeo_conf():
 def test_what_cannot_work_is_an_error(conf):
     with pytest.raises(StreamsError):
         settings(conf)
+
+
+@pytest.mark.parametrize(
+    ("option", "told", "prefix"),
+    [(None, {}, "nuxeo-"), (None, {"kafka.topicPrefix": "a"}, "a"), ("b", {"kafka.topicPrefix": "a"}, "b")]
+    + [(None, {"kafka.topicPrefix": ""}, ""), ("", {"kafka.topicPrefix": "a"}, "")],
+)
+def test_an_empty_prefix_is_not_taken_for_the_default(monkeypatch, option, told, prefix):
+    monkeypatch.setattr(options, "configuration", lambda params: Conf(told))
+    assert options.prefix_of({"prefix": option}, "prefix") == prefix
 
 
 def test_a_secret_in_extra_config_is_refused():
