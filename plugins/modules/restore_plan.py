@@ -83,6 +83,12 @@ options:
     type: list
     elements: str
     default: []
+  streams:
+    description:
+      - Whether the streams of the set come back. Else a clone may not have the prefix of the instance whose set it is
+        in the same Kafka.
+    type: bool
+    default: false
   owner:
     description: Owner of the files, as for O(nuxeo.platform.file_tree_copy#module:owner). It has to be known.
     type: str
@@ -158,6 +164,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import streams_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
 
@@ -192,6 +199,7 @@ def main() -> None:
             "blob_stores": {"type": "list", "elements": "dict", "default": []},
             "overwrite": {"type": "bool", "default": False},
             "drop_index": {"type": "list", "elements": "str", "default": []},
+            "streams": {"type": "bool", "default": False},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "problems": {"type": "list", "elements": "str", "default": []},
@@ -201,7 +209,9 @@ def main() -> None:
     p = module.params
     with fail_json_on_error(module):
         found = plan.plan(*(p[name] for name in PLANNED))
-        problems = found["problems"]
+        problems = found["problems"] + streams_problems(
+            p["manifest"], p["instance"], p["leader"], p["target"], p["streams"]
+        )
         if not found["already"]:
             files = p["path"], p["manifest"]["leader"]
             lacking, untold = space_problems(*files, found, p["pools"])

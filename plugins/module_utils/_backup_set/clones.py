@@ -45,6 +45,12 @@ def _hosts(urls: t.Iterable[str]) -> set[str]:
     return {urlsplit(part if "//" in part else f"//{part}").hostname or "" for part in parts} - {""}
 
 
+def _shared(manifest: Manifest, leader: str, source: t.Iterable[str], target: t.Iterable[str]) -> set[str]:
+    """The hosts that are among both addresses."""
+    found = _hosts(source) & _hosts(target)
+    return found if leader == manifest["leader"] else found - set(LOOPBACK)
+
+
 def index_problems(
     manifest: Manifest, instance: str, leader: str, target: Facts, drop_index: t.Sequence[str]
 ) -> list[str]:
@@ -53,13 +59,29 @@ def index_problems(
     name = (target.get("search") or {}).get("index")
     if manifest["instance"] == instance or not drop_index or not name or name != source.get("index"):
         return []
-    shared = _hosts(source.get("url") or ()) & _hosts(drop_index)
-    if leader != manifest["leader"]:
-        shared -= set(LOOPBACK)
+    shared = _shared(manifest, leader, source.get("url") or (), drop_index)
     if not shared:
         return []
     return [
         f"Restore of a clone of '{manifest['instance']}' as '{instance}': restore_drop_index would delete the source's "
         f"own index of documents '{name}' at {', '.join(sorted(shared))}. Give the target an elasticsearch.indexName "
         "of its own, in its nuxeo.conf or by restore_properties, or leave restore_drop_index away."
+    ]
+
+
+def streams_problems(manifest: Manifest, instance: str, leader: str, target: Facts, restored: bool) -> list[str]:
+    """A clone never works off the streams of its source: as a member of the same groups it would take their work away.
+
+    :param restored: whether the set's own streams come back, for they come under a prefix of their own
+    """
+    source, there = manifest["nuxeo"].get("streams") or {}, target.get("streams") or {}
+    if manifest["instance"] == instance or restored or {source.get("kind"), there.get("kind")} != {"kafka"}:
+        return []
+    shared = _shared(manifest, leader, source["bootstrap_servers"], there["bootstrap_servers"])
+    if not shared or source["prefix"] != there["prefix"]:
+        return []
+    return [
+        f"Restore of a clone of '{manifest['instance']}' as '{instance}': it would work off the source's own streams, "
+        f"of prefix '{there['prefix']}' in Kafka at {', '.join(sorted(shared))}. "
+        "Give the target a kafka.topicPrefix of its own, in its nuxeo.conf or by restore_properties."
     ]

@@ -9,7 +9,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import clone_problems, index_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import (
+    clone_problems,
+    index_problems,
+    streams_problems,
+)
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
     audit_problems,
     blind_problems,
@@ -121,6 +125,30 @@ def test_a_clone_never_drops_the_index_of_its_source(
     manifest = {"instance": "acme", "leader": "n1", "nuxeo": {"search": {"url": source, "index": "nuxeo"}}}
     found = index_problems(manifest, instance, leader, {"search": {"index": index}}, dropped)
     assert ["restore_drop_index would delete" in problem for problem in found] == [True] * refused
+
+
+@pytest.mark.parametrize(
+    ("instance", "leader", "servers", "prefix", "restored", "refused"),
+    [
+        ("staging", "s1", ["kafka2:9093"], "nuxeo-", False, True),
+        ("staging", "s1", ["kafka2:9093"], "nuxeo-", True, False),
+        ("staging", "s1", ["kafka2:9093"], "staging-", False, False),
+        ("staging", "s1", ["kafka3:9092"], "nuxeo-", False, False),
+        ("staging", "s1", ["localhost:9092"], "nuxeo-", False, False),
+        ("staging", "n1", ["localhost:9092"], "nuxeo-", False, True),
+        ("acme", "n1", ["kafka2:9092"], "nuxeo-", False, False),
+    ],
+)
+def test_a_clone_never_works_off_the_streams_of_its_source(
+    instance: str, leader: str, servers: list[str], prefix: str, restored: bool, refused: bool
+) -> None:
+    source = ["kafka1:9092", "kafka2:9092", "localhost:9092"]
+    kafka = {"kind": "kafka", "bootstrap_servers": source, "prefix": "nuxeo-"}
+    manifest = {"instance": "acme", "leader": "n1", "nuxeo": {"streams": kafka}}
+    target = {"streams": {**kafka, "bootstrap_servers": servers, "prefix": prefix}}
+    found = streams_problems(manifest, instance, leader, target, restored)
+    assert ["kafka.topicPrefix of its own" in problem for problem in found] == [True] * refused
+    assert streams_problems(manifest, instance, leader, {"streams": {"kind": "memory"}}, restored) == []
 
 
 def test_an_h2_database_is_opened_where_it_comes_back() -> None:
