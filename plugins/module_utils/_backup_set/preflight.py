@@ -60,6 +60,9 @@ def uncovered(facts: Facts) -> dict[str, str]:
         why = _not_saved(facts, name, kept)
         if why:
             found[f"{name}:{kept}"] = f"{name} {'is' if name == 'audit' else 'are'} kept in {why}"
+    streams = facts["streams"]
+    if streams["kind"] == "chronicle" and _inside(streams["path"], facts["data_dir"]) is None:
+        found["streams:chronicle"] = f"its files are in '{streams['path']}', outside of the data folder"
     if facts["cluster"].get("redis"):
         found["redis"] = "Redis holds works, locks or key/value stores"
     return found

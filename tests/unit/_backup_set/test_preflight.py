@@ -54,6 +54,7 @@ def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
         ({"audit": {"kept": "other", "factory": "org.example.Audit"}}, "audit:other"),
         ({"sequences": {"kept": "elasticsearch"}, "search": {"embedded": True}}, "sequences:elasticsearch"),
         ({"cluster": {"redis": {"host": "localhost"}}}, "redis"),
+        ({"streams": {"kind": "chronicle", "path": "/srv/streams"}}, "streams:chronicle"),
     ],
 )
 def test_each_uncovered_store_is_named_unless_accepted(
