@@ -51,6 +51,11 @@ options:
       - Start the task in the background before the dump, with the path that
         O(nuxeo.platform.postgresql_dump#module:cut) has.
     type: path
+  state:
+    description:
+      - The state file of the M(nuxeo.platform.kafka_topic_replicate) that has made the topics, if one has.
+      - While that holds retention and compaction, the settings that it will set in the end are recorded instead.
+    type: path
   cut_timeout:
     description: How many seconds to wait for it.
     type: float
@@ -188,6 +193,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._cut import wait
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams import options, snapshot
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.cluster import Cluster
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams.topics import lasting
 
 
 def summary(found: snapshot.Snapshot) -> dict[str, t.Any]:
@@ -234,6 +240,7 @@ def main() -> None:
             "dest": {"type": "path"},
             "positions": {"type": "path"},
             "cut": {"type": "path"},
+            "state": {"type": "path"},
             "cut_timeout": {"type": "float", "default": 600.0},
             **options.CONNECTION,
             **options.TIMES,
@@ -252,9 +259,12 @@ def main() -> None:
             snapshot.ready(cluster, prefix, params["include"], params["exclude"])
         cut = wait(params["cut"], params["cut_timeout"]) if params["cut"] else ""
         found = snapshot.take(cluster, prefix, params["include"], params["exclude"], earlier)
+        unread = lasting(found["topics"], params["state"])
         if params["dest"]:
             snapshot.save(params["dest"], found)
         result = {**summary(found), "cut": cut, "remade": snapshot.remade(earlier, found)[:20] if earlier else []}
+    if unread:
+        module.warn(unread + ".")
     for one in result["open_transactions"]:
         where = f"topic '{one['topic']}', partition {one['partition']}"
         module.warn(

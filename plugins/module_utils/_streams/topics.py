@@ -6,6 +6,7 @@ afterwards."""
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 
@@ -66,6 +67,29 @@ def final(topic: Plan, replication: int, names: t.Iterable[str]) -> dict[str, t.
     """What ``names`` are set to in the end; None where the source topic had no value of its own."""
     kept = carried(topic["configs"], replication)
     return {name: kept.get(name) for name in names}
+
+
+def lasting(topics: t.Sequence[Plan], state: t.Optional[str]) -> str:
+    """Settings of topics that a copy still holds become what it will set in the end, else a copy of them would hold for
+    ever. Returns what is to be warned of.
+
+    :param state: the state file of the copy that has made the topics, which may not be there
+    """
+    if state and os.path.exists(state) and not os.access(state, os.R_OK):
+        return f"State file '{state}' cannot be read: settings that its copy holds are recorded as they are"
+    journal = Journal(state, {})
+    if not journal.load(()) or journal.phase == "released":
+        return ""
+    made = {}
+    for source in journal.plan["topics"]:
+        entry = journal.topic(source["name"])
+        made[(entry.get("target"), entry.get("id"))] = source["configs"]
+    for topic in topics:
+        kept = made.get((topic["name"], topic["id"]), {})
+        for name in kept.keys() & RETENTION:
+            if topic["configs"].get(name) == {"value": RETENTION[name], "source": "topic"}:
+                topic["configs"][name] = kept[name]
+    return ""
 
 
 def replicas(cluster: Cluster, topic: Plan, replication: int) -> int:

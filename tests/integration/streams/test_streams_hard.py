@@ -189,6 +189,22 @@ def test_old_records_outlive_sweeps_until_retention_is_released(copying):
         time.sleep(1)
 
 
+def test_a_copy_of_what_holds_its_retention_is_released_to_that_of_the_first_source(copying):
+    topic = copying.name("work-a")
+    copying.site.create(topic, retention_ms=7 * DAY)
+    send_numbers(copying, "work-a", range(5))
+    copying.backup()
+    copying.restore()
+    assert copying.site.configs(copying.copied("work-a"))["retention.ms"] == "-1"
+    copying.backup(prefix=copying.target, state=copying.state)
+    again = {"source_prefix": copying.target, "target_prefix": f"u{copying.target}", "state": f"{copying.state}.2"}
+    copying.restore(**again)
+    new = f"u{copying.copied('work-a')}"
+    assert copying.site.configs(new)["retention.ms"] == "-1"
+    copying.restore(**again, retention="released")
+    assert copying.site.configs(new)["retention.ms"] == str(7 * DAY)
+
+
 def test_times_of_the_broker_and_times_that_a_broker_refuses(copying):
     stamped = copying.name("work-stamped")
     copying.site.create(stamped, message_timestamp_type="LogAppendTime")

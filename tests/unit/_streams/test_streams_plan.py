@@ -169,6 +169,28 @@ def test_settings_of_a_topic():
     }
 
 
+def test_settings_that_a_copy_holds_are_recorded_as_it_will_set_them(tmp_path):
+    path = str(tmp_path / "state.json")
+    source = {"name": "p-work-a", "configs": config(retention_ms=("5", "default"), cleanup_policy=("compact", "topic"))}
+    copy = journal.Journal(path, {"a": 1})
+    copy.begin({"topics": [source]}, None)
+    copy.topic("p-work-a").update(target="n-work-a", id="x")
+    copy.enter("finished")
+
+    def made(topic_id):
+        held = config(retention_ms=("-1", "topic"), cleanup_policy=("delete", "topic"), segment_ms=("7", "topic"))
+        return {"name": "n-work-a", "id": topic_id, "configs": held}
+
+    ours, other, set_since = made("x"), made("y"), made("x")
+    set_since["configs"].update(config(retention_ms=("9", "topic")))
+    assert topics.lasting([ours, other, set_since], path) == ""
+    assert ours["configs"] == {**source["configs"], **config(segment_ms=("7", "topic"))}
+    assert other == made("y") and set_since["configs"]["retention.ms"]["value"] == "9"
+    copy.enter("released")
+    left = made("x")
+    assert topics.lasting([left], path) == topics.lasting([left], str(tmp_path / "none")) == "" and left == made("x")
+
+
 class Broker:
     """A broker that knows some settings."""
 
