@@ -20,7 +20,7 @@ from .._io import fsync_directory, sha256_file, write_json
 from .cluster import Partition
 from .copier import Fields, Task
 from .errors import StreamsError
-from .feed import Piece
+from .feed import BATCH_BYTES, Piece
 from .records import Headers, Record
 
 INDEX = "archive.json"
@@ -130,14 +130,15 @@ class ArchiveFeed:
         """Some records of one partition."""
         partition, (records, end, stream) = next(iter(self._open.items()))
         found: list[Record] = []
+        size = 0
         with self._reading(partition):
-            for content in itertools.islice(records, AT_ONCE):
+            for content in records:
                 if content["offset"] >= end:
                     self.beyond += 1
                     break
                 found.append(ArchiveRecord(content))
-            else:
-                if len(found) == AT_ONCE:
+                size += len(content["value"] or b"")
+                if len(found) == AT_ONCE or size >= BATCH_BYTES:
                     return [Piece(partition, found, False)]
         stream.close()
         del self._open[partition]

@@ -10,6 +10,7 @@ import struct
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams import records
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams.archive import ArchiveFeed, ArchiveSink
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.copier import Copier, Lane, Mismatch, Task
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.errors import StreamsError
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.feed import Piece
@@ -216,6 +217,17 @@ def test_times_that_cannot_be_compared_or_written():
         run(Task("t", 0, "n", 0, 1), Feed([Made(0, 0)]))
     kept, events = run(Task("t", 0, "n", 0, 1, accept_gaps=True), Feed([Made(0, 0)]))
     assert kept == [(0, 1)] and events[-1][3]["timestamps_altered"] == 1
+
+
+def test_large_records_of_an_archive_are_read_a_few_at_a_time(tmp_path):
+    sink, feed, task = ArchiveSink(str(tmp_path)), ArchiveFeed(str(tmp_path)), Task("t", 0, "", 0, 9)
+    for offset in range(9):
+        sink.put(task, Made(offset), 1000, (b"k", b"v" * 400_000, None))
+    sink.ended(task)
+    feed.open(("t", 0), 0, 9)
+    pieces = [feed.read()[0] for _number in range(4)]
+    assert [[record.offset() for record in piece.records] for piece in pieces] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], []]
+    assert [piece.ended for piece in pieces] == [False, False, False, True]
 
 
 def test_work_is_shared_by_size():
