@@ -67,6 +67,9 @@ LEGACY = frozenset(
 EMPTY = ("pubsub", "pubsub-*", "internal-*", "input-null")
 """Streams whose content is useless after a restore: cache invalidations, metrics, timers."""
 
+_RESTORED = re.compile(r"[0-9]{8}T[0-9]{6}Z-(?:[0-9]+-)?")
+"""What a restore puts behind its source's prefix; a second one of the same set has a number."""
+
 _NAMESPACED = re.compile(r"(?P<more>.+?)(?P<name>(?:" + "|".join(NAMESPACES) + r")-.+)")
 
 
@@ -122,6 +125,14 @@ def _verdict(rest: str, longer: dict[str, set[str]]) -> tuple[str, str]:
     return "own", ""
 
 
+def _restored(rest: str, prefix: str) -> str:
+    """The rest of the prefix under which a restore has made a topic, which may be the only one so far."""
+    name = prefix + rest
+    found = next((f for f in _RESTORED.finditer(name) if f.end() > len(prefix)), None)
+    within = found and (found.start() == len(prefix) or _RESTORED.fullmatch(prefix, found.start()))
+    return name[len(prefix) : found.end()] if found and within else ""
+
+
 def choose(names: t.Iterable[str], prefix: str, include: t.Sequence[str] = (), exclude: t.Sequence[str] = ()) -> Chosen:
     """The topics of the instance among all topics of a cluster.
 
@@ -141,7 +152,11 @@ def choose(names: t.Iterable[str], prefix: str, include: t.Sequence[str] = (), e
         if matches(rest, exclude):
             left_out.append(LeftOut(prefix + rest, "excluded"))
             continue
-        verdict, more = ("own", "") if matches(rest, include) else _verdict(rest, longer)
+        verdict, more = _verdict(rest, longer)
+        if verdict != "other" and _restored(rest, prefix):
+            verdict, more = "other", _restored(rest, prefix)
+        if matches(rest, include):
+            verdict, more = "own", ""
         if verdict == "own":
             taken.append(prefix + rest)
         elif verdict == "other":

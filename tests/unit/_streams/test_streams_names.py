@@ -64,6 +64,16 @@ def test_one_name_alone_is_ambiguous_until_the_operator_says(rest):
     assert "nuxeo-" + rest not in chosen.taken and chosen.left_out[0].why == "excluded"
 
 
+def test_a_restore_that_has_made_one_topic_yet_is_another_instance():
+    first, second = "nuxeo-20261123T020004Z-", "nuxeo-20261123T020004Z-2-"
+    for mine, theirs in (("nuxeo-", first), ("nuxeo-", second), (first, second)):
+        chosen = choose([*names(mine, LTS_2021), theirs + "audit-audit", theirs + "acme"], mine)
+        assert chosen.taken == sorted(names(mine, LTS_2021))
+        assert [one.why for one in chosen.left_out] == [f"of the instance with prefix '{theirs}'"] * 2
+    with pytest.raises(StreamsError, match="may be another"):
+        choose([*names("nuxeo-", LTS_2021), "nuxeo-import-20261123T020004Z-audit"], "nuxeo-")
+
+
 def test_exclude_wins_and_an_empty_prefix_is_refused():
     assert choose(["p-a"], "p-", include=["a"], exclude=["a"]).taken == []
     with pytest.raises(StreamsError, match="prefix is empty"):
