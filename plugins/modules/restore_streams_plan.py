@@ -34,11 +34,15 @@ options:
     description: Whether the database is as a restore of this very set has left it.
     type: bool
     default: false
+  instance:
+    description: The instance that the target is.
+    type: str
+    required: true
   prefix:
     description:
       - The prefix that the operator gives.
-      - Default is the source's prefix followed by the id of the set and a dash, C(nuxeo-20261123T020004Z-), with a
-        number where that has been used before.
+      - Default is the source's prefix followed by the id of the set and a dash, C(nuxeo-20261123T020004Z-), with the
+        name of a clone, C(nuxeo-20261123T020004Z-staging-), and with a number where that has been used before.
     type: str
     default: ''
 seealso:
@@ -50,6 +54,7 @@ EXAMPLES = r"""
   nuxeo.platform.restore_streams_plan:
     manifest: "{{ found.manifest }}"
     target: "{{ place.target }}"
+    instance: acme
     marker: "{{ place.marker }}"
 """
 
@@ -93,12 +98,13 @@ def main() -> None:
             "target": {"type": "dict", "required": True},
             "marker": {"type": "dict", "default": {}},
             "unchanged": {"type": "bool", "default": False},
+            "instance": {"type": "str", "required": True},
             "prefix": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     p = module.params
-    found = streams.plan(p["manifest"], p["target"], p["marker"], p["unchanged"], p["prefix"])
+    found = streams.plan(p["manifest"], p["target"], p["marker"], p["unchanged"], p["prefix"], p["instance"])
     fail_json_on_problems(module, "Restore of streams", found["problems"])
     module.exit_json(changed=False, **found)
 

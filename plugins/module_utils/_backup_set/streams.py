@@ -25,9 +25,12 @@ def state_file(data_dir: str, prefix: str) -> str:
     return os.path.join(data_dir, f".nuxeo-platform-streams-{prefix}.json")
 
 
-def derived(data_dir: str, source: str, set_id: str) -> str:
-    """The source's prefix followed by the set's id, and a number where that has been used."""
-    first = f"{_RESTORED.sub('', source)}{set_id}-"
+def derived(data_dir: str, source: str, set_id: str, clone: str) -> str:
+    """The source's prefix followed by the set's id, the name of a clone, and a number where that has been used.
+
+    Clones of one set that are made at the same time each have topics of their own: neither would see the other's yet.
+    """
+    first = f"{_RESTORED.sub('', source)}{set_id}-" + (f"{clone}-" if clone else "")
     prefix, number = first, 1
     while os.path.exists(state_file(data_dir, prefix)):
         number += 1
@@ -35,18 +38,20 @@ def derived(data_dir: str, source: str, set_id: str) -> str:
     return prefix
 
 
-def plan(manifest: Plan, target: Plan, marker: Marker, unchanged: bool, wanted: str) -> Plan:
+def plan(manifest: Plan, target: Plan, marker: Marker, unchanged: bool, wanted: str, instance: str) -> Plan:
     """The new prefix, the copy's state file, and what speaks against it.
 
     :param target: the facts of the target
     :param marker: that of the target's data folder, empty when there is none
     :param unchanged: whether the database is as an earlier restore of this set has left it
     :param wanted: the prefix that the operator gives, or an empty text
+    :param instance: the instance that the target is
     """
     source, data_dir = manifest["streams"]["prefix"], target["data_dir"]
     earlier = (marker.get("streams") or {}) if marker.get("set") == manifest["id"] else {}
     ours = earlier.get("prefix") if marker.get("status") == "begun" or unchanged else None
-    prefix = wanted or ours or derived(data_dir, source, manifest["id"])
+    clone = instance if instance != manifest["instance"] else ""
+    prefix = wanted or ours or derived(data_dir, source, manifest["id"], clone)
     state, problems = state_file(data_dir, prefix), []
     what = f"Restore of streams to prefix '{prefix}'"
     if target["streams"]["kind"] != "kafka":
