@@ -194,8 +194,9 @@ attributes:
     support: full
 notes:
   - Needs READ on the topics of the source; on those of the target CREATE, WRITE, READ and ALTER_CONFIGS; READ on the
-    groups of the target. Without O(streams) also DESCRIBE_CONFIGS on the topics and DESCRIBE on the groups of the
-    source. DELETE on the target's topics is only used when a topic of this copy has to be begun anew.
+    groups of the target; before Kafka 2.8 also IDEMPOTENT_WRITE on the cluster. Without O(streams) also
+    DESCRIBE_CONFIGS on the topics and DESCRIBE on the groups of the source. DELETE on the target's topics is only used
+    when a topic of this copy has to be begun anew.
   - A topic whose timestamps are those of the broker (C(LogAppendTime)) keeps the times of its copied records, which are
     marked as C(CreateTime) then, since Kafka lets no client do otherwise. The setting itself comes over.
   - The digest in the report is that of all records of a partition in order. Of each it takes the timestamp (8

@@ -13,7 +13,7 @@ from .errors import StreamsError
 from .journal import Journal
 from .names import choose
 from .plan import Plan
-from .wire import operations
+from .wire import may_write_in_order, operations
 
 LACKS = "this user lacks "
 
@@ -74,6 +74,9 @@ class Preflight:
         missing = rights.group_rights(self.target, consumers)
         missing += rights.topic_rights(self.target, sorted(existing), rights.TARGET)
         missing += rights.new_topic_rights(allowed, sorted(set(wanted) - set(existing)), rights.TARGET)
+        if not any(right.startswith("WRITE ") for right in missing):  # which newer brokers take for it
+            may = may_write_in_order(self.target.settings, self.target.timeout)
+            missing += [] if may else ["IDEMPOTENT_WRITE on the cluster"]
         found += [LACKS + right for right in missing]
         return found if missing else found + groups.check_free(self.target, consumers, set(wanted), ours)
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: the one question that the client library does not pass on: what this user may do on a
-topic that does not exist yet.
+"""PRIVATE to the collection: the questions that the client library does not pass on: what this user may do on a topic
+that does not exist yet, and whether it may be an idempotent producer.
 
-A broker answers it within Metadata, also for unknown names; the library drops what comes with an error. So this one
-request is made by hand, read only, and with the creation of topics switched off in it.
+A broker answers the first within Metadata, also for unknown names; the library drops what comes with an error. So these
+requests are made by hand, read only, and with the creation of topics switched off.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ OPERATIONS = {1 << 3: "READ", 1 << 4: "WRITE", 1 << 5: "CREATE", 1 << 8: "DESCRI
 """Bits of the answer; of ALL the broker sends each operation's own."""
 
 METADATA, HANDSHAKE, AUTHENTICATE = (3, 8), (17, 1), (36, 0)
-"""Key and version of each request; all brokers since 2.3 understand them."""
+PRODUCER = (22, 0)
+"""Key and version of each request; all brokers since 2.3 understand them, and the last one since 0.11."""
 
+T = t.TypeVar("T")
 NOT_TOLD = -(1 << 31)
 UNAUTHORIZED = 29
+CLUSTER_UNAUTHORIZED = 31
 LARGEST = 64 << 20
 
 
@@ -158,12 +161,38 @@ def operations(settings: t.Mapping[str, t.Any], names: t.Sequence[str], timeout:
     or OAuth, a client certificate in PKCS#12): then the first refusal has to tell.
     """
     body = struct.pack(">i", len(names)) + b"".join(map(_text, names)) + b"\0\0\1"
+    return _ask(settings, METADATA, body, timeout, _operations) or {}
+
+
+def may_write_in_order(settings: t.Mapping[str, t.Any], timeout: float) -> bool:
+    """Whether this user may be an idempotent producer, for which brokers before 2.8 ask a right of its own, newer ones
+    WRITE on any topic. Where it cannot be asked, the first record has to tell.
+
+    A producer's number is taken for it and never used.
+    """
+    body = struct.pack(">hi", -1, 60_000)
+    return _ask(settings, PRODUCER, body, timeout, _producer) != CLUSTER_UNAUTHORIZED
+
+
+def _producer(found: _Reader) -> int:
+    found.skip("i")  # throttle
+    return found.number("h")
+
+
+def _ask(
+    settings: t.Mapping[str, t.Any],
+    request: tuple[int, int],
+    body: bytes,
+    timeout: float,
+    read: t.Callable[[_Reader], T],
+) -> t.Optional[T]:
+    """What the first broker that can be asked answers; None when none can."""
     addresses = str(settings["bootstrap.servers"]).split(",")
     for address in addresses:
         try:
             connection = _Connection(settings, address, time.monotonic() + timeout / len(addresses))
             with contextlib.closing(connection.socket):
-                return _operations(connection.ask(METADATA, body))
+                return read(connection.ask(request, body))
         except (OSError, EOFError, ValueError, KeyError, struct.error):
             continue
-    return {}
+    return None

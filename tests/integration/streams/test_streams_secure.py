@@ -356,6 +356,17 @@ def test_what_may_be_done_is_asked_of_the_next_broker_and_never_for_ever(secure,
     silent.close()
 
 
+def test_who_may_write_nothing_may_not_write_in_order(secure, copying):
+    """Brokers before 2.8 ask for a right of its own and answer in the same way."""
+    settings, silent = {**secure.client("SASL_PLAINTEXT", "copier"), "sasl.mechanism": "SCRAM-SHA-256"}, Relay()
+    allow(copying, "copier", [right for right in COPIER if right[2] != "WRITE"])
+    assert not wire.may_write_in_order(settings, 10)
+    allow(copying, "copier", COPIER)
+    assert wire.may_write_in_order(settings, 10)
+    assert wire.may_write_in_order({**settings, "bootstrap.servers": f"127.0.0.1:{silent.port}"}, 1)
+    silent.close()
+
+
 @pytest.mark.parametrize("lacking", READER, ids="-".join)
 def test_a_backup_that_may_not_see_all_fails(secure, copying, lacking):
     allow(copying, "copier", [right for right in READER if right != lacking])
