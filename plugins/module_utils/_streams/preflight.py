@@ -42,6 +42,7 @@ class Preflight:
 
     def __init__(self, target: Cluster, journal: Journal, prefix: str, replication: int) -> None:
         self.target, self.journal, self.prefix, self.replication = target, journal, prefix, replication
+        self._state = f"the state file '{journal.path}'"
 
     @classmethod
     def of(cls, copy: Copying) -> Preflight:
@@ -66,7 +67,7 @@ class Preflight:
             if name in existing:
                 found += self._occupied(topic, entry, existing[name], ends)
             elif entry.get("id"):
-                found.append(f"topic '{name}', which this copy has made, is gone: remove the state file to begin again")
+                found.append(f"topic '{name}', which this copy has made, is gone: remove {self._state} to begin again")
             else:
                 found += self._creatable(topic, name)
         found += self._strangers(set(wanted), exclude)
@@ -96,7 +97,7 @@ class Preflight:
         if "id" in entry:
             if entry["id"] == found.id:
                 return []
-            return [f"topic '{found.name}' was made anew by somebody else: remove the state file and the topic"]
+            return [f"topic '{found.name}' was made anew by somebody else: remove {self._state} and the topic"]
         records = sum(ends[(found.name, number)] for number in range(found.partitions))
         if records:
             return [f"topic '{found.name}' holds {records} records that are not this copy's"]
