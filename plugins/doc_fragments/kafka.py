@@ -65,5 +65,6 @@ options:
     default: 30.0
 requirements:
   - confluent-kafka >= 2.5.0 (Python library, on the host that runs the module)
-  - C(keytool) where a Java key or trust store has to be converted
+  - C(keytool) where a Java key or trust store has to be converted, in E(JAVA_HOME) of Nuxeo or of the user, else on
+    E(PATH)
 """

@@ -23,6 +23,8 @@ Settings = t.Dict[str, t.Any]
 class Configuration(t.Protocol):
     """What is asked of a resolved nuxeo.conf."""
 
+    @property
+    def environment(self) -> t.Mapping[str, str]: ...
     def get(self, name: str) -> t.Optional[str]: ...
 
 

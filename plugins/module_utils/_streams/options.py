@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import typing as t
 
 from .._argspec import Spec
 from .._conf.resolve import resolve
 from .connection import Configuration, Settings, settings
-from .stores import Run
+from .stores import Run, found_in
 
 CONNECTION: Spec = {
     "bootstrap_servers": {"type": "list", "elements": "str"},
@@ -67,6 +68,8 @@ def client_settings(
     """
     with tempfile.TemporaryDirectory(prefix="nuxeo-platform-kafka-") as folder:
         conf = configuration(params)
+        told = (conf.get("JAVA_HOME"), conf.environment.get("JAVA_HOME")) if conf is not None else ()
+        run = found_in([*told, os.environ.get("JAVA_HOME")], run)
 
         def make(other: t.Optional[t.Mapping[str, t.Any]] = None) -> Settings:
             return settings(params, conf, folder, run) if other is None else settings(other, None, folder, run)

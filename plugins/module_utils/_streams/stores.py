@@ -37,9 +37,17 @@ def _keytool(arguments: list[str], store: str, run: Run) -> str:
         raise StreamsError(
             f"Conversion of Java store '{store}' by keytool",
             said[0] if said else f"it ended with exit code {code}",
-            "Check kafka.truststore.* and kafka.keystore.* in nuxeo.conf, or give ssl_cafile and ssl_certfile",
+            "Check kafka.truststore.* and kafka.keystore.* in nuxeo.conf, and that keytool is in JAVA_HOME of Nuxeo "
+            "or on the PATH",
         )
     return output
+
+
+def found_in(homes: t.Iterable[t.Optional[str]], run: Run) -> Run:
+    """Runs keytool from the first Java home that has one, else from the PATH."""
+    programs = [os.path.join(home, "bin", "keytool") for home in homes if home]
+    program = next((name for name in programs if os.access(name, os.X_OK)), None)
+    return (lambda command: run([program, *command[1:]])) if program else run
 
 
 def certificates(path: str, store_type: str, password: str, folder: str, run: Run) -> dict[str, t.Any]:

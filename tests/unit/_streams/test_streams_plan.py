@@ -18,7 +18,11 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._streams import (
     topics,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.errors import StreamsError
-from ansible_collections.nuxeo.platform.plugins.module_utils._streams.stores import certificates, private_key_store
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams.stores import (
+    certificates,
+    found_in,
+    private_key_store,
+)
 
 
 class Conf(dict):
@@ -142,6 +146,15 @@ def test_passwords_of_stores_are_never_arguments(tmp_path):
     assert private_key_store("k.p12", "PKCS12", "s", "", run)["ssl.keystore.location"] == "k.p12"
     with pytest.raises(StreamsError, match="keytool"):
         certificates("t.jks", "JKS", "s3cret", str(tmp_path), lambda command: (1, "", "keytool error: no"))
+
+
+def test_keytool_is_that_of_the_java_of_nuxeo(tmp_path):
+    program = tmp_path / "jdk" / "bin" / "keytool"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    homes = [None, str(tmp_path / "gone"), str(tmp_path / "jdk")]
+    assert found_in(homes, list)(["keytool", "-list"]) == [str(program), "-list"]
+    assert found_in(homes[:2], list)(["keytool", "-list"]) == ["keytool", "-list"]
 
 
 def config(**values):
