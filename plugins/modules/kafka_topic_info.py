@@ -46,8 +46,8 @@ options:
     type: path
   cut:
     description:
-      - With O(positions), everything is made ready, and the ends are read as soon as this file says that the database
-        snapshot is taken.
+      - With O(positions), everything is made ready, and the ends are read one second after this file says that the
+        database snapshot is taken. Nuxeo appends works when their transaction is committed, so some are on their way.
       - Start the task in the background before the dump, with the path that
         O(nuxeo.platform.postgresql_dump#module:cut) has.
     type: path
@@ -84,7 +84,7 @@ EXAMPLES = r"""
     positions: /srv/backup/prod/sets/.partial-1f2e/streams.json
     dest: /srv/backup/prod/sets/.partial-1f2e/streams.json
 
-- name: Ends of a hot backup, begun before the dump and read a moment after its snapshot
+- name: Ends of a hot backup, begun before the dump and read a second after its snapshot
   nuxeo.platform.kafka_topic_info:
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
     positions: /srv/backup/prod/sets/.partial-1f2e/streams.json
@@ -230,6 +230,14 @@ def summary(found: snapshot.Snapshot) -> dict[str, t.Any]:
     }
 
 
+def wait_for_cut(cluster: Cluster, prefix: str, params: dict[str, t.Any]) -> str:
+    """Get ready, and wait until the ends may be read; when the database snapshot was taken."""
+    snapshot.ready(cluster, prefix, params["include"], params["exclude"])
+    cut = wait(params["cut"], params["cut_timeout"])
+    time.sleep(snapshot.APPENDING)
+    return cut
+
+
 def main() -> None:
     """Entry point."""
     module = EnvironmentModule(
@@ -255,9 +263,7 @@ def main() -> None:
         cluster = Cluster(settings(None), params["timeout"])
         prefix = options.prefix_of(params, "prefix")
         earlier = snapshot.load(params["positions"]) if params["positions"] else None
-        if params["cut"]:
-            snapshot.ready(cluster, prefix, params["include"], params["exclude"])
-        cut = wait(params["cut"], params["cut_timeout"]) if params["cut"] else ""
+        cut = wait_for_cut(cluster, prefix, params) if params["cut"] else ""
         found = snapshot.take(cluster, prefix, params["include"], params["exclude"], earlier)
         unread = lasting(found["topics"], params["state"])
         if params["dest"]:

@@ -16,6 +16,10 @@ from .names import Chosen, choose
 
 KIND = "nuxeo.platform/streams"
 Snapshot = t.Dict[str, t.Any]
+APPENDING = 1.0
+"""Seconds after the cut of the database in which records of transactions committed before it may still be on their way:
+Nuxeo appends a work when its transaction has ended, and a partition's leader tells of a record when its followers have
+it."""
 
 
 def check_sight(cluster: Cluster, prefix: str) -> None:

@@ -6,10 +6,11 @@ members."""
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
-from servers.kafka.tools import DAY, Failed, Row
+from servers.kafka.tools import DAY, Failed, Row, end_module, start_module
 
 pytestmark = pytest.mark.xdist_group("streams-1")
 
@@ -345,6 +346,23 @@ def test_positions_first_then_ends(copying):
     assert copying.site.positions(copying.copied("work-a")) == {(copying.copied("work-a"), 0): 3}
 
 
+def test_a_work_that_is_appended_a_moment_after_its_transaction_is_within_the_ends(copying, tmp_path):
+    """Nuxeo appends works when the transaction is committed, so perhaps after the snapshot that has it."""
+    topic, cut = copying.name("work-a"), tmp_path / "cut.json"
+    copying.site.create(topic)
+    send_numbers(copying, "work-a", range(5))
+    copying.backup()
+    given = {"bootstrap_servers": [copying.site.bootstrap], "prefix": copying.source, "positions": copying.streams}
+    waiting = start_module("kafka_topic_info", {**given, "dest": copying.streams, "cut": str(cut)})
+    (tmp_path / "new").write_text(json.dumps({"taken": "2026-11-23T02:00:04.512345Z"}))
+    time.sleep(3)  # it is ready
+    (tmp_path / "new").rename(cut)
+    time.sleep(0.1)
+    send_numbers(copying, "work-a", range(5, 6))
+    end_module(waiting)
+    assert copying.restore()["records"] == 6
+
+
 def test_records_deleted_ahead_of_the_reader(copying):
     """The plan is made, then the source loses records: not a silent hole."""
     topic = copying.name("work-a")
@@ -381,7 +399,6 @@ def test_what_no_group_needs_may_be_deleted_ahead_of_the_reader(copying):
 
 
 def test_the_clusters_own_offsets_are_not_used_for_another_cluster(copying):
-    import json
     from pathlib import Path
 
     copying.site.create(copying.name("work-a"))
