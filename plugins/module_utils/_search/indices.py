@@ -61,17 +61,18 @@ def refresh(client: Client, index: str) -> None:
 
 @dataclasses.dataclass
 class Shard:
-    """A primary's last commit: what a snapshot takes."""
+    """A primary's last commit: what a snapshot takes; and how many deletions it has done since it is on its node."""
 
     node: str
     generation: int
     committed: int
     visible: int
+    deletions: int = 0
 
 
 def commits(client: Client, names: t.Sequence[str]) -> dict[tuple[str, str], Shard]:
     """The last commit of each primary."""
-    answer = client.call("GET", path(names, "_stats", "docs"), params={"level": "shards"})
+    answer = client.call("GET", path(names, "_stats", ["docs", "indexing"]), params={"level": "shards"})
     if not answer.ok:
         raise refused(f"Statistics of {', '.join(names)} on {client.where}", answer.status, answer.body)
     found = {}
@@ -80,8 +81,10 @@ def commits(client: Client, names: t.Sequence[str]) -> dict[tuple[str, str], Sha
             for copy in copies:
                 if copy["routing"]["primary"] and "commit" in copy:
                     last, docs = copy["commit"], copy["docs"]["count"]
-                    node = copy["routing"]["node"]
-                    found[index, number] = Shard(node, int(last["generation"]), int(last["num_docs"]), int(docs))
+                    node, gone = copy["routing"]["node"], copy["indexing"]["delete_total"]
+                    found[index, number] = Shard(
+                        node, int(last["generation"]), int(last["num_docs"]), int(docs), int(gone)
+                    )
     return found
 
 
@@ -102,25 +105,45 @@ class Documents:
 
 
 class Counter:
-    """Counts before and after a snapshot, while others write."""
+    """Counts before and after a snapshot, while others write, and perhaps purge."""
 
     def __init__(self, client: Client, names: t.Sequence[str]) -> None:
         self.client = client
         self.names = names
         for name in names:
             refresh(client, name)
-        self.counts = {name: count(client, name) for name in names}
         self.before = commits(client, names)
+        self.counts = {name: count(client, name) for name in names}
 
     def result(self) -> dict[str, Documents]:
         """Call it as soon as the snapshot has ended."""
         after = commits(self.client, self.names)
-        found = {}
+        highs = {}
         for name in self.names:
             refresh(self.client, name)
-            low, high = self.counts[name], count(self.client, name)
-            found[name] = Documents(low if low == high else self._taken(name, after), low, max(low, high))
-        return found
+            highs[name] = count(self.client, name)
+        last = commits(self.client, self.names)
+        return {name: self._held(name, highs[name], after, last) for name in self.names}
+
+    def _held(
+        self, name: str, high: int, after: dict[tuple[str, str], Shard], last: dict[tuple[str, str], Shard]
+    ) -> Documents:
+        """Where documents were deleted meanwhile, there may have been fewer than at either end, and more."""
+        low, gone = self.counts[name], self._deleted(name, last)
+        at_least, at_most = max(0, min(low, high) - gone), max(low, high) + gone
+        exact = low if low == high and not gone else self._taken(name, after)
+        if exact is not None and not at_least <= exact <= at_most:
+            exact = None  # a commit counts nested documents as well
+        return Documents(exact, at_least, at_most)
+
+    def _deleted(self, name: str, last: dict[tuple[str, str], Shard]) -> int:
+        """Deletions since the counts before. A shard that was moved or restarted counts from nothing."""
+        total = 0
+        for key, new in last.items():
+            old = self.before.get(key)
+            stayed = old is not None and old.node == new.node and old.deletions <= new.deletions
+            total += (new.deletions - (old.deletions if old and stayed else 0)) if key[0] == name else 0
+        return total
 
     def _taken(self, name: str, after: dict[tuple[str, str], Shard]) -> int | None:
         """Documents in the commits that the snapshot took, where it is certain which these were.

@@ -167,6 +167,56 @@ def test_which_commit_a_snapshot_took() -> None:
     assert counter(Shard("n", 4, 10, 12), None) is None
 
 
+class Purged(Fake):
+    """An index whose documents are counted and whose statistics are asked for by turns."""
+
+    def __init__(self, counts: list[int], shards: list[dict[str, t.Any]]) -> None:
+        super().__init__({})
+        self.counts = counts
+        self.shards = shards
+
+    def call(self, method: str, target: str, body: t.Any = None, **_: t.Any) -> Answer:
+        if target == "/a/_count":
+            shards = {"total": 1, "successful": 1, "failed": 0}
+            return Answer(200, {"count": self.counts.pop(0), "_shards": shards})
+        if target == "/a/_stats/docs,indexing":
+            return Answer(200, {"indices": {"a": {"shards": {"0": [self.shards.pop(0)]}}}})
+        return Answer(200, {})
+
+
+def statistics(generation: int, committed: int, deletions: int, node: str = "n") -> dict[str, t.Any]:
+    return {
+        "routing": {"primary": True, "node": node},
+        "commit": {"generation": generation, "num_docs": committed},
+        "docs": {"count": committed},
+        "indexing": {"delete_total": deletions},
+    }
+
+
+@pytest.mark.parametrize(
+    ("counts", "deletions", "node", "expected"),
+    [
+        ([100, 100], 0, "n", Documents(100, 100, 100)),
+        ([100, 60], 40, "n", Documents(None, 20, 140)),
+        ([100, 100], 3, "n", Documents(None, 97, 103)),
+        ([100, 110], 0, "n", Documents(None, 100, 110)),
+        ([100, 110], 2, "m", Documents(None, 91, 119)),
+    ],
+)
+def test_a_purge_during_the_snapshot_widens_the_bounds(
+    counts: list[int], deletions: int, node: str, expected: Documents
+) -> None:
+    after = statistics(6, counts[1], 7 + deletions, node)
+    counted_meanwhile = Counter(t.cast(Client, Purged(counts, [statistics(4, 100, 7), after, after])), ["a"])
+    assert counted_meanwhile.result() == {"a": expected}
+
+
+def test_a_commit_that_counts_more_than_there_are_is_not_believed() -> None:
+    after = statistics(4, 300, 0)
+    nested = Counter(t.cast(Client, Purged([100, 110], [statistics(4, 300, 0), after, after])), ["a"])
+    assert nested.result() == {"a": Documents(None, 100, 110)}
+
+
 def test_bounds_admit_what_lies_between() -> None:
     assert [n for n in range(9, 14) if Documents(None, 10, 12).admits(n)] == [10, 11, 12]
     assert [n for n in range(9, 14) if Documents(11, 10, 12).admits(n)] == [11]
