@@ -37,6 +37,9 @@ def look(params: Params, connect: t.Callable[[], Client]) -> dict[str, t.Any]:
     }
     if not result["indices"]:
         return result
+    result["problems"] = [] if params["url"] else _apart(params["facts"], found)
+    if result["problems"]:
+        return result
     try:
         client = connect()
         problems = _problems(client, params, result)
@@ -45,6 +48,18 @@ def look(params: Params, connect: t.Callable[[], Client]) -> dict[str, t.Any]:
     except PlatformError as error:
         result["problems"] = [str(error)]
     return result
+
+
+def _apart(facts: audit.Facts, found: audit.Store) -> list[str]:
+    """Since 2025 audit and sequences may be in two clusters, and one snapshot holds what is in one."""
+    places = {kind: ", ".join(sorted(facts[kind].get("url") or ())) for kind in found.names}
+    if len(set(filter(None, places.values()))) < 2:
+        return []
+    listed = " and ".join(f"the {kind} at {where}" for kind, where in places.items())
+    return [
+        f"Snapshot of {', '.join(found.indices)}: {listed} are apart, and one snapshot cannot hold both. "
+        "Save one of them by other means and list it in backup_accept_uncovered."
+    ]
 
 
 def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[str]:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .._argspec import NUXEO_CONF, Spec
 from .client import Client, Connection
 from .errors import SearchError
+
+if t.TYPE_CHECKING:
+    from .._conf.version import Line
 
 SEARCH: Spec = {
     "url": {"type": "list", "elements": "str"},
@@ -33,24 +37,53 @@ RULES: dict[str, t.Any] = {
 }
 
 _FAMILIES = ("opensearch1", "opensearch2", "elasticsearch9", "elasticsearch8")
-_PREFIXES = ("nuxeo.audit.backend.default.{}.client.", "nuxeo.search.client.default.{}.client.", "nuxeo.{}.client.")
+_BACKENDS = (
+    ("nuxeo.audit.backend.default", "factory"),
+    ("nuxeo.uidsequencer.default", "class"),
+)
+"""Since 2025 the audit and the sequences have a client each, of the family that is in the name of their class."""
+_FAMILY = re.compile(r"org\.nuxeo\.(?:audit|uidgen)\.([a-z0-9]+)\.")
 _OLD = {"server": "elasticsearch.addressList"}
 
 
 class Properties(t.Protocol):
     """What is used of a resolved configuration."""
 
+    @property
+    def line(self) -> Line: ...
+
     def get(self, name: str) -> str | None: ...
 
 
 def from_properties(properties: Properties) -> dict[str, str]:
-    """Addresses and login that the instance itself uses: new names first, those up to 2023 last."""
+    """Addresses and login by which the instance itself reaches its audit, else its sequences, else its documents.
+
+    Since 2025 several engines may be configured, of which an old one may still hold an audit that nobody writes to; and
+    the login of one is not given to another.
+    """
+    if properties.line.name != "2025":
+        return {key: properties.get(_old(key)) or "" for key in ("server", "username", "password")}
+    for owner, kind in _BACKENDS:
+        family = _FAMILY.match(properties.get(f"{owner}.{kind}") or "")
+        if family and properties.get(f"{owner}.{family[1]}.index.name"):
+            return _client(properties, owner, family[1])
+    clients = [_client(properties, "nuxeo.search.client.default", family) for family in _FAMILIES]
+    return next((client for client in clients if client["server"]), clients[0])
+
+
+def _client(properties: Properties, owner: str, family: str) -> dict[str, str]:
+    """What a client's own properties say, else those of all clients of its family, else the old ones."""
     found = {}
     for key in ("server", "username", "password"):
-        names = [prefix.format(family) + key for family in _FAMILIES for prefix in _PREFIXES]
-        names.append(_OLD.get(key, f"elasticsearch.restClient.{key}"))
-        found[key] = next((value for value in map(properties.get, names) if value), "")
+        names = [f"{owner}.{family}.client.{key}", f"nuxeo.{family}.client.{key}", _old(key)]
+        values = [value for value in map(properties.get, names) if value is not None]
+        found[key] = next(iter(values), "") if key != "server" else next(filter(None, values), "")
     return found
+
+
+def _old(key: str) -> str:
+    """Its name up to 2023, which later versions take as a default."""
+    return _OLD.get(key, f"elasticsearch.restClient.{key}")
 
 
 def addresses(listed: str, client: str, where: str) -> list[str]:

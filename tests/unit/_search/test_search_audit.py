@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._search import instance
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.audit import Store, is_embedded, store
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Client
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import SearchError
 
 HERE = {
     "audit": {"kept": "elasticsearch", "index": "acme-audit"},
@@ -30,3 +33,19 @@ def test_an_engine_of_the_audit_alone_is_not_that_of_the_documents() -> None:
     assert is_embedded({"search": {"embedded": True}, "audit": {"kept": "elasticsearch"}})
     assert not is_embedded({"search": {"embedded": True}, "audit": {"kept": "elasticsearch", "embedded": False}})
     assert not is_embedded({})
+
+
+def test_audit_and_sequences_of_two_clusters_are_no_snapshot() -> None:
+    def connect() -> Client:
+        raise SearchError("Connection", "it was tried")
+
+    facts = {name: {**HERE[name], "url": [f"http://{name}:9200"]} for name in HERE}
+    params = {"facts": facts, "left_out": [], "embedded_open": False, "repository": "", "name": "n", "location": "/l"}
+    (told,) = instance.look({**params, "url": None}, connect)["problems"]
+    assert "the audit at http://audit:9200 and the sequences at http://sequences:9200 are apart" in told
+    for same in ({"url": ["http://proxy"]}, {"url": None, "left_out": ["sequences:elasticsearch"]}):
+        assert instance.look({**params, **same}, connect)["problems"] == ["Connection: it was tried."]
+    together = {name: {**HERE[name], "url": ["http://a:9200"]} for name in HERE}
+    assert instance.look({**params, "url": None, "facts": together}, connect)["problems"] == [
+        "Connection: it was tried."
+    ]
