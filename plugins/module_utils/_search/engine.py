@@ -15,6 +15,8 @@ from .errors import SearchError, refused
 ELASTICSEARCH = "elasticsearch"
 OPENSEARCH = "opensearch"
 _OPENSEARCH_BIT = 0x08000000
+_OLDEST = (5, 6)
+"""The oldest Elasticsearch whose snapshots come back: what is older was never tried, and is refused at the restore."""
 _LAST_COMMON = (7, 10, 2)
 """The Elasticsearch that OpenSearch was made from: the newest whose snapshots it reads."""
 
@@ -58,6 +60,9 @@ def read_engine(client: Client) -> Engine:
         uuid, name = body.get("cluster_uuid", ""), body.get("cluster_name", name)
     if not number:
         raise refused(f"Version of the search engine on {client.where}", answer.status, answer.body)
+    if not distribution and version.get("number") and numbers(number) < _OLDEST:  # OpenSearch tells its distribution
+        what = f"Use of the search engine on {client.where}"
+        raise SearchError(what, f"it is Elasticsearch {number}", "This collection knows Elasticsearch from 5.6 on")
     if not distribution:
         distribution = OPENSEARCH if numbers(number)[0] < 5 else ELASTICSEARCH
     return Engine(distribution, number, name, uuid)

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Answer, Client
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.engine import (
     Engine,
     from_id,
+    read_engine,
     why_not_restorable,
 )
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import SearchError
 
 VERSIONS = {
     "es5": ("elasticsearch", "5.6.16", 5061699),
@@ -72,3 +77,33 @@ def test_snapshots_at_a_time() -> None:
     assert not Engine("elasticsearch", "7.8.1", "c", "u").concurrent_snapshots
     assert Engine("elasticsearch", "7.9.0", "c", "u").concurrent_snapshots
     assert reading("os1").concurrent_snapshots and str(reading("os1")) == "OpenSearch 1.3.20"
+
+
+class Told:
+    """A cluster that says what it is."""
+
+    where = "fake"
+
+    def __init__(self, root: Answer, node: str = "") -> None:
+        nodes = {"nodes": {"1": {"version": node}}}
+        self.answers = {"/": root, "/_nodes": Answer(200, nodes), "/_cluster/stats": Answer(200, {"cluster_uuid": "u"})}
+
+    def call(self, method: str, target: str, **_: t.Any) -> Answer:
+        return self.answers[target]
+
+
+def engine_of(root: Answer, node: str = "") -> str:
+    return str(read_engine(t.cast(Client, Told(root, node))))
+
+
+def test_what_a_cluster_says_that_it_is() -> None:
+    def root(**version: str) -> Answer:
+        return Answer(200, {"version": version, "cluster_name": "c", "cluster_uuid": "u"})
+
+    assert engine_of(root(number="5.6.16")) == "Elasticsearch 5.6.16"
+    assert engine_of(root(number="2.19.6", distribution="opensearch")) == "OpenSearch 2.19.6"
+    assert engine_of(root(number="7.10.2", distribution="opensearch"), "1.3.20") == "OpenSearch 1.3.20"
+    assert engine_of(Answer(405, {}), "2.19.6") == "OpenSearch 2.19.6"
+    for old in ("2.4.6", "5.5.3"):
+        with pytest.raises(SearchError, match=rf"it is Elasticsearch {old}\. This collection knows"):
+            engine_of(root(number=old))
