@@ -27,7 +27,8 @@ options:
   state:
     description:
       - V(started) starts it when it does not run, and waits until it has started in any case.
-      - V(stopped) stops it when it runs, and waits until its process is gone.
+      - V(stopped) stops it when it runs, or is about to, and waits until its process is gone. What could not be started
+        again, by a masked unit or without its environment, is not stopped.
     type: str
     choices: [started, stopped]
     required: true
@@ -142,7 +143,7 @@ def main() -> None:
     with fail_json_on_error(module):
         configuration = resolve(*conf, ignore_guard=stopping)
         service = Service(given["name"], configuration, runner(module), given["timeout"], given["url"])
-        before = service.servers()
+        before = service.settled() if stopping else service.servers()
         pid = before[0].pid if before and not stopping else None
         if not module.check_mode:
             if stopping and before:

@@ -21,18 +21,19 @@ from .._io import write_atomic
 FOLDER = "/var/tmp"  # noqa: S108 - a folder of our own is made in it, and its owner and mode are checked
 
 
-def _folder(base: str) -> str:
+def folder(base: str = FOLDER) -> str:
+    """Where this user's are kept."""
     return os.path.join(base, f"nuxeo-platform-{os.geteuid()}")
 
 
 def _file(conf: str, base: str) -> str:
     name = hashlib.sha256(os.fsencode(os.path.realpath(conf))).hexdigest()[:32]
-    return os.path.join(_folder(base), name + ".environment")
+    return os.path.join(folder(base), name + ".environment")
 
 
-def _is_own(folder: str) -> bool:
+def _is_own(path: str) -> bool:
     try:
-        found = os.lstat(folder)
+        found = os.lstat(path)
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
@@ -40,10 +41,10 @@ def _is_own(folder: str) -> bool:
 
 def keep(conf: str, environment: t.Mapping[str, str], base: str = FOLDER) -> bool:
     """Keep an environment; False when there is no safe place for it."""
-    folder = _folder(base)
+    own = folder(base)
     with contextlib.suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    if not _is_own(folder):
+        os.mkdir(own, 0o700)
+    if not _is_own(own):
         return False
     content = b"\0".join(os.fsencode(f"{name}={value}") for name, value in environment.items())
     write_atomic(_file(conf, base), content)
@@ -52,7 +53,7 @@ def keep(conf: str, environment: t.Mapping[str, str], base: str = FOLDER) -> boo
 
 def kept(conf: str, base: str = FOLDER) -> dict[str, str] | None:
     """The environment that was kept for a nuxeo.conf."""
-    if not _is_own(_folder(base)):
+    if not _is_own(folder(base)):
         return None
     try:
         with open(_file(conf, base), "rb") as stream:
@@ -65,6 +66,6 @@ def kept(conf: str, base: str = FOLDER) -> dict[str, str] | None:
 
 def forget(conf: str, base: str = FOLDER) -> None:
     """It runs again: its process has the environment."""
-    if _is_own(_folder(base)):
+    if _is_own(folder(base)):
         with contextlib.suppress(OSError):
             os.unlink(_file(conf, base))

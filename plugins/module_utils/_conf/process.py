@@ -16,6 +16,9 @@ import typing as t
 from .errors import ConfError
 
 BOOTSTRAP = "org.apache.catalina.startup.Bootstrap"
+LAUNCHER = "nuxeo-launcher"
+"""What the jar is called that nuxeoctl runs, a copy with a number."""
+STARTS = ("start", "startbg", "console", "restart", "restartbg")
 FIXED = ".fixed"
 """nuxeoctl runs a file with CRLF line ends as a converted copy of that name."""
 
@@ -45,6 +48,19 @@ def running(conf: str | None = None, proc: str = "/proc") -> list[Running]:
         if server is not None and (conf is None or same_file(server.conf, conf)):
             found.append(server)
     return sorted(found, key=lambda server: server.pid)
+
+
+def is_starting(conf: str, proc: str = "/proc") -> bool:
+    """Whether a launcher is about to start a server with a nuxeo.conf, which it may have read already."""
+    for name in filter(str.isdigit, os.listdir(proc)):
+        arguments = [os.fsdecode(part) for part in _read(f"{proc}/{name}/cmdline").split(b"\0")]
+        jar = next((i for i, part in enumerate(arguments) if part == "-jar"), None)
+        if jar is None or not any(os.path.basename(part).startswith(LAUNCHER) for part in arguments[jar + 1 : jar + 2]):
+            continue
+        own = _setting(arguments[:jar], "-Dnuxeo.conf=")
+        if own and same_file(own, conf) and set(arguments[jar + 2 :]) & set(STARTS):
+            return True
+    return False
 
 
 def same_file(left: str, right: str) -> bool:

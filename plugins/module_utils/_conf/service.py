@@ -21,7 +21,7 @@ from . import kept
 from .configuration import Configuration
 from .errors import ConfError
 from .loopback import own_address
-from .process import Running, environment_of, running
+from .process import Running, environment_of, is_starting, running
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -59,11 +59,19 @@ class Service:
         """The processes of this instance."""
         return running(self.configuration.conf)
 
+    def settled(self) -> list[Running]:
+        """The same, once no launcher is about to start one."""
+        until = time.monotonic() + self.timeout
+        while not (found := self.servers()) and is_starting(self.configuration.conf) and time.monotonic() < until:
+            time.sleep(POLL)
+        return found
+
     def address(self) -> str:
-        """The URL of the running status."""
+        """The URL of the running status. Beside HTTPS, plain HTTP is bound to the host itself, whatever is set."""
         url = self.url
         if url is None:
-            host = own_address(self.configuration.used("nuxeo.bind.address"))
+            beside = self.configuration.used("nuxeo.server.https.port", "0") not in ("", "0")
+            host = own_address(None if beside else self.configuration.used("nuxeo.bind.address"))
             port = self.configuration.used("nuxeo.server.http.port", "8080")
             url = f"http://{host}:{port}{self.configuration.used('org.nuxeo.ecm.contextPath', '/nuxeo')}"
         return url.rstrip("/") + "/runningstatus?info=started"
@@ -73,13 +81,16 @@ class Service:
     def start(self) -> Running:
         """Start it where it does not run, and wait until it says that it has started."""
         until = time.monotonic() + self.timeout
-        if not self.servers():
-            self._refuse_taken_address()
-            self._call("start")
+        called = False
         seen: Running | None = None
         while True:
             found = self.servers()
-            if seen is not None and seen not in found and not found:
+            if not found and not called:  # perhaps one that was ending: a stop of it may have taken too long
+                self._refuse_taken_address()
+                self._call("start")
+                called, found = True, self.servers()
+                seen = None
+            if seen is not None and not found:
                 raise self._failed("start", f"its process {seen.pid} has ended", "Read server.log")
             seen = found[0] if found else seen
             why = "no process has its nuxeo.conf in the command line"
@@ -119,6 +130,7 @@ class Service:
         before = self.servers()
         if before and self.uses_control:
             self._keep_environment(before[0])
+        self._refuse_masked()
         self._call("stop")
         while True:
             left = self.servers()
@@ -139,11 +151,24 @@ class Service:
                 )
             time.sleep(POLL)
 
+    def _refuse_masked(self) -> None:
+        """What is stopped has to be started again."""
+        if self.uses_control:
+            return
+        _rc, out, _err = self.run(["systemctl", "show", "--property=LoadState", "--", self.name], None)
+        if "LoadState=masked" in out.split():
+            raise self._failed("stop", "the unit is masked, so it could not be started again", "Unmask it")
+
     # -- the environment, which nuxeoctl takes from whoever calls it
 
     def _keep_environment(self, server: Running) -> None:
-        with contextlib.suppress(ConfError):  # of another user: we could not start it either
-            kept.keep(self.configuration.conf, environment_of(server.pid))
+        try:
+            environment = environment_of(server.pid)
+        except ConfError:  # of another user: we could not start it either
+            return
+        if not kept.keep(self.configuration.conf, environment):
+            why = f"its environment cannot be kept for the next start, since '{kept.folder()}' is not private"
+            raise self._failed("stop", why, "Take that away")
 
     def _control_environment(self) -> dict[str, str]:
         values = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}

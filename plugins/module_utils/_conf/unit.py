@@ -15,6 +15,8 @@ import os
 import re
 import typing as t
 
+from .process import STARTS
+
 FOLDERS = (
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -23,7 +25,6 @@ FOLDERS = (
     "/lib/systemd/system",
 )
 _CONTROL = re.compile(r"(\S*/)?nuxeoctl")
-_STARTS = ("start", "startbg", "console", "restart", "restartbg")
 _IN_A_SHELL = re.compile(r"[\s;&|()'\"]+")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 
@@ -43,7 +44,7 @@ class Unit:
         """The nuxeoctl by which it starts Nuxeo, itself or by a shell."""
         parts = [part for word in self.start for part in _IN_A_SHELL.split(word)]
         found = next((part for part in parts if _CONTROL.fullmatch(part)), None)
-        return found if found and any(part in _STARTS for part in parts[parts.index(found) :]) else None
+        return found if found and any(part in STARTS for part in parts[parts.index(found) :]) else None
 
     @property
     def is_direct(self) -> bool:

@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, is_starting
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
 from servers.nuxeo.ports import free_port
+from servers.playbook import wait_for
 
 SERVER = """
 import http.server, sys, threading
@@ -49,12 +51,15 @@ class Systemctl:
         self.conf = conf
         self.port = conf.read_text().splitlines()[0].partition("=")[2]
         self.honest = honest
+        self.state = "loaded"
         self.calls: list[list[str]] = []
         self.child: subprocess.Popen[bytes] | None = None
 
     def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
         assert environment is None  # a unit brings its own
         self.calls.append(argv)
+        if argv[1] == "show":
+            return 0, f"LoadState={self.state}\n", ""
         if argv[1] == "start" and self.honest:
             words = [sys.executable, "-c", SERVER, self.port, str(self.conf.with_name("asked"))]
             words += [f"-Dnuxeo.conf={self.conf}", BOOTSTRAP, "start"]
@@ -91,8 +96,89 @@ def test_unit(conf: Path) -> None:
     assert one.servers() == []
     assert systemctl.calls == [
         ["systemctl", "start", "--", "nuxeo.service"],
+        ["systemctl", "show", "--property=LoadState", "--", "nuxeo.service"],
         ["systemctl", "stop", "--", "nuxeo.service"],
     ]
+
+
+def test_a_masked_unit_is_not_stopped_since_nothing_could_start_it(conf: Path) -> None:
+    systemctl = Systemctl(conf)
+    one = service(conf, systemctl, 30)
+    one.start()
+    systemctl.state = "masked"
+    try:
+        with pytest.raises(ConfError, match="the unit is masked"):
+            one.stop()
+        assert one.servers()
+    finally:
+        systemctl.state = "loaded"
+        one.stop()
+
+
+def test_without_a_private_place_for_its_environment_it_is_not_stopped(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = Systemctl(conf)
+    one = service(conf, systemctl, 30)
+    one.start()
+    monkeypatch.setattr(kept, "keep", lambda *_: False)
+    try:
+        by_control = service(conf, systemctl, 30)
+        by_control.name = "nuxeoctl"
+        with pytest.raises(ConfError, match="its environment cannot be kept .* '/var/tmp/nuxeo-platform-"):
+            by_control.stop()
+        assert one.servers()
+    finally:
+        one.stop()
+
+
+@pytest.mark.parametrize(
+    ("lines", "host"),
+    [("", "127.0.0.2"), ("nuxeo.server.https.port=0\n", "127.0.0.2"), ("nuxeo.server.https.port=8443\n", "127.0.0.1")],
+)
+def test_beside_https_plain_http_is_at_the_loopback_address(conf: Path, lines: str, host: str) -> None:
+    conf.write_text(conf.read_text().replace("0.0.0.0", "127.0.0.2") + lines)
+    one = service(conf, Systemctl(conf), 1)
+    assert one.address() == f"http://{host}:{Systemctl(conf).port}/docs/runningstatus?info=started"
+
+
+def test_one_that_was_ending_is_started(conf: Path) -> None:
+    """A stop that took too long: what runs still is not what is wanted."""
+    systemctl = Systemctl(conf)
+    one = service(conf, systemctl, 30)
+    ending = one.start()
+    child = systemctl.child
+    assert child
+    conf.with_name("asked").write_text("")  # it does not say that it has started any more
+
+    def end() -> None:
+        child.kill()
+        child.wait()
+
+    threading.Timer(0.2, end).start()
+    try:
+        assert one.start().pid != ending.pid
+    finally:
+        one.stop()
+
+
+def test_what_a_launcher_is_about_to_start_counts(conf: Path, tmp_path: Path) -> None:
+    systemctl = Systemctl(conf)
+    one = service(conf, systemctl, 30)
+    words = [sys.executable, "-c", "import time; time.sleep(60)", f"-Dnuxeo.conf={conf}", "-jar"]
+    other = subprocess.Popen([*words, "/tmp/nuxeo-launcher-1.jar", "--quiet", "status"])
+    assert not is_starting(str(conf)) and one.settled() == []
+    launcher = subprocess.Popen([*words, "/tmp/nuxeo-launcher-7.jar", "--quiet", "startbg"])
+    try:
+        wait_for(lambda: is_starting(str(conf)))
+        assert not is_starting(str(tmp_path / "other.conf"))
+        threading.Timer(0.3, lambda: systemctl(["systemctl", "start"], None)).start()
+        assert [server.pid for server in one.settled()] == [systemctl.child.pid]  # type: ignore[union-attr]
+    finally:
+        for process in (other, launcher):
+            process.kill()
+            process.wait()
+        one.stop()
 
 
 def test_a_unit_that_only_says_so(conf: Path) -> None:
@@ -172,6 +258,6 @@ def test_a_server_that_runs_is_not_started_again(conf: Path) -> None:
     one.start()
     try:
         one.start()
-        assert len(systemctl.calls) == 1
+        assert len(systemctl.calls) == 1, "it runs"
     finally:
         one.stop()
