@@ -47,6 +47,7 @@ def search(configuration: Configuration) -> Facts:
     servers = _servers(configuration.used("elasticsearch.addressList"))
     rest = configuration.used("elasticsearch.client") == "RestClient" and configuration.line.name != "8.10"
     client = "rest" if rest or configuration.line.name == "2023" else "transport"
+    home = file_below(configuration.folder("nuxeo.tmp.dir"), "elasticsearch")
     return {
         "kind": "elasticsearch",
         "embedded": not servers,
@@ -56,7 +57,7 @@ def search(configuration: Configuration) -> Facts:
         "manage_alias": _enabled(configuration, "elasticsearch.manageAlias.enabled"),
         "user": configuration.used("elasticsearch.restClient.username") or None if client == "rest" else None,
         "path": None if servers else configuration.folder("nuxeo.data.dir") + "/elasticsearch",
-        "home": None if servers else configuration.folder("nuxeo.tmp.dir") + "/elasticsearch",
+        "home": None if servers or configuration.line.name == "8.10" else home,  # there Elasticsearch 2, not to be opened
         "http": not servers and _enabled(configuration, "elasticsearch.httpEnabled"),
     }
 

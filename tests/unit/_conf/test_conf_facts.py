@@ -194,6 +194,7 @@ def test_search_audit_and_sequences_up_to_2023(read: Facts, version: str) -> Non
     found = read(version, shipped)
     assert (found["search"]["kind"], found["search"]["embedded"]) == ("elasticsearch", True)
     assert found["search"]["path"] == "<home>/nxserver/data/elasticsearch"
+    assert found["search"]["home"] == (None if version == "8.10" else "<home>/tmp/elasticsearch")
     assert found["audit"] == {"kept": "elasticsearch", "index": "nuxeo-audit"}
     assert found["sequences"] == {"kept": "elasticsearch", "index": "nuxeo-uidgen"}
     found = read(version, "elasticsearch.indexName=x\n")
@@ -203,6 +204,11 @@ def test_search_audit_and_sequences_up_to_2023(read: Facts, version: str) -> Non
     assert found["search"]["kind"] == "none"
     assert found["audit"] == {"kept": "sql", "table": "NXP_LOGS"}
     assert found["sequences"] == {"kept": "sql", "table": "NXP_UIDSEQ"}
+
+
+@pytest.mark.parametrize("version", ["9.10", "10.10", "2021", "2023"])
+def test_the_home_of_an_embedded_engine_is_as_java_writes_it(read: Facts, version: str) -> None:
+    assert read(version, "nuxeo.tmp.dir=/var/tmp/nuxeo/\n")["search"]["home"] == "/var/tmp/nuxeo/elasticsearch"
 
 
 @pytest.mark.parametrize("version", ["9.10", "10.10", "2021", "2023"])

@@ -31,6 +31,17 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _program(configuration: Configuration) -> str:
+    """Of OpenSearch, which LTS 2023 embeds, the classes have their names but for the first word."""
+    source = HERE / "EmbeddedNode.java"
+    if "opensearch" not in configuration.get("standin.search.classpath"):
+        return str(source)
+    own = configuration.folder("nuxeo.tmp.dir") / source.name
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(source.read_text(encoding="utf-8").replace("org.elasticsearch", "org.opensearch"), encoding="utf-8")
+    return str(own)
+
+
 class EmbeddedEngine:
     """A running node; it ends with the process that has started it."""
 
@@ -48,7 +59,7 @@ class EmbeddedEngine:
             "cluster.routing.allocation.disk.threshold_enabled": "false",
         }
         words = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        words += ["-cp", configuration.get("standin.search.classpath"), str(HERE / "EmbeddedNode.java")]
+        words += ["-cp", configuration.get("standin.search.classpath"), _program(configuration)]
         words += [f"{name}={value}" for name, value in settings.items()]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{port}"
