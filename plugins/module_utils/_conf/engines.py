@@ -57,7 +57,9 @@ def search(configuration: Configuration) -> Facts:
         "manage_alias": _enabled(configuration, "elasticsearch.manageAlias.enabled"),
         "user": configuration.used("elasticsearch.restClient.username") or None if client == "rest" else None,
         "path": None if servers else configuration.folder("nuxeo.data.dir") + "/elasticsearch",
-        "home": None if servers or configuration.line.name == "8.10" else home,  # there Elasticsearch 2, not to be opened
+        "home": None
+        if servers or configuration.line.name == "8.10"
+        else home,  # there Elasticsearch 2, not to be opened
         "http": not servers and _enabled(configuration, "elasticsearch.httpEnabled"),
     }
 

@@ -12,11 +12,15 @@ import contextlib
 import grp
 import os
 import pwd
+import struct
 import typing as t
 
 from .engine import Engine
 
 User = t.Tuple[int, t.Set[int]]
+_ACL = "system.posix_acl_access"
+_USER, _OWN_GROUP, _GROUP, _MASK = 0x02, 0x04, 0x08, 0x10
+"""Tags of entries in an access list; owner and others are as the mode says."""
 
 
 def owner_of(engine: Engine, wanted: str) -> str:
@@ -40,8 +44,28 @@ def _user(name: str) -> User | None:
 
 def _may(user: User, path: str, bits: int) -> bool:
     status = os.stat(path)
-    shift = 6 if status.st_uid == user[0] else 3 if status.st_gid in user[1] else 0
-    return user[0] == 0 or (status.st_mode >> shift) & bits == bits
+    uid, groups = user
+    if uid in (0, status.st_uid):
+        return uid == 0 or (status.st_mode >> 6) & bits == bits
+    acl = _acl(path) or [(_OWN_GROUP, status.st_mode >> 3, 0)]
+    mask = next((permitted for tag, permitted, _id in acl if tag == _MASK), 0o7)
+    for permitted in [permitted for tag, permitted, named in acl if (tag, named) == (_USER, uid)]:
+        return permitted & mask & bits == bits
+    as_member = [
+        permitted & mask & bits == bits
+        for tag, permitted, named in acl
+        if (tag == _OWN_GROUP and status.st_gid in groups) or (tag == _GROUP and named in groups)
+    ]
+    return any(as_member) if as_member else status.st_mode & bits == bits
+
+
+def _acl(path: str) -> list[tuple[int, int, int]]:
+    """Tag, rights and id of each entry of a folder's access list; none where it has only a mode."""
+    try:
+        found = os.getxattr(path, _ACL)
+    except OSError:
+        return []
+    return list(struct.iter_unpack("<HHI", found[4:]))
 
 
 def problems(location: str, owner: str, opened: str | None) -> list[str]:
@@ -63,7 +87,8 @@ def problems(location: str, owner: str, opened: str | None) -> list[str]:
     while above != "/":
         with contextlib.suppress(FileNotFoundError):
             if above != opened and not _may(user, above, 0o1):
-                found.append(f"user '{owner}' may not pass through '{above}': chmod o+x it, or name another location")
+                todo = "chmod o+x it, or let that user in by setfacl, or name another location"
+                found.append(f"user '{owner}' may not pass through '{above}': {todo}")
         above = os.path.dirname(above)
     if there and os.geteuid() != 0 and not _may(user, location, 0o7):
         found.append(f"user '{owner}' may not write to '{location}': {_described(location)}")
