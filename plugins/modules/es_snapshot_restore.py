@@ -98,7 +98,8 @@ options:
       - Settings of the snapshot that the restored indices do not get. They never get C(index.blocks.*), with which they
         could not be trimmed and named, nor written to afterwards.
       - Nor do they get a policy (C(index.lifecycle.*), of OpenSearch C(index.plugins.index_state_management.*)), which
-        goes by the age of the index that was saved, and could delete them at once.
+        goes by the age of the index that was saved, and could delete them at once. In another cluster than that which
+        made the snapshot they do not get C(index.routing.allocation.*) either, which names nodes of that.
       - The record of the backup tells which there were.
     type: list
     elements: str

@@ -12,6 +12,9 @@ from .client import Client
 from .engine import Engine
 from .errors import SearchError
 
+_MOUNTED = ("snapshot", "remote_snapshot")
+"""Where an index has its files, of Elasticsearch and of OpenSearch, when they are those of a snapshot."""
+
 
 class Plan(t.NamedTuple):
     """What a snapshot would take."""
@@ -39,6 +42,9 @@ def for_snapshot(client: Client, engine: Engine, where: str, names: t.Sequence[s
     shut = indices.closed(client, every) if every else set()
     problems += [f"index '{name}' is closed" for name in sorted(shut)]
     open_ones = [name for name in every if name not in shut]
+    for name in open_ones:
+        if indices.describe(client, name)["settings"].get("store", {}).get("type") in _MOUNTED:
+            problems.append(f"index '{name}' is mounted from a snapshot: one of it would not hold its documents")
     for name, state in sorted(indices.health(client, open_ones).items() if open_ones else ()):
         if state["active_primary_shards"] != state["number_of_shards"]:
             lacking = state["number_of_shards"] - state["active_primary_shards"]

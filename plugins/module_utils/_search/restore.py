@@ -89,7 +89,8 @@ class Restore:
         self.what = f"Restore of snapshot '{request.name}' from repository '{request.repository}' on {client.where}"
         self.standing: dict[str, dict[str, dict[str, t.Any]]] = {}
         self.leftovers: list[str] = []
-        self.foreign = False
+        self.written_by_two = False
+        self.foreign = request.cluster not in ("", engine.cluster_uuid)
 
     # -- before the first change
 
@@ -120,8 +121,7 @@ class Restore:
 
     def _snapshot(self) -> dict[str, t.Any]:
         definition = repository.must(self.client, self.request.repository)
-        self.foreign = self.request.cluster not in ("", self.engine.cluster_uuid)
-        self.foreign = self.foreign and not repository.is_readonly(definition)
+        self.written_by_two = self.foreign and not repository.is_readonly(definition)
         found = snapshot.find(self.client, self.request.repository, self.request.name)
         if found is None:
             why = "there is no such snapshot in it; where there should be one, the repository's catalogue may be lost"
@@ -130,7 +130,7 @@ class Restore:
 
     def _unreadable(self, found: dict[str, t.Any]) -> list[str]:
         problems = []
-        if self.foreign:
+        if self.written_by_two:
             problems.append("another cluster writes the repository, and it is not readonly here: both would damage it")
         if self.request.uuid and found["uuid"] != self.request.uuid:
             problems.append(f"the snapshot of that name is not the one of the set ({found['uuid']})")
@@ -213,7 +213,8 @@ class Restore:
             raise
 
     def _start(self, item: Item) -> None:
-        body = rights.restore_body(item.source, item.index, self.request.ignore_index_settings)
+        left = [*self.request.ignore_index_settings, *(rights.OF_THE_NODES if self.foreign else ())]
+        body = rights.restore_body(item.source, item.index, left)
         if self.request.index_settings:
             body["index_settings"] = self.request.index_settings
         target = path("_snapshot", self.request.repository, self.request.name, "_restore")

@@ -185,6 +185,20 @@ def test_two_clusters_do_not_write_one_repository(good: Run, run: Run, repositor
     assert good("es_snapshot_restore", **options)["changed"]
 
 
+def test_an_index_that_is_bound_to_nodes_of_its_cluster_comes_back_in_another(
+    curl: Curl, good: Run, run: Run, repository: str
+) -> None:
+    """It stays where it is, and would be on no node that has no such name."""
+    curl.ok("PUT", "/nuxeo-audit/_settings", {"index.routing.allocation.require._name": "elsewhere"})
+    record = good("es_snapshot", repository="r", name="s1", indices=["nuxeo-audit"])["record"]
+    options = {"repository": "r", "name": "s1", "rename": {"nuxeo-audit": "x"}, "wait_timeout": 30}
+    assert "did not come back" in run("es_snapshot_restore", record=record, **options)["msg"]
+    good("es_repository", name="r", settings={"location": repository}, readonly=True)
+    record["cluster"]["uuid"] = "another"
+    done = good("es_snapshot_restore", record=record, **options)
+    assert done["indices"][0]["documents"] == curl.count("x") > 0
+
+
 def test_a_name_that_was_used_for_something_else_is_refused(curl: Curl, run: Run, repository: str) -> None:
     curl.create("other")
     result = run("es_snapshot", repository="r", name="s1", indices=["other"])

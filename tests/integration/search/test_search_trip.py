@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import typing as t
@@ -351,6 +352,38 @@ def test_entries_written_meanwhile_are_counted_as_they_are(curl: Curl, good: Run
     ids = curl.ids("back")
     assert ids[:acknowledged] == list(range(1, acknowledged + 1)) and len(set(ids)) == len(ids)
     assert noted["documents"] in (None, len(ids)) and result["indices"][0]["documents"] == len(ids)
+
+
+def test_entries_that_are_purged_meanwhile_do_not_spoil_the_set(curl: Curl, good: Run, location: Location) -> None:
+    curl.create("nuxeo-audit")
+    curl.write("nuxeo-audit", 1, 500, filler=400)
+    curl.ok("POST", "/nuxeo-audit/_flush")
+    settings = {"location": location(), "max_snapshot_bytes_per_sec": "60kb", "compress": False}
+    good("es_repository", name="r", settings=settings)
+    ended, gone = threading.Event(), [0]
+
+    def purge() -> None:
+        while not ended.is_set() and gone[0] < 400:
+            lines = [{"delete": {"_index": "nuxeo-audit", "_id": str(gone[0] + number)}} for number in range(1, 11)]
+            for line in lines if curl.typed else ():
+                line["delete"]["_type"] = curl.kind
+            curl.ok("POST", "/_bulk?refresh=true", "".join(json.dumps(line) + "\n" for line in lines))
+            gone[0] += 10
+
+    purger = threading.Thread(target=purge)
+    purger.start()
+    try:
+        made = good("es_snapshot", repository="r", name="s", indices=["nuxeo-audit"])
+    finally:
+        ended.set()
+        purger.join()
+    assert gone[0] > 0
+    result = good(
+        "es_snapshot_restore", repository="r", name="s", record=made["record"], rename={"nuxeo-audit": "back"}
+    )
+    noted = made["record"]["indices"][0]
+    assert noted["documents"] in (None, curl.count("back"))
+    assert noted["documents_at_least"] <= result["indices"][0]["documents"] <= noted["documents_at_most"]
 
 
 def test_a_removed_snapshot_is_gone(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:

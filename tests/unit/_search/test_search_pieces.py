@@ -11,8 +11,9 @@ import typing as t
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.nuxeo.platform.plugins.module_utils._search import repository, snapshot
+from ansible_collections.nuxeo.platform.plugins.module_utils._search import preflight, repository, snapshot
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Answer, Client
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.engine import Engine
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import Lost, SearchError
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.indices import Counter, Documents, Shard, counted
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.operations import restore_request
@@ -89,6 +90,23 @@ def test_an_engine_that_is_away_while_it_is_asked_how_far_it_is_does_not_end_the
     maker = snapshot.Maker(away, "r", "s", ["a"], deadline=deadline, beat=lambda done, total: told.append(done))
     assert maker.wait()["state"] == "SUCCESS"
     assert told == [0, 0]
+
+
+@pytest.mark.parametrize(("store", "told"), [({}, 0), ({"type": "snapshot"}, 1), ({"type": "remote_snapshot"}, 1)])
+def test_an_index_that_is_mounted_from_a_snapshot_is_none_to_make_one_of(store: dict[str, str], told: int) -> None:
+    """No engine of the tests has the licence: only what an engine would say is looked at."""
+    health = {"active_primary_shards": 1, "number_of_shards": 1, "status": "green"}
+    answers = {
+        "GET /a/_alias": {"a": {}},
+        "GET /_cluster/state/metadata/a": {},
+        "GET /a": {"a": {"settings": {"index": {"store": store}}}},
+        "GET /_cluster/health/a": {"indices": {"a": health}},
+        "GET /_snapshot/r": {"r": {"type": "fs", "settings": {}}},
+        "GET /_snapshot/_status": {"snapshots": []},
+    }
+    engine = Engine("elasticsearch", "8.8.2", "c", "u")
+    problems = preflight.for_snapshot(fake(**answers), engine, "r", ["a"]).problems
+    assert [problem.startswith("index 'a' is mounted from a snapshot") for problem in problems] == [True] * told
 
 
 @pytest.mark.parametrize(("successful", "failed"), [(1, 1), (1, 0)])

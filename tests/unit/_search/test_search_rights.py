@@ -83,6 +83,20 @@ def test_an_index_that_is_red_is_not_a_matter_of_rights() -> None:
         ask("GET /a/_count", Lost("Count", "no answer"))
 
 
+def test_a_node_that_is_down_is_not_taken_for_the_engine() -> None:
+    """A count is not asked for again and again while an index is red, but once when the next node has its turn."""
+    asked: list[str] = []
+
+    class Down(Fake):
+        def call(self, method: str, target: str, body: t.Any = None, **_: t.Any) -> Answer:
+            if target == "/a/_count" and asked.append(target) is None and len(asked) == 1:
+                raise Lost("Count", "no answer")
+            return super().call(method, target, body)
+
+    assert rights.for_snapshot(t.cast(Client, Down("", NOT_THERE)), ["a"], own=True) == []
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_an_old_engine_that_makes_a_snapshot_is_not_waited_for(running: bool) -> None:
     """It does not answer before that one has ended, which may be in hours."""
