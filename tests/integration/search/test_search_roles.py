@@ -160,7 +160,7 @@ def test_a_proxy_that_loses_answers_makes_one_snapshot_and_one_restore(trip: Tri
         pytest.skip("one engine of each kind shows it")
     site, curl = trip.site, trip.curl
     put, get = r"^PUT /_snapshot/nuxeo-acme/set-", r"^GET /_snapshot/nuxeo-acme/set-"
-    restore = r"^POST /_snapshot/nuxeo-acme-restore/set-[^/]*/_restore"
+    restore = r"^POST /_snapshot/nuxeo-acme~restore/set-[^/]*/_restore"
     faults = [Fault(put, status, forward=False) for status in (429, 504)]
     faults += [
         Fault(put, "cut"),
