@@ -11,6 +11,8 @@ import typing as t
 from .client import Answer, Client, path
 from .errors import SearchError, refused
 
+_COMES = ("yes", "throttled", "awaiting_info", "allocation_delayed", "no_attempt")
+"""What an engine says of a shard that it will give a node."""
 _WILD = set('*?,<>"|\\/ #')
 
 
@@ -190,20 +192,33 @@ def health(client: Client, names: t.Sequence[str]) -> dict[str, dict[str, t.Any]
     return dict(answer.body.get("indices", {}))
 
 
-def why_unassigned(client: Client, index: str, shards: int) -> str:
-    """In the engine's words, why a primary of the index is on no node."""
+def unassigned(client: Client, index: str, shards: int) -> list[dict[str, t.Any]]:
+    """What the engine says of each primary of the index that is on no node; nothing where it does not tell."""
+    found = []
     for number in range(shards):
         body = {"index": index, "shard": number, "primary": True}
         answer = client.call("POST", "/_cluster/allocation/explain", body, repeat=True)
-        if not answer.ok or answer.body.get("current_state") != "unassigned":
-            continue
-        last = answer.body.get("unassigned_info", {})
+        if answer.ok and answer.body.get("current_state") == "unassigned":
+            found.append({"shard": number, **answer.body})
+    return found
+
+
+def waits_its_turn(client: Client, index: str, shards: int) -> bool:
+    """Whether every primary that is on no node will be on one: others may be on their way first."""
+    told = unassigned(client, index, shards)
+    return bool(told) and all(each.get("can_allocate") in _COMES for each in told)
+
+
+def why_unassigned(client: Client, index: str, shards: int) -> str:
+    """In the engine's words, why a primary of the index is on no node."""
+    for told in unassigned(client, index, shards)[:1]:
+        last = told.get("unassigned_info", {})
         words = [
-            f"shard {number}",
+            f"shard {told['shard']}",
             last.get("details") or last.get("reason", ""),
-            answer.body.get("allocate_explanation", ""),
+            told.get("allocate_explanation", ""),
         ]
-        for node in answer.body.get("node_allocation_decisions", [])[:2]:
+        for node in told.get("node_allocation_decisions", [])[:2]:
             words += [decider.get("explanation", "") for decider in node.get("deciders", [])[:2]]
         return ": ".join(word for word in words if word)[:900]
     return "no reason was given"

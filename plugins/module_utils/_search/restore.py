@@ -78,6 +78,10 @@ class Request:
     ignore_index_settings: list[str] = dataclasses.field(default_factory=list)
 
 
+def _is_whole(state: t.Mapping[str, t.Any]) -> bool:
+    return bool(state["active_primary_shards"] == state["number_of_shards"])
+
+
 class Restore:
     """One restore, step by step. Before :meth:`swap` nothing of it can be found under a target's name."""
 
@@ -258,15 +262,20 @@ class Restore:
             red = any(state["status"] == "red" for state in states.values())
             idle_since = None if moving else (self.deadline.elapsed if idle_since is None else idle_since)
             idle = 0.0 if idle_since is None else self.deadline.elapsed - idle_since
-            if self.deadline.expired or idle > (1.0 if red else _STUCK):
+            if self.deadline.expired or (idle > (1.0 if red else _STUCK) and not self._comes(states)):
                 self._fail(states)
             self.deadline.pause()
+
+    def _comes(self, states: dict[str, dict[str, t.Any]]) -> bool:
+        """Whether what is on no node yet only waits: while a cluster is rebuilt much else is on its way, too."""
+        lacking = [(name, state["number_of_shards"]) for name, state in states.items() if not _is_whole(state)]
+        return bool(lacking) and all(indices.waits_its_turn(self.client, *each) for each in lacking)
 
     def _fail(self, states: dict[str, dict[str, t.Any]]) -> t.NoReturn:
         told = []
         for name, state in sorted(states.items()):
-            lacking = state["number_of_shards"] - state["active_primary_shards"]
-            if lacking:
+            if not _is_whole(state):
+                lacking = state["number_of_shards"] - state["active_primary_shards"]
                 why = indices.why_unassigned(self.client, name, state["number_of_shards"])
                 told.append(f"{lacking} of {state['number_of_shards']} shards of '{name}' did not come back ({why})")
         why = "; ".join(told) or f"it has not ended in {self.deadline.seconds:g} s"

@@ -19,6 +19,7 @@ import typing as t
 
 import pytest
 from servers.search.proxy import Fault, Proxy
+from servers.tiers import engines_only
 
 from .conftest import arguments, start_module
 
@@ -197,6 +198,30 @@ def test_an_index_that_is_bound_to_nodes_of_its_cluster_comes_back_in_another(
     record["cluster"]["uuid"] = "another"
     done = good("es_snapshot_restore", record=record, **options)
     assert done["indices"][0]["documents"] == curl.count("x") > 0
+
+
+@engines_only("a unit test shows it")
+def test_a_restore_that_has_to_wait_for_others_is_not_given_up(
+    curl: Curl, good: Run, location: Location, repository: str
+) -> None:
+    """While a cluster is rebuilt from snapshots, as after a disaster: here one shard at a time is restored."""
+    good("es_snapshot", repository="r", name="s1", indices=["nuxeo-audit"])
+    curl.create("theirs", shards=1)
+    curl.write("theirs", 1, 1000, filler=1000)
+    slow = {"location": location(), "max_restore_bytes_per_sec": "10kb", "compress": False}
+    good("es_repository", name="slow", settings=slow)
+    good("es_snapshot", repository="slow", name="s", indices=["theirs"])
+    curl.ok("DELETE", "/theirs")
+    one = "cluster.routing.allocation.node_initial_primaries_recoveries"
+    curl.ok("PUT", "/_cluster/settings", {"transient": {one: 1}})
+    try:
+        curl.ok("POST", "/_snapshot/slow/s/_restore", {"indices": "theirs"})
+        began = time.monotonic()
+        good("es_snapshot_restore", repository="r", name="s1", indices=["nuxeo-audit"], rename={"nuxeo-audit": "x"})
+        assert time.monotonic() - began > 16, "it had to wait"
+    finally:
+        curl.ok("PUT", "/_cluster/settings", {"transient": {one: None}})
+    assert curl.count("x") == curl.count("nuxeo-audit") and repository
 
 
 def test_a_name_that_was_used_for_something_else_is_refused(curl: Curl, run: Run, repository: str) -> None:

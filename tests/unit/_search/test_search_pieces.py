@@ -17,6 +17,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._search.engine impo
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import Lost, SearchError
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.indices import Counter, Documents, Shard, counted
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.operations import restore_request
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.restore import Item, Request, Restore
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.trim import field_type, milliseconds
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.wait import Deadline
 from ansible_collections.nuxeo.platform.plugins.modules import es_repository
@@ -233,6 +234,41 @@ def test_a_commit_that_counts_more_than_there_are_is_not_believed() -> None:
     after = statistics(4, 300, 0)
     nested = Counter(t.cast(Client, Purged([100, 110], [statistics(4, 300, 0), after, after])), ["a"])
     assert nested.result() == {"a": Documents(None, 100, 110)}
+
+
+class Rebuilt(Fake):
+    """A cluster in which much else is on its way: the shard of an index gets a node after so many looks."""
+
+    def __init__(self, looks: int, can_allocate: str) -> None:
+        super().__init__({})
+        self.looks = looks
+        self.can_allocate = can_allocate
+
+    def call(self, method: str, target: str, body: t.Any = None, **_: t.Any) -> Answer:
+        if target == "/_cluster/allocation/explain":
+            return Answer(200, {"current_state": "unassigned", "can_allocate": self.can_allocate})
+        self.looks -= 1
+        there = int(self.looks < 0)
+        state = {"number_of_shards": 1, "active_primary_shards": there, "initializing_shards": 0}
+        return Answer(200, {"indices": {"x": {**state, "status": "green" if there else "yellow"}}})
+
+
+@pytest.mark.parametrize(
+    ("can_allocate", "looks", "back"),
+    [("throttled", 300, True), ("awaiting_info", 300, True), ("no", 300, False), ("throttled", 10**9, False)],
+)
+def test_a_shard_that_waits_its_turn_is_waited_for(can_allocate: str, looks: int, back: bool) -> None:
+    passed = [0.0]
+    deadline = Deadline(600, clock=lambda: passed[0], sleep=lambda seconds: passed.append(passed.pop() + seconds))
+    cluster = t.cast(Client, Rebuilt(looks, can_allocate))
+    request = Request("r", "s", [Item("a", "x", {}, index="x")])
+    run = Restore(cluster, Engine("elasticsearch", "8.8.2", "c", "u"), request, deadline)
+    if back:
+        run._wait(lambda done, total: None)
+    else:
+        with pytest.raises(SearchError, match="1 of 1 shards of 'x' did not come back"):
+            run._wait(lambda done, total: None)
+    assert passed[0] > 15.0 and (passed[0] < 30.0) == (can_allocate == "no")
 
 
 def test_bounds_admit_what_lies_between() -> None:

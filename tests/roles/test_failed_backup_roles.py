@@ -1,0 +1,45 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end of a backup that failed, alone: what it removes, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+
+RUN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_the_snapshot_of_a_set_that_was_published_stays(
+    tmp_path: Path,
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    published: bool,
+) -> None:
+    """A module may be killed after the rename, before it could tell: there is a set then, which names the snapshot."""
+    sets = tmp_path / "backup" / "acme" / "sets"
+    partial = sets / f".partial-{RUN}"
+    (sets / "20261123T020004Z" if published else partial).mkdir(parents=True)
+    known = {
+        "nuxeo_backup_root": str(tmp_path / "backup"),
+        "__backup_leader": "acme",
+        "__backup_begun": {"run_id": RUN, "partial": str(partial)},
+        "__backup_audit": {"repository": "nuxeo-acme"},
+        "__backup_audit_job": {"ansible_job_id": "1.2"},
+        "__backup_audit_python": sys.executable,
+        "__backup_node": {"facts": {"conf": str(tmp_path / "nuxeo.conf"), "home": str(tmp_path)}},
+        "backup_search_url": ["http://127.0.0.1:1"],
+    }
+    include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.backup", "tasks_from": "failed"}}
+    block = {"block": [{"ansible.builtin.fail": {"msg": "killed"}}], "rescue": [include]}
+    play = tmp_path / "failed.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [block]}]))
+    done = run_playbook(play, local_inventory(acme=known)).check()
+    assert len(done.of("Remove the snapshot that no set names")) == (not published)
+    assert not partial.exists() and len(list(sets.iterdir())) == published
