@@ -205,6 +205,21 @@ def test_the_run_after_a_killed_one_starts_it_though_it_fails_itself(
     assert not note.exists()
 
 
+def test_the_run_after_a_killed_one_may_be_killed_as_well(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    """The watch of the first has ended then, and the second has not come to its own."""
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    note = killed_while_stopped(site, instance)
+    run = site.start("backup")
+    wait_for(lambda: instance.running and not note.exists())
+    assert site.sets("acme") == []
+    run.kill()
+    assert instance.running
+    site.backup()
+    assert instance.running and len(site.sets("acme")) == 1
+
+
 def watches(folder: Path) -> list[int]:
     """The processes of the watch of runs from that folder, without the one that keeps its result."""
     found = []
