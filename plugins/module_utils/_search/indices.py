@@ -235,6 +235,18 @@ def closed(client: Client, names: t.Sequence[str]) -> set[str]:
     return {name for name, state in found.items() if state.get("state") == "close"}
 
 
+def free_bytes(client: Client) -> int | None:
+    """What is free on all nodes that hold data; None where one does not tell."""
+    answer = client.call("GET", "/_nodes/stats/fs")
+    nodes = answer.body.get("nodes", {}).values() if answer.ok else ()
+    free = [
+        (node.get("fs", {}).get("total") or {}).get("available_in_bytes")
+        for node in nodes
+        if any(role.startswith("data") for role in node.get("roles", ["data"]))
+    ]
+    return None if None in free or not free else sum(free)
+
+
 def remove(client: Client, index: str) -> None:
     """Remove one index; one that is gone already is as well."""
     answer = client.call("DELETE", path(index), repeat=True)

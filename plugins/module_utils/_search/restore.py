@@ -119,6 +119,7 @@ class Restore:
             problems = [self._stands(name) for name, there in sorted(self.standing.items()) if there]
             raise_all(self.what, problems, "Nothing was changed. Choose other names, or set overwrite")
         raise_all(self.what, self._blocked(), "Nothing was changed. Lift these blocks, then run again")
+        raise_all(self.what, self._crowded(), "Nothing was changed. Make room, then run again")
         for item in self.request.items:
             self._choose_name(item)
         return True
@@ -164,6 +165,14 @@ class Restore:
             held = [name for name in _KEEPING if str(blocks.get(name)).lower() == "true"]
             problems += [f"index '{index}' is kept as it is by its setting index.blocks.{name}" for name in held]
         return problems
+
+    def _crowded(self) -> list[str]:
+        """What is restored lies beside what it replaces for a while; replicas come later, or not at all."""
+        sizes = snapshot.sizes_of(self.client, self.request.repository, self.request.name)
+        needed, free = sum(sizes.get(item.source, 0) for item in self.request.items), indices.free_bytes(self.client)
+        if free is None or needed <= free:
+            return []
+        return [f"{needed} bytes are restored, and {free} are free on all nodes that hold data"]
 
     def _is_back(self, item: Item) -> bool:
         """Whether an earlier restore of this snapshot is what stands under the item's names, with what it had then."""

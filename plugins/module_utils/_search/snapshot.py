@@ -231,6 +231,18 @@ def bytes_of(client: Client, repository: str, name: str) -> dict[str, int]:
     return {"bytes": whole, "bytes_added": stats.get("incremental", {}).get("size_in_bytes", whole)}
 
 
+def sizes_of(client: Client, repository: str, name: str) -> dict[str, int]:
+    """Bytes of each index in a snapshot, as far as the engine tells."""
+    answer = client.call("GET", path("_snapshot", repository, name, "_status"))
+    snapshots = answer.body.get("snapshots") if answer.ok else None
+    indices = snapshots[0].get("indices", {}) if snapshots else {}
+    stats = {index: found.get("stats", {}) for index, found in indices.items()}
+    return {
+        index: int(found.get("total", {}).get("size_in_bytes", found.get("total_size_in_bytes", 0)))
+        for index, found in stats.items()
+    }
+
+
 def remove(client: Client, repository: str, name: str, deadline: Deadline) -> bool:
     """Remove a snapshot, or abort it when it runs; gone means looked for and not found."""
     what = f"Removal of snapshot '{name}' from repository '{repository}' on {client.where}"

@@ -236,6 +236,31 @@ def test_a_commit_that_counts_more_than_there_are_is_not_believed() -> None:
     assert nested.result() == {"a": Documents(None, 100, 110)}
 
 
+def data_node(free: int | None, *roles: str) -> dict[str, t.Any]:
+    return {"roles": list(roles), "fs": {"total": {} if free is None else {"available_in_bytes": free}}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"),
+    [
+        ([data_node(600, "data"), data_node(400, "data_hot"), data_node(0, "master")], []),
+        ([data_node(600, "data"), data_node(399, "data_hot"), data_node(9999, "master")], ["1000 bytes are restored"]),
+        ([data_node(1, "data"), data_node(None, "data")], []),
+        ([], []),
+    ],
+)
+def test_room_for_what_is_restored(nodes: list[dict[str, t.Any]], told: list[str]) -> None:
+    new, old = {"total": {"size_in_bytes": 900}}, {"total_size_in_bytes": 100}
+    held = {"a": {"stats": new}, "b": {"stats": old}, "other": {"stats": new}}
+    answers = {
+        "GET /_snapshot/r/s/_status": {"snapshots": [{"indices": held}]},
+        "GET /_nodes/stats/fs": {"nodes": dict(enumerate(nodes))},
+    }
+    items = [Item("a", "x", {}), Item("b", "y", {})]
+    run = Restore(fake(**answers), Engine("elasticsearch", "8.8.2", "c", "u"), Request("r", "s", items), Deadline(1))
+    assert [problem[: len(told[0])] for problem in run._crowded()] == told
+
+
 class Rebuilt(Fake):
     """A cluster in which much else is on its way: the shard of an index gets a node after so many looks."""
 
