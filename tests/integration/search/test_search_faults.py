@@ -191,8 +191,8 @@ def test_an_index_that_is_bound_to_nodes_of_its_cluster_comes_back_in_another(
 ) -> None:
     """It stays where it is, and would be on no node that has no such name."""
     curl.ok("PUT", "/nuxeo-audit/_settings", {"index.routing.allocation.require._name": "elsewhere"})
-    record = good("es_snapshot", repository="r", name="s1", indices=["nuxeo-audit"])["record"]
-    options = {"repository": "r", "name": "s1", "rename": {"nuxeo-audit": "x"}, "wait_timeout": 30}
+    record = good("es_snapshot", repository="r", name="s2", indices=["nuxeo-audit"])["record"]
+    options = {"repository": "r", "name": "s2", "rename": {"nuxeo-audit": "x"}, "wait_timeout": 30}
     assert "did not come back" in run("es_snapshot_restore", record=record, **options)["msg"]
     good("es_repository", name="r", settings={"location": repository}, readonly=True)
     record["cluster"]["uuid"] = "another"
@@ -208,7 +208,7 @@ def test_a_restore_that_has_to_wait_for_others_is_not_given_up(
     good("es_snapshot", repository="r", name="s1", indices=["nuxeo-audit"])
     curl.create("theirs", shards=1)
     curl.write("theirs", 1, 1000, filler=1000)
-    slow = {"location": location(), "max_restore_bytes_per_sec": "10kb", "compress": False}
+    slow = {"location": location(), "max_restore_bytes_per_sec": "3kb", "compress": False}
     good("es_repository", name="slow", settings=slow)
     good("es_snapshot", repository="slow", name="s", indices=["theirs"])
     curl.ok("DELETE", "/theirs")
