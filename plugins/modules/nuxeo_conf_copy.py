@@ -14,6 +14,8 @@ description:
     truststores that properties name, into a folder that only its owner can read.
   - The other way, puts such files back to their places. What differs there is kept aside under its name with
     C(.before-) and the time behind it. Where C(nuxeo.conf) is a link, that is done to the file that it leads to.
+  - Templates that came with a Nuxeo of another version of the same line stay, for they belong to its programs. Nothing
+    is put back where Nuxeo runs with that C(nuxeo.conf).
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
 options:
@@ -100,6 +102,12 @@ kept_aside:
   elements: str
   returned: success
   sample: [/opt/nuxeo/server/templates/custom.before-20261123T020004Z]
+left:
+  description: Templates that differ and stay, since the installed Nuxeo is of another version than the saved one.
+  type: list
+  elements: str
+  returned: success
+  sample: [/opt/nuxeo/server/templates/common]
 """
 
 import typing as t
@@ -123,13 +131,14 @@ def _save(module: AnsibleModule) -> dict[str, t.Any]:
     else:
         found, files, size = save(configuration, given["dest"])
     shown = [part.as_json() for part in found]
-    return {"changed": True, "parts": shown, "files": files, "bytes": size, "restored": [], "kept_aside": []}
+    saved = {"changed": True, "parts": shown, "files": files, "bytes": size}
+    return {**saved, "restored": [], "kept_aside": [], "left": []}
 
 
 def _restore(module: AnsibleModule) -> dict[str, t.Any]:
     given = module.params
     place = locate(given["nuxeo_conf"], given["nuxeo_home"], given["nuxeo_environment"] or {})
-    restorer = Restorer(given["src"], place, given["owner"], given["group"], module.check_mode)
+    restorer = Restorer(given["src"], place, given["owner"], given["group"], module.check_mode, given["nuxeo_version"])
     result = restorer.restore(given["parts"])
     return {
         "changed": bool(result.changed),
@@ -138,6 +147,7 @@ def _restore(module: AnsibleModule) -> dict[str, t.Any]:
         "bytes": 0,
         "restored": sorted(result.changed),
         "kept_aside": sorted(result.kept_aside),
+        "left": sorted(result.left),
     }
 
 

@@ -10,11 +10,14 @@ import datetime
 import hashlib
 import json
 import os
+import shutil
+import stat
 import tempfile
 import typing as t
 
+from .._files.at import group_id, user_id
 from .._files.entry import FOLDER, Entry, TreeResult, read_tree_list, write_tree_list
-from .._files.restore import restore_tree
+from .._files.restore import restore_tree, unknown_owners
 from .._files.tree import copy_file, copy_tree
 from .._io import fsync_directory, write_json
 from .configuration import Configuration
@@ -23,6 +26,7 @@ from .guard import is_armed
 from .load import read_bytes
 from .locate import Place
 from .parts import CONF, TEMPLATES, Part, parts
+from .process import running
 from .resolve import read_version
 from .version import line_of
 from .write import new_file
@@ -86,6 +90,8 @@ class Restored:
 
     changed: list[str] = dataclasses.field(default_factory=list)
     kept_aside: list[str] = dataclasses.field(default_factory=list)
+    left: list[str] = dataclasses.field(default_factory=list)
+    """Templates of another version, which stay as they were installed."""
 
 
 def saved_parts(src: str) -> tuple[dict[str, t.Any], list[Part]]:
@@ -103,9 +109,12 @@ class Restorer:
     """Puts a saved configuration back.
 
     :param target: the nuxeo.conf and the NUXEO_HOME here; what lay below that of then comes below it
+    :param version: of the Nuxeo that is installed there; default: read from its templates
     """
 
-    def __init__(self, src: str, target: Place, owner: str | None, group: str | None, check: bool) -> None:
+    def __init__(
+        self, src: str, target: Place, owner: str | None, group: str | None, check: bool, version: str | None = None
+    ) -> None:
         self.src = src
         self.home = target.home
         self.conf = target.conf
@@ -114,6 +123,7 @@ class Restorer:
         self.check = check
         self.value, self.parts = saved_parts(src)
         self.entries = read_tree_list(os.path.join(src, LIST))
+        self.version = version or read_version(self.home)
         self.result = Restored()
 
     def place(self, part: Part) -> str:
@@ -125,44 +135,70 @@ class Restorer:
 
     def restore(self, kinds: t.Collection[str]) -> Restored:
         """All parts of these kinds."""
-        there, saved = read_version(self.home), self.value["version"]
-        if TEMPLATES in kinds and line_of(there) != line_of(saved):
+        saved = self.value["version"]
+        if TEMPLATES in kinds and line_of(self.version) != line_of(saved):
             raise ConfError(
                 f"Restore of the templates of '{self.src}' to '{self.home}'",
-                f"they are of Nuxeo {saved}, and Nuxeo {there} is installed there",
+                f"they are of Nuxeo {saved}, and Nuxeo {self.version} is installed there",
                 "Leave the templates out of option 'parts', or install the version of the set",
             )
-        for part in self.parts:
-            if part.kind in kinds:
-                self._part(part)
+        wanted = [part for part in self.parts if part.kind in kinds]
+        unknown = unknown_owners([entry for part in wanted for entry in self._entries(part)], self.owner, self.group)
+        if unknown:
+            raise ConfError(
+                f"Restore of the configuration of '{self.src}'",
+                "; ".join(unknown),
+                "Make them, or set the option owner or group",
+            )
+        for part in wanted:
+            self._part(part)
         return self.result
 
+    def _entries(self, part: Part) -> list[Entry]:
+        found = [entry for entry in self.entries if entry.path == part.name or entry.path.startswith(part.name + "/")]
+        if not found:
+            raise ConfError(f"Restore of '{self.place(part)}'", f"'{part.name}' is not in {LIST}", "Verify the set")
+        return [dataclasses.replace(entry, path=_below(part.name, entry.path)) for entry in found]
+
     def _part(self, part: Part) -> None:
-        place = self.place(part)
-        entries = [entry for entry in self.entries if entry.path == part.name or entry.path.startswith(part.name + "/")]
-        if not entries:
-            raise ConfError(f"Restore of '{place}'", f"'{part.name}' is not in {LIST}", "Verify the set")
-        entries = [dataclasses.replace(entry, path=_below(part.name, entry.path)) for entry in entries]
-        if not (
-            self._folder_differs(part, entries, place) if part.folder else self._file(part, entries[0], place, True)
-        ):
+        place, entries = self.place(part), self._entries(part)
+        if not (self._folder_differs(part, entries, place) if part.folder else self._file_differs(part, entries[0])):
             return
-        if part.kind == CONF and os.path.isfile(place) and is_armed(place):
-            raise ConfError(
-                f"Restore of '{place}'",
-                "a restore onto this instance has begun and has not ended",
-                "Run that restore again; it needs the file as it is",
-            )
+        if self._is_installed(part):
+            self.result.left.append(place)
+            return
+        self._refuse_what_is_in_use(part)
         self.result.changed.append(place)
-        if os.path.lexists(place):
-            self._keep_aside(place, stays=part.kind == CONF)
+        there = os.path.lexists(place)
         if self.check:
+            self.result.kept_aside += [_aside(place)] * there
             return
         os.makedirs(os.path.dirname(place), exist_ok=True)
         if part.folder:
-            self._run(part, entries, place, False)
-        else:
-            self._file(part, entries[0], place, False)
+            self._folder(part, entries, place)
+            return
+        if there:
+            self._keep_aside(place, stays=part.kind == CONF)
+        new_file(place, self._content(part, entries[0]), entries[0].mode, self._owners(entries[0]))
+
+    def _is_installed(self, part: Part) -> bool:
+        """Whether it belongs to the installation there, which is of another version, and so to its programs."""
+        stock = part.kind == TEMPLATES and part.name.startswith("templates/")
+        return stock and self.version != self.value["version"] and os.path.lexists(self.place(part))
+
+    def _refuse_what_is_in_use(self, part: Part) -> None:
+        """A server that runs has not lost its configuration; a restore needs the one that it has armed."""
+        what = f"Restore of '{self.place(part)}'"
+        servers = running(self.conf)
+        if servers:
+            why = f"Nuxeo runs with '{self.conf}' as process {servers[0].pid}, so its configuration is not lost"
+            raise ConfError(what, why, "Leave this host out of the run, or stop Nuxeo")
+        if part.kind == CONF and os.path.isfile(self.conf) and is_armed(self.conf):
+            raise ConfError(
+                what,
+                "a restore onto this instance has begun and has not ended",
+                "Run that restore again; it needs the file as it is",
+            )
 
     def _folder_differs(self, part: Part, entries: list[Entry], place: str) -> bool:
         return _extra(place, entries) or self._run(part, entries, place, True).changed > 0
@@ -173,26 +209,55 @@ class Restorer:
             write_tree_list(path, entries)
             return restore_tree(path, os.path.join(self.src, part.name), place, self.owner, self.group, check=check)
 
-    def _file(self, part: Part, entry: Entry, place: str, check: bool) -> bool:
-        """Write one file, or tell whether it differs."""
+    def _folder(self, part: Part, entries: list[Entry], place: str) -> None:
+        """Make it beside its place, whole, so that a full disk or a kill leaves what is there as it is."""
+        new = os.path.join(os.path.dirname(place), f".{os.path.basename(place)}.nuxeo-platform-new")
+        if os.path.lexists(new):  # of a killed run
+            shutil.rmtree(new)
+        try:
+            self._run(part, entries, new, False)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        if os.path.lexists(place):
+            self._keep_aside(place, stays=False)
+        os.rename(new, place)
+        fsync_directory(os.path.dirname(place))
+
+    def _content(self, part: Part, entry: Entry) -> bytes:
         content = read_bytes(os.path.join(self.src, part.name))
         if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise ConfError(
-                f"Restore of '{place}'", f"'{part.name}' of the set is not what {LIST} says", "Verify the set"
+                f"Restore of '{self.place(part)}'",
+                f"'{part.name}' of the set is not what {LIST} says",
+                "Verify the set",
             )
-        if check:
-            return not os.path.isfile(place) or read_bytes(place) != content
-        new_file(place, content, entry.mode, self.owner or entry.owner, self.group or entry.group)
-        return True
+        return content
+
+    def _file_differs(self, part: Part, entry: Entry) -> bool:
+        place, content = self.place(part), self._content(part, entry)
+        if not os.path.isfile(place) or read_bytes(place) != content:
+            return True
+        found = os.stat(place)
+        there = found.st_uid, found.st_gid
+        return stat.S_IMODE(found.st_mode) != entry.mode or (self._owners(entry) or there) != there
+
+    def _owners(self, entry: Entry) -> tuple[int, int] | None:
+        """Whose a file is to be; None when it stays ours, since only root can give files away."""
+        if os.geteuid() != 0:
+            return None
+        return user_id(self.owner or entry.owner), group_id(self.group or entry.group)
 
     def _keep_aside(self, place: str, stays: bool) -> None:
         """Give what is there another name; one that ``stays`` is there by its own name too until it is replaced."""
-        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        aside = f"{place}.before-{stamp}"
+        aside = _aside(place)
         self.result.kept_aside.append(aside)
-        if not self.check:
-            (os.link if stays else os.rename)(place, aside)
-            fsync_directory(os.path.dirname(place))
+        (os.link if stays else os.rename)(place, aside)
+        fsync_directory(os.path.dirname(place))
+
+
+def _aside(place: str) -> str:
+    return f"{place}.before-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}"
 
 
 def _below(name: str, path: str) -> str:

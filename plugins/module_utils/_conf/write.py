@@ -8,15 +8,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import grp
 import os
-import pwd
 import secrets
 import stat
 import time
 import typing as t
 
-from .._io import fsync_directory, write_atomic
+from .._io import fsync_directory, replaced
 from .errors import ConfError
 
 _WAIT = 60.0
@@ -66,17 +64,16 @@ def _locked(lock: str) -> int | None:
     return None
 
 
-def new_file(path: str, content: bytes, mode: int, owner: str, group: str) -> None:
-    """Write a file whole, with the owner and group of these names; only root can give files away."""
-    write_atomic(path, content, 0o600)
-    try:
-        if os.geteuid() == 0:
-            os.chown(path, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
-        os.chmod(path, mode)  # after chown, which clears some of it
-    except KeyError as error:
-        raise ConfError(
-            f"Writing of '{path}'", f"{error.args[0]}", "Make it, or set the option owner or group"
-        ) from error
+def new_file(path: str, content: bytes, mode: int, owners: tuple[int, int] | None) -> None:
+    """Write a file whole, with its owner, group and mode from its first moment.
+
+    :param owners: user and group; None when it stays ours
+    """
+    with replaced(path) as stream:
+        stream.write(content)
+        if owners:
+            os.fchown(stream.fileno(), *owners)
+        os.fchmod(stream.fileno(), mode)  # after chown, which clears some of it
 
 
 def replace_file(path: str, content: bytes) -> None:

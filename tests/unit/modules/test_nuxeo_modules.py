@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import copy, kept
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import Running
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone
 
 if t.TYPE_CHECKING:
@@ -278,8 +279,57 @@ def test_copy_of_a_damaged_set(call: Call, home: Path, tmp_path: Path) -> None:
     dest = tmp_path / "saved"
     options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
     call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(dest))
+    (home / "templates/own/more").write_text("x", encoding="utf-8")
+    before = tree(home)
+    (dest / "templates/own/config/own.xml").write_text("<owl/>\n", encoding="utf-8")
+    assert "The set is damaged" in call("nuxeo_conf_copy", **options, src=str(dest))["msg"]
     (dest / "keys/1-store.jks").write_text("b key\n", encoding="utf-8")
-    assert "is not what tree.jsonl says" in call("nuxeo_conf_copy", **options, src=str(dest))["msg"]
+    assert "is not what tree.jsonl says" in call("nuxeo_conf_copy", **options, src=str(dest), parts=["keys"])["msg"]
+    assert tree(home) == before, "what is there stays until all that takes its place is whole"
+
+
+def test_copy_of_an_owner_that_is_not_known_here(call: Call, home: Path, tmp_path: Path) -> None:
+    options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
+    call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
+    options.update(src=str(tmp_path / "saved"))
+    for damaged in ("keys/store.jks", "templates/own/config/own.xml"):
+        (home / damaged).write_text("another", encoding="utf-8")
+    before = tree(home)
+    refused = call("nuxeo_conf_copy", **options, owner="no-such-user")
+    assert "there is no user 'no-such-user' on this host. Make them, or set" in refused["msg"]
+    assert tree(home) == before
+    assert call("nuxeo_conf_copy", **options)["changed"]
+    (home / "keys/store.jks").chmod(0o604)  # as a killed run would have left one: the bytes alone are not all
+    assert call("nuxeo_conf_copy", **options)["restored"] == [str(home / "keys/store.jks")]
+    assert not call("nuxeo_conf_copy", **options)["changed"]
+
+
+def test_copy_leaves_templates_of_another_version_as_installed(call: Call, home: Path, tmp_path: Path) -> None:
+    options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
+    call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
+    (home / "templates/own").rename(tmp_path / "own")
+    (home / "templates/default/nuxeo.defaults").write_text("new=1\n", encoding="utf-8")
+    for check in (True, False):
+        done = call("nuxeo_conf_copy", check=check, **options, src=str(tmp_path / "saved"), nuxeo_version="2023.40")
+        assert done["left"] == [str(home / "templates/default")]
+        assert done["restored"] == [str(home / "templates/own")]
+    assert (home / "templates/default/nuxeo.defaults").read_text(encoding="utf-8") == "new=1\n"
+    same = call("nuxeo_conf_copy", **options, src=str(tmp_path / "saved"))
+    assert (same["left"], same["restored"]) == ([], [str(home / "templates/default")])
+
+
+def test_copy_changes_nothing_of_a_server_that_runs(
+    call: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
+    call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
+    options.update(src=str(tmp_path / "saved"))
+    monkeypatch.setattr(copy, "running", lambda conf: [Running(4711, conf, None, "0")])
+    assert not call("nuxeo_conf_copy", **options)["changed"]
+    (home / "templates/own/config/own.xml").write_text("another", encoding="utf-8")
+    before = tree(home)
+    assert "as process 4711, so its configuration is not lost" in call("nuxeo_conf_copy", **options)["msg"]
+    assert tree(home) == before
 
 
 @pytest.fixture
