@@ -56,7 +56,8 @@ options:
   url:
     description:
       - Where Nuxeo answers, for example V(http://127.0.0.1:8080/nuxeo).
-      - By default from the bind address, the port and the context path of its configuration.
+      - By default from the bind address, the port and the context path of its configuration. Beside HTTPS Nuxeo serves
+        HTTP on V(127.0.0.1) only.
     type: str
   timeout:
     description:

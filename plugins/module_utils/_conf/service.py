@@ -20,7 +20,7 @@ import urllib.request
 from . import kept
 from .configuration import Configuration
 from .errors import ConfError
-from .loopback import own_address
+from .loopback import LOCAL, own_address
 from .process import Running, environment_of, is_starting, running
 
 if t.TYPE_CHECKING:
@@ -67,14 +67,20 @@ class Service:
         return found
 
     def address(self) -> str:
-        """The URL of the running status. Beside HTTPS, plain HTTP is bound to the host itself, whatever is set."""
+        """The URL of the running status."""
         url = self.url
         if url is None:
-            beside = self.configuration.used("nuxeo.server.https.port", "0") not in ("", "0")
-            host = own_address(None if beside else self.configuration.used("nuxeo.bind.address"))
+            host = own_address(self._bind_address())
             port = self.configuration.used("nuxeo.server.http.port", "8080")
             url = f"http://{host}:{port}{self.configuration.used('org.nuxeo.ecm.contextPath', '/nuxeo')}"
         return url.rstrip("/") + "/runningstatus?info=started"
+
+    def _bind_address(self) -> str:
+        """Where HTTP is served: since 10.10 on the loopback interface only where HTTPS is served, on the other."""
+        https = self.configuration.used("nuxeo.server.https.port", "0")
+        if https not in ("", "0") and self.configuration.line.name not in ("8.10", "9.10"):
+            return LOCAL
+        return self.configuration.used("nuxeo.bind.address")
 
     # -- start
 
