@@ -23,8 +23,9 @@ COLLECTIONS = REPO / "build" / "collections"
 CALLBACKS = REPO / "tests" / "servers" / "callback"
 MODULE_CODE = REPO / "build" / "module-code"
 PACKED_MODULES = REPO / "build" / "packed-modules"
-CONFIGURATION = "[defaults]\ninternal_poll_interval = 0.01\n"
-"""Ansible looks a thousand times in a second whether a task has ended, which several runs at once cannot afford."""
+CONFIGURATION = "[defaults]\ninternal_poll_interval = 0.01\nany_errors_fatal = true\n"
+"""Ansible looks a thousand times in a second whether a task has ended, which several runs at once cannot afford. That
+one host's failure ends the run of all is what a site may have there; the playbooks do not go by it."""
 
 
 @dataclasses.dataclass
