@@ -4,7 +4,8 @@
 """PRIVATE to the collection: the Nuxeo processes of this host, found as nuxeoctl finds them, without running it.
 
 A process is a Nuxeo server when its command line names a nuxeo.conf and, behind it, Tomcat's start class. One that has
-been told to stop a server is none. A pid file is never trusted.
+been told to stop a server is none, nor is one in a container, whose nuxeo.conf is another file of the same name. A pid
+file is never trusted.
 """
 
 from __future__ import annotations
@@ -92,9 +93,17 @@ def _server(proc: str, pid: int) -> Running | None:
     if conf is None:
         return None
     state, _sep, started = _stat(proc, pid)
-    if state in ("Z", "X", ""):
+    if state in ("Z", "X", "") or _has_another_root(proc, pid):
         return None
     return Running(pid, conf, _setting(before, "-Dnuxeo.home="), started)
+
+
+def _has_another_root(proc: str, pid: int) -> bool:
+    """Whether what it names is not what has these names here."""
+    try:
+        return not os.path.samestat(os.stat(f"{proc}/{pid}/root"), os.stat("/"))
+    except OSError:  # not for us to see, as of other users' processes
+        return False
 
 
 def _stat(proc: str, pid: int) -> tuple[str, str, str]:

@@ -150,6 +150,19 @@ def test_other_processes_are_none(root: Path, start: Start) -> None:
             child.communicate(b"\n")
 
 
+def test_a_server_in_a_container_is_none(root: Path) -> None:
+    """All of the packages and images have their nuxeo.conf in the same place."""
+    words = ["java", "-Dnuxeo.conf=/etc/nuxeo/nuxeo.conf", BOOTSTRAP, "start"]
+    for pid, its_root in (("7", "/"), ("8", str(root)), ("9", str(root / "unreadable"))):
+        process = root / "proc" / pid
+        process.mkdir()
+        (process / "cmdline").write_bytes("\0".join(words).encode())
+        (process / "stat").write_text(f"{pid} (java) S " + "1 " * 20, encoding="utf-8")
+        (process / "root").symlink_to(its_root)
+    found = running("/etc/nuxeo/nuxeo.conf", str(root / "proc"))
+    assert [server.pid for server in found] == [7, 9]
+
+
 def test_two_servers_must_be_told_apart(root: Path, start: Start) -> None:
     home = home_at(root)
     for number in (1, 2):
