@@ -34,13 +34,20 @@ _KINDS = (
 def blobs(configuration: Configuration) -> list[dict[str, t.Any]]:
     """Each store that the stock templates contribute, by provider."""
     stores = [_store(configuration, "default", _default_path(configuration))]
-    if configuration.get("nuxeo.vcs.fulltext.storedInBlob") == "true" and configuration.line.name not in (
-        "8.10",
-        "9.10",
-    ):
+    if _keeps_fulltext(configuration):
         root = configuration.used("nuxeo.binarystores.root")
         stores.append(_store(configuration, "fulltext", _absolute(configuration, root + "/fulltext")))
     return stores
+
+
+def _keeps_fulltext(configuration: Configuration) -> bool:
+    """Whether extracted text is in a store of its own; late releases of 2025 have another name for it."""
+    names = (
+        "nuxeo.vcs.fulltext.storedInBlob",
+        *(("nuxeo.fulltext.storedInBlob",) * (configuration.line.name == "2025")),
+    )
+    old = configuration.line.name in ("8.10", "9.10")
+    return not old and any(configuration.get(name) == "true" for name in names)
 
 
 def _store(configuration: Configuration, provider: str, folder: str) -> dict[str, t.Any]:

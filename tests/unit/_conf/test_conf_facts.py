@@ -186,6 +186,8 @@ def test_a_broken_config_xml_is_an_error(read: Facts, tmp_path: Path) -> None:
 def test_fulltext_in_blobs(read: Facts, version: str) -> None:
     found = read(version, "nuxeo.vcs.fulltext.storedInBlob=true\n")["blobs"]
     assert [(store["provider"], store["path"]) for store in found][1] == ("fulltext", "<home>/nxserver/data/fulltext")
+    renamed = read(version, "nuxeo.fulltext.storedInBlob=true\n")["blobs"]
+    assert renamed == (found if version == "2025" else found[:1])
 
 
 @pytest.mark.parametrize("version", OLD)
