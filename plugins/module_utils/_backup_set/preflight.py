@@ -132,8 +132,8 @@ def node_problems(nodes: dict[str, Node], cold: bool) -> list[str]:
     problems = [f"Node '{name}': {node['error']}" for name, node in sorted(nodes.items()) if node.get("error")]
     if cold:
         problems += [
-            f"Node '{name}': it cannot be reached, so nobody knows whether it is stopped. "
-            "Bring it back, or take it out of the inventory."
+            f"Node '{name}': it cannot be reached, or this run leaves it out, so nobody knows whether it is stopped. "
+            "Bring it back, run on all nodes, or give it another nuxeo_instance where it is none of them."
             for name, node in sorted(nodes.items())
             if not node.get("error") and not node.get("facts")
         ]
@@ -301,7 +301,7 @@ def plan(
         "embedded": not cold and audit.is_embedded(facts) and bool(audit.store(facts, accepted).indices),
         "problems": problems,
         "warnings": [
-            f"Node '{name}' cannot be reached: its own files and configuration are not in the set."
+            f"Node '{name}' cannot be reached, or this run leaves it out: the set has no files or configuration of it."
             for name, node in sorted(nodes.items())
             if not cold and not node.get("error") and not node.get("facts")
         ],
