@@ -54,6 +54,19 @@ SYSTEM_PROPERTIES = 50
 Values = t.Dict[str, Value]
 
 
+def seen(path: str) -> bool:
+    """Whether there is something. What may not be looked at is not taken for absent: Nuxeo's own user may see it."""
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        raise ConfError(
+            f"Reading of '{path}'", error.strerror or str(error), "Run as root or as the user of Nuxeo"
+        ) from error
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 class Loaded:
     """What both families share: the table, where each value came from, and the templates taken."""
 
@@ -105,7 +118,7 @@ class Loaded:
         """The folder that an element of a list of templates names."""
         if "\0" in element and self.line.modern:
             raise refused(self.origin(TEMPLATES), "a template has a null character in its name")
-        if element.startswith("/") and os.path.exists(element):
+        if element.startswith("/") and seen(element):
             return path(element)
         return file_below(self.folder, element) if not self.line.modern else resolve_path(self.folder, element)
 
@@ -129,7 +142,7 @@ class Loaded:
 
     def need(self, file: str) -> None:
         """The stock defaults must be there."""
-        if not os.path.exists(file):
+        if not seen(file):
             raise ConfError(
                 f"Reading of the templates of '{self.conf}'",
                 f"'{file}' does not exist",
@@ -168,7 +181,7 @@ class Modern(Loaded):
     def _load_folder(self, folder: str) -> Values:
         values = self._load_file(folder + "/" + DEFAULTS)
         chosen = resolve_path(folder, "nuxeo." + self.environment.get("NUXEO_ENVIRONMENT", "null"))
-        if os.path.exists(chosen):
+        if seen(chosen):
             values.update(self._load_file(chosen))
         return values
 
@@ -196,10 +209,10 @@ class Modern(Loaded):
     def _include(self, elements: str) -> None:
         for element in elements.split(","):
             folder = self.template_folder(element)
-            if not element or folder in self._taken or not os.path.exists(folder):
+            if not element or folder in self._taken or not seen(folder):
                 continue
             self._taken.add(folder)
-            if os.path.isdir(folder) and not os.path.exists(folder + "/" + DEFAULTS):
+            if os.path.isdir(folder) and not seen(folder + "/" + DEFAULTS):
                 continue
             if not os.path.isdir(folder):
                 if self.line.skips_files:
@@ -277,11 +290,11 @@ class Legacy(Loaded):
                 continue
             element = self._env(element, Origin(self.conf, 0, TEMPLATES))  # noqa: PLW2901
             folder = self.template_folder(element)
-            if folder in self._taken or not os.path.exists(folder):
+            if folder in self._taken or not seen(folder):
                 continue
             self._taken.add(folder)
             file = folder + "/" + DEFAULTS
-            if not os.path.exists(file):
+            if not seen(file):
                 continue
             values = load(file, self.line)
             included = values.get(INCLUDES)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import typing as t
 from pathlib import Path
@@ -112,6 +113,23 @@ def test_the_version_is_read(read: Facts, version: str) -> None:
     assert found["data_dir"] == "<home>/nxserver/data"
     assert found["log_dir"] == "<home>/log"
     assert found["cluster"] == {"enabled": False, "id": None, "redis": None}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("closed", ["postgresql", "postgresql/nuxeo.defaults"])
+def test_a_template_that_may_not_be_looked_at_is_not_taken_for_absent(
+    read: Facts, version: str, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.stat
+
+    def stat(path: t.Any, *more: t.Any, **words: t.Any) -> os.stat_result:
+        if str(path).endswith(f"templates/{closed}"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *more, **words)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with pytest.raises(ConfError, match=f"templates/{closed}': Permission denied. Run as root"):
+        read(version, "nuxeo.templates=postgresql\n")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
