@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from urllib.parse import urlsplit
 
@@ -37,6 +38,27 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
             "Give the target an elasticsearch.indexName of its own, in its nuxeo.conf or by restore_properties."
         )
     return problems
+
+
+def place_problems(manifest: Manifest, instance: str, target: Facts, stores: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """A clone on the host of its source goes into other folders: nobody stops the source for it."""
+    source = manifest["nuxeo"]
+    conf = source["conf"]
+    if manifest["instance"] == instance or not os.path.isfile(conf) or os.path.samefile(conf, target["conf"]):
+        return []
+    theirs = _real([source["data_dir"], *(each.get("path") for each in source["blobs"])])
+    taken = theirs & _real([target["data_dir"], *(each["path"] for each in stores)])
+    if not taken:
+        return []
+    return [
+        f"Restore of a clone of '{manifest['instance']}' as '{instance}': it would go into the source's own "
+        f"{' and '.join(sorted(taken))}, which '{conf}' on this host names. Give the target places of its own, in its "
+        "nuxeo.conf, by restore_data_dir or by restore_properties."
+    ]
+
+
+def _real(paths: t.Iterable[str | None]) -> set[str]:
+    return {os.path.realpath(path) for path in paths if path}
 
 
 def _hosts(urls: t.Iterable[str]) -> set[str]:

@@ -14,7 +14,7 @@ from .._files.at import is_inside
 from .._files.entry import read_tree_list
 from .._files.restore import unknown_owners
 from .._search.audit import is_embedded
-from .clones import clone_problems, index_problems
+from .clones import clone_problems, index_problems, place_problems
 from .marker import Marker
 from .mounts import mount_problems
 from .preflight import POOLED_BLOBS, disagreements, engine_place, node_problems
@@ -331,6 +331,7 @@ def plan(
     trees, homeless = tree_plan(manifest, target["data_dir"], stores)
     problems += homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader)
     problems += kind_problems(manifest, target) + clone_problems(manifest, instance, database, audit)
+    problems += place_problems(manifest, instance, target, stores)
     problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
     problems += store_problems(manifest, target["data_dir"], stores, nodes[leader].get("marker"), already or overwrite)
     problems += index_problems(manifest, instance, leader, target, drop_index)

@@ -13,6 +13,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones 
     clone_problems,
     index_problems,
     streams_problems,
+    place_problems,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
     audit_problems,
@@ -149,6 +150,26 @@ def test_a_clone_never_works_off_the_streams_of_its_source(
     found = streams_problems(manifest, instance, leader, target, restored)
     assert ["kafka.topicPrefix of its own" in problem for problem in found] == [True] * refused
     assert streams_problems(manifest, instance, leader, {"streams": {"kind": "memory"}}, restored) == []
+
+
+def test_a_clone_on_the_host_of_its_source_goes_elsewhere(tmp_path: Path) -> None:
+    """Whose nuxeo.conf is a copy of the source's, with the one or the other place forgotten."""
+    for name in ("source", "clone"):
+        (tmp_path / f"{name}.conf").touch()
+
+    def told(conf: str, data: str, store: str, instance: str = "staging", source: str = "source.conf") -> list[str]:
+        blobs = [{"provider": "default", "path": "/srv/blobs"}, {"provider": "far", "path": None}]
+        facts = {"conf": str(tmp_path / source), "data_dir": "/srv/data", "blobs": blobs}
+        target = {"conf": str(tmp_path / conf), "data_dir": data}
+        return place_problems({"instance": "acme", "nuxeo": facts}, instance, target, [{"path": store}])
+
+    for data, store, taken in (("/srv/data", "/srv/own", "/srv/data"), ("/srv/own", "/srv/blobs", "/srv/blobs")):
+        (problem,) = told("clone.conf", data, store)
+        assert f"into the source's own {taken}, which '{tmp_path}/source.conf' on this host names" in problem
+        assert told("clone.conf", data, store, source="gone.conf") == [], "another host"
+        assert told("source.conf", data, store) == [], "another name for the same server"
+        assert told("clone.conf", data, store, instance="acme") == []
+    assert told("clone.conf", "/srv/own", "/srv/own") == []
 
 
 def test_an_h2_database_is_opened_where_it_comes_back() -> None:
