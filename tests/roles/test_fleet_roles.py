@@ -226,6 +226,26 @@ def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t
     assert instance.running
 
 
+def test_no_server_is_stopped_while_another_instance_is_copied(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    """Hosts wait for each other at each step, and a dump may take hours."""
+    for name, instance in (
+        ("cold", make_nuxeo(None).start()),
+        ("hot", make_nuxeo(make_database(postgresql15)).start()),
+    ):
+        instance.create_documents(2)
+        site.add(name, instance)
+    tasks = site.backup().tasks
+    stop, start = (
+        next(at for at, task in enumerate(tasks) if task.task.endswith(f"{verb} the node") and task.status == "changed")
+        for verb in ("Stop", "Start")
+    )
+    assert stop < start and tasks[stop].host == "cold"
+    assert [task.task for task in tasks[stop:start] if task.host == "hot" and task.status != "skipped"] == []
+    assert [site.manifest(name)["kind"] for name in ("cold", "hot")] == ["cold", "hot"]
+
+
 def test_the_second_run_in_a_play_knows_nothing_of_the_first(
     site: Site,
     postgresql15: t.Any,
