@@ -164,6 +164,7 @@ ansible_facts:
             - What carries the streams. C(kind) is V(kafka), V(chronicle), V(memory) or V(none).
             - With V(kafka) there are C(bootstrap_servers), C(prefix), C(security) (the protocol in force),
               C(sasl_mechanism), C(truststore) and C(keystore), with V(chronicle) there is C(path).
+            - C(big_works), if there, is the folder with the bodies of queued works that are too big for a record.
           type: dict
           returned: success
           sample: {kind: chronicle, path: /var/lib/nuxeo/data/stream}

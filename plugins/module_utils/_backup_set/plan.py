@@ -17,7 +17,7 @@ from .._search.audit import is_embedded
 from .clones import clone_problems, index_problems, place_problems
 from .marker import Marker
 from .mounts import mount_problems
-from .preflight import POOLED_BLOBS, disagreements, engine_place, node_problems
+from .preflight import POOLED_BLOBS, WORKS, disagreements, engine_place, node_problems
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
@@ -168,15 +168,18 @@ def emptied(stores: t.Sequence[dict[str, t.Any]], keep: t.Sequence[str]) -> list
 
 
 def tree_plan(
-    manifest: Manifest, data_dir: str, stores: list[dict[str, t.Any]]
+    manifest: Manifest, target: Facts, stores: list[dict[str, t.Any]]
 ) -> tuple[list[dict[str, str]], list[str]]:
     """Where each folder of files in the set goes."""
-    places = {"data": data_dir, **{f"store-{store['provider']}": store["path"] for store in stores}}
+    places = {"data": target["data_dir"], **{f"store-{store['provider']}": store["path"] for store in stores}}
+    works = (target.get("streams") or {}).get("big_works")
+    if WORKS in manifest["trees"] and works:
+        places[WORKS] = works
     trees = [{"name": name, "dest": places[name]} for name in manifest["trees"] if name in places]
     return trees, [
         f"Restore of files '{name}': nobody knows where they go. Give the store in restore_blob_stores."
         for name in manifest["trees"]
-        if name not in places
+        if name not in places and name != WORKS  # of a target without queues nobody would miss them
     ]
 
 
@@ -328,7 +331,7 @@ def plan(
     # who lets it be overwritten wants all of it back, and nobody has looked at its files
     already = unchanged and not overwrite and all(is_there(node, manifest) for node in nodes.values())
     stores, problems = store_plan(manifest, target, further_stores)
-    trees, homeless = tree_plan(manifest, target["data_dir"], stores)
+    trees, homeless = tree_plan(manifest, target, stores)
     problems += homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader)
     problems += kind_problems(manifest, target) + clone_problems(manifest, instance, database, audit)
     problems += place_problems(manifest, instance, target, stores)

@@ -8,6 +8,7 @@ Everything is read from the facts of the nodes (see nuxeo_conf_facts) and from t
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import typing as t
 
@@ -21,8 +22,9 @@ COVERED_DATABASES = ("postgresql", "h2")
 POOLED_BLOBS = {"file": "digest", "record": "record", "encrypted": "encrypted"}
 """Blob stores on a file system, by the facts' word and by blob_rsync's."""
 
+TRANSIENT = "binaries_transient_*"
 DISPOSABLE = (
-    "binaries_transient_*",
+    TRANSIENT,
     "transientstores",
     "convertcache",
     "h2/*.trace.db",
@@ -36,6 +38,9 @@ OWN = ("**/.nuxeo-platform-*", "**/.config.xml.*.tmp")
 
 STREAMS = "streams:kafka"
 """The id of streams in Kafka, which are saved unless the operator lists them as saved by other means."""
+
+WORKS = "big-works"
+"""The tree of a transient store that queued works need, when it is not in the data folder."""
 
 
 def _not_saved(facts: Facts, name: str, kept: str) -> str:
@@ -175,12 +180,23 @@ def engine_place(facts: Facts) -> str | None:
     return _inside(_engine_folder(facts), facts["data_dir"])
 
 
+def _disposable(facts: Facts) -> list[str]:
+    """Of the transient stores one may have the bodies of queued works, which would come back without them."""
+    works = facts["streams"].get("big_works")
+    own = _inside(works, facts["data_dir"]) if works and os.path.isdir(works) else None
+    if own is None:
+        return list(DISPOSABLE)
+    others = fnmatch.filter(os.listdir(facts["data_dir"]), TRANSIENT)
+    left_out = [name for name in (*DISPOSABLE, *others) if name not in (TRANSIENT, own)]
+    return [*left_out, os.path.join(own, "tmp")]
+
+
 def file_trees(
     facts: Facts, stores: list[dict[str, t.Any]], cold: bool, further: t.Sequence[str]
 ) -> list[dict[str, t.Any]]:
     """What is copied as files: the data folder without blobs and disposable parts, and stores' own files outside it."""
     data = facts["data_dir"]
-    exclude = [*DISPOSABLE, *OWN, *further]
+    exclude = [*_disposable(facts), *OWN, *further]
     parts = [_inside(facts["log_dir"], data), None if cold else engine_place(facts)]
     exclude += [part for part in parts if part and part != "."]
     trees = []
@@ -195,6 +211,9 @@ def file_trees(
         else:
             prefix = "" if relative == "." else f"{relative}/"
             exclude += [f"{prefix}data", f"{prefix}tmp"]
+    works = facts["streams"].get("big_works")
+    if works and _inside(works, data) is None and os.path.isdir(works):
+        trees.append({"name": WORKS, "src": works, "exclude": ["tmp", *OWN]})
     return [{"name": "data", "src": data, "exclude": sorted(exclude)}, *trees]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .blobs import blobs
 from .configuration import Configuration
 from .java import file_below, is_blank
 from .secrets import mask
@@ -178,12 +179,23 @@ def streams(configuration: Configuration) -> Facts:
     if line == "8.10":
         return {"kind": "none"}
     if _enabled(configuration, "kafka.enabled"):
-        return _kafka(configuration)
+        return {**_kafka(configuration), **_big_works(configuration)}
     if line in ("2023", "2025"):
         return {"kind": "memory"}
     folder = configuration.used("nuxeo.stream.chronicle.dir")
     data = configuration.folder("nuxeo.data.dir")
-    return {"kind": "chronicle", "path": file_below(data, "stream") if is_blank(folder) else folder}
+    path = file_below(data, "stream") if is_blank(folder) else folder
+    return {"kind": "chronicle", "path": path, **_big_works(configuration)}
+
+
+def _big_works(configuration: Configuration) -> Facts:
+    """Where the bodies of queued works are that are too big for a record: in a transient store beside the blobs."""
+    words = "nuxeo.stream.work.computation.filter"
+    wanted = _enabled(configuration, "nuxeo.stream.work.enabled") and _enabled(configuration, f"{words}.enabled")
+    store = blobs(configuration)[0]["path"]
+    if not wanted or not store or "TransientStore" not in configuration.used(f"{words}.class", "TransientStore"):
+        return {}
+    return {"big_works": f"{store}_transient_{configuration.used(f'{words}.storeName', 'default')}"}
 
 
 def _kafka(configuration: Configuration) -> Facts:

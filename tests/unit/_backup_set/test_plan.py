@@ -21,6 +21,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan im
     kind_problems,
     plan,
     store_problems,
+    tree_plan,
 )
 
 SET = "20261123T020004Z"
@@ -195,6 +196,17 @@ def test_queues_are_looked_for_where_they_come_back() -> None:
     assert "'queues' of the data folder" in problem and "nuxeo.stream.chronicle.dir" in problem
     elsewhere = {"nuxeo": at("/var/lib/nuxeo/data", "/srv/queues")}  # not in the set
     assert kind_problems(elsewhere, at("/srv/data", "/srv/data/stream")) == []
+
+
+def test_the_bodies_of_queued_works_go_where_the_target_looks_for_them() -> None:
+    manifest = {"trees": ["data", "big-works"]}
+    target: dict[str, t.Any] = {"data_dir": "/d", "streams": {"kind": "kafka", "big_works": "/w"}}
+    assert tree_plan(manifest, target, []) == (
+        [{"name": "data", "dest": "/d"}, {"name": "big-works", "dest": "/w"}],
+        [],
+    )
+    target["streams"] = {"kind": "memory"}
+    assert tree_plan(manifest, target, []) == ([{"name": "data", "dest": "/d"}], [])
 
 
 XML = "<binary-store><digest>{}</digest><depth>{}</depth></binary-store>"

@@ -178,6 +178,25 @@ def test_blobs_and_disposable_parts_are_left_out_of_the_files(facts: dict[str, t
     assert "elasticsearch" not in cold["exclude"]  # embedded, and still while it is copied
 
 
+def test_the_bodies_of_queued_works_come_with_their_queue(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    data, far = Path(facts["data_dir"]), tmp_path / "shared/binaries_transient_default"
+    for folder in (data / "binaries_transient_default", data / "binaries_transient_automation", far):
+        folder.mkdir(parents=True)
+    facts["streams"] = {"kind": "kafka", "prefix": "nuxeo-"}
+    (tree,) = plan({"n1": {"facts": facts}})["trees"]
+    assert "binaries_transient_*" in tree["exclude"]
+    facts["streams"]["big_works"] = str(data / "binaries_transient_default")
+    (tree,) = plan({"n1": {"facts": facts}})["trees"]
+    transient = [name for name in tree["exclude"] if "transient_" in name]
+    assert transient == ["binaries_transient_automation", "binaries_transient_default/tmp"]
+    facts["streams"]["big_works"] = str(far)
+    tree, works = plan({"n1": {"facts": facts}})["trees"]
+    assert "binaries_transient_*" in tree["exclude"]
+    assert (works["name"], works["src"]) == ("big-works", str(far))
+    far.rmdir()  # nothing has been too big yet
+    assert len(plan({"n1": {"facts": facts}})["trees"]) == 1
+
+
 def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, t.Any], tmp_path: Path) -> None:
     store = tmp_path / "blobs"
     (store / "data").mkdir(parents=True)

@@ -292,6 +292,19 @@ def test_2025_packages(read: Facts) -> None:
     assert left == "${nuxeo.mongodb.truststore.type"
 
 
+@pytest.mark.parametrize("version", ["10.10", "2021", "2023", "2025"])
+def test_the_bodies_of_works_that_are_too_big_for_a_record(read: Facts, version: str) -> None:
+    words = "nuxeo.stream.work.computation.filter"
+    lines = f"kafka.enabled=true\nnuxeo.stream.work.enabled=true\n{words}.enabled=true\nnuxeo.binarystores.root=/mnt\n"
+    assert read(version, lines)["streams"]["big_works"] == "/mnt/binaries_transient_default"
+    assert read(version, f"{lines}{words}.storeName=x\n")["streams"]["big_works"] == "/mnt/binaries_transient_x"
+    store = "org.nuxeo.ecm.core.work.KeyValueStoreOverflowRecordFilter"
+    for more in ("nuxeo.stream.work.enabled=false", f"{words}.enabled=false", f"{words}.class={store}"):
+        assert "big_works" not in read(version, f"{lines}{more}\n")["streams"]
+    s3 = "nuxeo.core.binarymanager=org.nuxeo.ecm.blob.s3.S3BlobProvider\n"
+    assert "big_works" not in read(version, lines + s3)["streams"]
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
