@@ -35,12 +35,16 @@ options:
     type: str
     required: true
   accept_uncovered:
-    description: Ids of stores which the operator saves by other means.
+    description:
+      - Ids of stores which the operator saves by other means.
+      - C(blobs:) and a provider's id also where no nuxeo.conf names it.
     type: list
     elements: str
     default: []
   blob_stores:
-    description: Blob stores that nuxeo.conf does not name, since they come from XML contributions.
+    description:
+      - Blob stores that nuxeo.conf does not name, since they come from XML contributions.
+      - One of whose kind the facts do not know is described here too.
     type: list
     elements: dict
     default: []
@@ -108,7 +112,7 @@ stores:
   type: list
   elements: dict
 providers:
-  description: The providers of all blob stores of the instance whose set it is, copied or not.
+  description: The providers of all blob stores of the instance, copied or saved by other means.
   returned: success
   type: list
   elements: str

@@ -287,9 +287,12 @@ def test_uncovered_stores_are_named(
     make_nuxeo: t.Callable[..., t.Any],
     accepted: bool,
 ) -> None:
-    instance = make_nuxeo(make_database(postgresql15)).start()
+    database = make_database(postgresql15)
+    instance = make_nuxeo(database).start()
     instance.create_documents(2)
     instance.stop()
+    update = "UPDATE content SET data = 'archive:' || data WHERE id = (SELECT min(id) FROM content)"
+    postgresql15.psql(update, database.name)  # in a store that nuxeo.conf does not name
     settings = [
         "elasticsearch.enabled=true",
         "audit.elasticsearch.enabled=true",
@@ -305,9 +308,14 @@ def test_uncovered_stores_are_named(
     some = [stores[0], stores[3]]  # what can be saved is saved unless it is listed, and there is neither engine here
     run = site.run("backup", backup_accept_uncovered=stores if accepted else some)
     if accepted:
-        run.check()
-        assert site.manifest("acme")["uncovered"] == stores
-        assert "NOT in the set: audit:elasticsearch, redis" in run.stdout
+        told = " ".join(run.failures)
+        assert run.rc != 0 and "blobs whose keys begin with archive and a colon" in told
+        assert "as blobs:<name> in backup_accept_uncovered" in told
+        run = site.run(
+            "backup", backup_accept_uncovered=[*stores, "blobs:archive", "blobs:of-another-instance"]
+        ).check()
+        assert site.manifest("acme")["uncovered"] == [stores[0], "blobs:archive", *stores[1:]]
+        assert "NOT in the set: audit:elasticsearch, blobs:archive, redis" in run.stdout
         return
     message = " ".join(run.failures)
     assert run.rc != 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 import typing as t
 
 from .._database.error import DatabaseError, hint, told
@@ -35,6 +36,8 @@ DISPOSABLE = (
 
 OWN = ("**/.nuxeo-platform-*", "**/.config.xml.*.tmp")
 """What restores have left or kept aside."""
+
+_PROVIDER = re.compile(r"[^./:][^/:]*")
 
 STREAMS = "streams:kafka"
 """The id of streams in Kafka, which are saved unless the operator lists them as saved by other means."""
@@ -91,11 +94,43 @@ def uncovered_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
     ]
 
 
+def with_stores(facts: Facts, further: t.Sequence[dict[str, t.Any]]) -> Facts:
+    """The facts with all blob stores. What the operator says of one counts where nuxeo.conf does not tell enough."""
+    given = {store["provider"]: store for store in further}
+    named = [
+        store if store["kind"] in POOLED_BLOBS else given.get(store["provider"], store) for store in facts["blobs"]
+    ]
+    known = {store["provider"] for store in named}
+    return {**facts, "blobs": [*named, *(store for store in further if store["provider"] not in known)]}
+
+
+def provider_problems(facts: Facts, further: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """Stores that would have one pool and one list in the set, or none that can be named."""
+    names = [store["provider"] for store in facts["blobs"] if store["kind"] in POOLED_BLOBS]
+    names += [store["provider"] for store in further]
+    problems = [
+        f"Backup of blob store '{name}': it is named twice, in nuxeo.conf or in backup_blob_stores. "
+        "List there, once each, the stores that nuxeo.conf does not name."
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    return problems + [
+        f"Backup of blob store '{name}': its name begins with '.' or holds '/' or ':', and is to name a folder. "
+        "Correct it in backup_blob_stores."
+        for name in sorted(set(names))
+        if not _PROVIDER.fullmatch(name)
+    ]
+
+
 def left_out(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
     """The ids of the operator's list that this instance has: they go into the manifest."""
     has = set(uncovered(facts)) | ({STREAMS} if facts["streams"]["kind"] == "kafka" else set())
     searched = [name for name in ("audit", "sequences") if (facts.get(name) or {}).get("kept") == "elasticsearch"]
     return sorted((has | {f"{name}:elasticsearch" for name in searched}) & set(accepted))
+
+
+def elsewhere(accepted: t.Sequence[str]) -> set[str]:
+    """The providers of blobs that the operator saves by other means; XML contributions may be all that names them."""
+    return {name[len("blobs:") :] for name in accepted if name.startswith("blobs:")}
 
 
 def streams_wanted(facts: Facts, accepted: t.Sequence[str]) -> bool:
@@ -145,10 +180,10 @@ def node_problems(nodes: dict[str, Node], cold: bool) -> list[str]:
     return problems
 
 
-def blob_stores(facts: Facts, further: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-    """The blob stores to copy, as blob_rsync takes them; the first of the configuration is the default provider."""
+def blob_stores(facts: Facts) -> list[dict[str, t.Any]]:
+    """The blob stores to copy, as blob_rsync takes them; the first is the default provider."""
     stores = []
-    for index, store in enumerate([*facts["blobs"], *further]):
+    for index, store in enumerate(facts["blobs"]):
         if store["kind"] in POOLED_BLOBS:
             stores.append(
                 {
@@ -157,7 +192,7 @@ def blob_stores(facts: Facts, further: t.Sequence[dict[str, t.Any]]) -> list[dic
                     "kind": POOLED_BLOBS[store["kind"]],
                     "digest": store.get("digest"),
                     "depth": store.get("depth"),
-                    "default": index == 0 and bool(facts["blobs"]),
+                    "default": index == 0,
                 }
             )
     return stores
@@ -296,7 +331,7 @@ def plan(
 
     :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
     :param leader: the node on which this runs
-    :returns: ``cold``, ``stores``, ``providers`` (of all stores, copied or not), ``trees``,
+    :returns: ``cold``, ``stores``, ``providers`` (of all stores, copied or accepted), ``trees``,
         ``uncovered`` (ids that were accepted), ``streams``, ``embedded`` (whether an engine inside of Nuxeo has to be
         opened), ``problems``, ``warnings``
     """
@@ -305,15 +340,16 @@ def plan(
         nothing = {"cold": False, "stores": [], "providers": [], "trees": [], "uncovered": [], "streams": False}
         return {**nothing, "embedded": False, "warnings": [], "problems": node_problems(nodes, cold=False)}
     cold = facts["database"]["kind"] == "h2"
-    stores = blob_stores(facts, further_stores)
-    problems = node_problems(nodes, cold) + disagreements(nodes, leader)
+    problems = node_problems(nodes, cold) + disagreements(nodes, leader) + provider_problems(facts, further_stores)
+    facts = with_stores(facts, further_stores)
+    stores = blob_stores(facts)
     problems += database_problems(facts) + uncovered_problems(facts, accepted)
     problems += folder_problems(facts, stores) + h2_problems(facts)
     problems += embedded_problems(facts, accepted)
     return {
         "cold": cold,
         "stores": stores,
-        "providers": sorted(store["provider"] for store in [*facts["blobs"], *further_stores]),
+        "providers": sorted({store["provider"] for store in facts["blobs"]} | elsewhere(accepted)),
         "trees": file_trees(facts, stores, cold, exclude),
         "uncovered": left_out(facts, accepted),
         "streams": streams_wanted(facts, accepted),

@@ -34,8 +34,10 @@ def facts(tmp_path: Path) -> dict[str, t.Any]:
     }
 
 
-def plan(nodes: dict[str, t.Any], accepted: t.Sequence[str] = ()) -> dict[str, t.Any]:
-    return preflight.plan(nodes, "n1", accepted, (), ())
+def plan(
+    nodes: dict[str, t.Any], accepted: t.Sequence[str] = (), further: t.Sequence[dict[str, t.Any]] = ()
+) -> dict[str, t.Any]:
+    return preflight.plan(nodes, "n1", accepted, further, ())
 
 
 def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
@@ -123,6 +125,33 @@ def test_an_embedded_engine_is_saved_with_the_data_folder_of_a_stopped_server(fa
 
 def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, t.Any]) -> None:
     assert plan({"n1": {"facts": facts}}, ["redis"])["uncovered"] == []
+
+
+def test_two_stores_of_one_name_would_have_one_list(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    (tmp_path / "more" / "data").mkdir(parents=True)
+    more = {"provider": "default", "path": str(tmp_path / "more"), "kind": "file", "digest": None, "depth": None}
+    (problem,) = plan({"n1": {"facts": facts}}, further=[more])["problems"]
+    assert problem.startswith("Backup of blob store 'default': it is named twice")
+    twice = [{**more, "provider": "more"}] * 2
+    assert len(plan({"n1": {"facts": facts}}, further=twice)["problems"]) == 1
+    assert plan({"n1": {"facts": facts}}, further=twice[:1])["problems"] == []
+    for name in ("a/b", "a:b", ".a"):
+        (problem,) = plan({"n1": {"facts": facts}}, further=[{**more, "provider": name}])["problems"]
+        assert problem.startswith(f"Backup of blob store '{name}': its name")
+
+
+def test_the_operator_describes_a_default_store_of_an_unknown_class(facts: dict[str, t.Any]) -> None:
+    given = {**facts["blobs"][0]}
+    facts["blobs"][0].update(kind="other", path=None)
+    found = plan({"n1": {"facts": facts}}, further=[given])
+    assert (found["problems"], found["uncovered"], found["providers"]) == ([], [], ["default"])
+    assert [(store["path"], store["default"]) for store in found["stores"]] == [(given["path"], True)]
+
+
+def test_blobs_of_a_provider_that_only_xml_names_can_be_saved_by_other_means(facts: dict[str, t.Any]) -> None:
+    found = plan({"n1": {"facts": facts}}, ["blobs:archive"])
+    assert found["providers"] == ["archive", "default"]
+    assert found["uncovered"] == [], "the database tells whether there are any"
 
 
 @pytest.mark.parametrize(
