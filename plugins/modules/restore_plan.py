@@ -217,6 +217,7 @@ def main() -> None:
             lacking, untold = space_problems(*files, found, p["pools"])
             found["lines"] += untold
             problems = problems + lacking + plan.owner_problems(*files, found["trees"], p["owner"], p["group"])
+            problems += plan.inner_problems(p["path"], p["target"]) if p["target"] else []
         problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
     fail_json_on_problems(module, f"Restore to instance '{p['instance']}'", problems)
     module.exit_json(changed=False, **found)

@@ -19,7 +19,7 @@ from .._errors import PlatformError
 from .._files.at import why
 from .._io import fsync_directory, now, write_json
 from .lease import Lease, in_words, is_free, locked, read, set_aside, take
-from .place import ABANDONED, PARTIAL, Place, SetError, Target
+from .place import ABANDONED, PARTIAL, Place, SetError, Target, ancestors
 
 _MINIMUM = 1 << 20
 _ERROR = 2000
@@ -56,27 +56,12 @@ def check_place(place: Place, forbidden: t.Sequence[str], required_bytes: int, r
 
 def _overlaps(place: Place, path: str) -> list[str]:
     """A root inside what it backs up would back up itself; a store inside the instance's folder would be cleaned up."""
-    own, other = _ancestors(place.folder), _ancestors(path)
+    own, other = ancestors(place.folder), ancestors(path)
     if other[0] & set().union(*own):
         return [f"it is inside '{path}', which is backed up"]
     if own[0] & set().union(*other):
         return [f"'{path}', which is backed up, is inside '{place.folder}'"]
     return []
-
-
-def _ancestors(path: str) -> list[set[t.Any]]:
-    """A path and all above it, each by its name and by device and inode: bind mounts and links deceive a name."""
-    chain: list[set[t.Any]] = []
-    name = os.path.realpath(path)
-    while True:
-        keys: set[t.Any] = {name}
-        with contextlib.suppress(OSError):
-            found = os.stat(name)
-            keys.add((found.st_dev, found.st_ino))
-        chain.append(keys)
-        if name == os.path.dirname(name):
-            return chain
-        name = os.path.dirname(name)
 
 
 def begin(

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
+import typing as t
 
 from .._errors import PlatformError
 
@@ -22,6 +24,21 @@ _INSTANCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 class SetError(PlatformError):
     """A backup set could not be begun, published, listed or verified."""
+
+
+def ancestors(path: str) -> list[set[t.Any]]:
+    """A path and all above it, each by its name and by device and inode: bind mounts and links deceive a name."""
+    chain: list[set[t.Any]] = []
+    name = os.path.realpath(path)
+    while True:
+        keys: set[t.Any] = {name}
+        with contextlib.suppress(OSError):
+            found = os.stat(name)
+            keys.add((found.st_dev, found.st_ino))
+        chain.append(keys)
+        if name == os.path.dirname(name):
+            return chain
+        name = os.path.dirname(name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .._search.audit import is_embedded
 from .clones import clone_problems, index_problems, place_problems
 from .marker import Marker
 from .mounts import mount_problems
+from .place import ancestors
 from .preflight import POOLED_BLOBS, WORKS, disagreements, engine_place, node_problems
 
 Facts = t.Dict[str, t.Any]
@@ -271,6 +272,18 @@ def owner_problems(
     return [
         f"Restore of the files of set '{path}': {unknown}. Make it, or set restore_owner and restore_group."
         for unknown in unknown_owners(entries, owner, group)
+    ]
+
+
+def inner_problems(path: str, target: Facts) -> list[str]:
+    """What the data folder holds is moved aside: neither what is restored from nor the server may be in it."""
+    folder = ancestors(target["data_dir"])[0]
+    inner = {"the set": path, "nuxeo.conf": target["conf"], "NUXEO_HOME": target["home"]}
+    return [
+        f"Restore into data folder '{target['data_dir']}': {what} is in it, at '{place}', and would be moved aside "
+        "with all that it holds. Give another place, e.g. by restore_data_dir."
+        for what, place in inner.items()
+        if folder & set().union(*ancestors(place))
     ]
 
 

@@ -18,6 +18,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones 
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
     audit_problems,
     blind_problems,
+    inner_problems,
     kind_problems,
     plan,
     store_problems,
@@ -81,6 +82,22 @@ def test_what_becomes_of_each_node_is_told(facts: dict[str, t.Any]) -> None:
         " gets its files of the set",
         " the set has none of it, it begins empty",
     ]
+
+
+def test_what_a_restore_needs_is_not_moved_aside(tmp_path: Path) -> None:
+    data, backup = tmp_path / "nuxeo", tmp_path / "backup"
+    inner = data / "backup" / "acme" / "sets" / SET
+    inner.mkdir(parents=True)
+    backup.symlink_to(data / "backup")
+    target = {"data_dir": str(data), "conf": "/etc/nuxeo/nuxeo.conf", "home": "/opt/nuxeo"}
+    assert inner_problems("/srv/backup/acme/sets/" + SET, target) == []
+    for path in (inner, backup / "acme" / "sets" / SET):
+        (problem,) = inner_problems(str(path), target)
+        assert f"the set is in it, at '{path}'" in problem
+    (problem,) = inner_problems("/srv/backup", {**target, "conf": str(data / "conf" / "nuxeo.conf")})
+    assert "nuxeo.conf is in it" in problem
+    home = {**target, "home": str(tmp_path)}
+    assert inner_problems("/srv/backup", home) == [], "a data folder in the server's is as Nuxeo has it"
 
 
 def test_a_node_that_does_not_see_its_files_is_a_problem() -> None:
