@@ -72,6 +72,13 @@ options:
         C(.nuxeo-platform-before-<UTC time>) there.
       merge: Write into it. What is not in the copy stays.
     default: refuse
+  keep:
+    description:
+      - Folders that stay where they are on the way back, as blob stores do.
+      - A link below O(dest) that leads to one of them is followed where O(src) has a folder. No other link is.
+    type: list
+    elements: path
+    default: []
   owner:
     description:
       - Owner of everything on the way back. Default is the recorded one, by its name.
@@ -189,6 +196,7 @@ def main() -> None:
             "exclude": {"type": "list", "elements": "str", "default": []},
             "outside_links": {"type": "str", "choices": ["refuse", "keep"], "default": "refuse"},
             "existing": {"type": "str", "choices": ["refuse", "aside", "merge"], "default": "refuse"},
+            "keep": {"type": "list", "elements": "path", "default": []},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             **PROGRESS,

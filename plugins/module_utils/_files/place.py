@@ -47,11 +47,12 @@ def copied(options: Options, progress: Progress, check: bool) -> dict[str, t.Any
 def restored(options: Options, progress: Progress, check: bool) -> dict[str, t.Any]:
     """Put a copy to where it is used, if what is there may be touched."""
     src, dest, names = options["src"], os.path.realpath(options["dest"]), tree_list(options)
-    owners = {"owner": options["owner"], "group": options["group"], "progress": progress}
+    more = {"owner": options["owner"], "group": options["group"], "progress": progress}
+    more["follow"] = _leading(options["dest"], options["keep"])
     what = f"Restore of '{src}' to '{dest}'"
     try:
         there = os.listdir(dest) if os.path.isdir(dest) else []
-        result = restore_tree(names, src, dest, check=True, **owners)
+        result = restore_tree(names, src, dest, check=True, **more)
         kept = None
         if result.changed and there and options["existing"] != "merge":
             if options["existing"] == "refuse":
@@ -62,10 +63,21 @@ def restored(options: Options, progress: Progress, check: bool) -> dict[str, t.A
                 )
             kept = dest if check else _keep_aside(dest)
         if result.changed and not check:
-            result = restore_tree(names, src, dest, check=False, **owners)
+            result = restore_tree(names, src, dest, check=False, **more)
     except OSError as error:
         raise FilesError(what, *why(error, dest)) from error
     return {"changed": result.changed > 0, "kept_aside": kept, **summary(result)}
+
+
+def _leading(dest: str, keep: t.Sequence[str]) -> set[str]:
+    """The paths below the target by whose names one comes to folders that stay where they are, and these."""
+    found = set()
+    for path in keep:
+        inside = os.path.relpath(os.path.abspath(path), os.path.abspath(dest))
+        while inside.split("/")[0] not in ("", ".", ".."):
+            found.add(inside)
+            inside = os.path.dirname(inside)
+    return found
 
 
 def tree_list(options: Options) -> str:

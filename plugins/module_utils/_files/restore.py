@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: a copied tree goes back to where it is used, with its modes, owners and times.
 
-Nothing is written through a link, and each file is whole or as it was before: a temporary name, fsync, rename.
+Nothing is written through a link but those that the caller names, and each file is whole or as it was before: a
+temporary name, fsync, rename.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def restore_tree(
     *,
     progress: Progress | None = None,
     check: bool = False,
+    follow: t.Collection[str] = (),
 ) -> TreeResult:
     """Write what ``list_path`` names from ``src`` to ``dest``; what else is in ``dest`` stays.
 
@@ -37,8 +39,10 @@ def restore_tree(
 
     :param owner: the owner of everything, instead of the recorded ones; also ``group``
     :param check: change nothing; the result says what would change
+    :param follow: folders of the tree that may be links to folders
     """
     restorer = _Restorer(src, dest, (owner, group), progress, check)
+    restorer.follow = follow
     entries = read_tree_list(list_path)
     restorer.result.entries = entries
     what = f"Restore of '{src}' to '{dest}'"
@@ -84,6 +88,7 @@ class _Restorer:
         self.owners = owners
         self.progress = progress
         self.check = check
+        self.follow: t.Collection[str] = ()
         self.result = TreeResult()
         self.folders: list[Entry] = []
         self.read = 0
@@ -122,9 +127,14 @@ class _Restorer:
 
     def descend(self, stack: contextlib.ExitStack, parent: str) -> int:
         folder = stack.enter_context(opened(self.dest, os.O_RDONLY | os.O_DIRECTORY))
+        path = ""
         for part in parent.split("/") if parent else ():
-            folder = stack.enter_context(opened(part, FOLDER_FLAGS, folder))
+            path = os.path.join(path, part)
+            folder = stack.enter_context(opened(part, self.flags(path), folder))
         return folder
+
+    def flags(self, path: str) -> int:
+        return FOLDER_FLAGS & ~os.O_NOFOLLOW if path in self.follow else FOLDER_FLAGS
 
     def root(self, entry: Entry) -> None:
         there = os.path.isdir(self.dest)
@@ -137,7 +147,7 @@ class _Restorer:
     def folder(self, entry: Entry, name: str, folder: int) -> bool:
         there = exists(name, folder)
         if there:
-            with opened(name, FOLDER_FLAGS, folder):  # a link or a file in its place is an error
+            with opened(name, self.flags(entry.path), folder):  # a link or a file in its place is an error
                 pass
         elif not self.check:
             make_folder(name, folder)

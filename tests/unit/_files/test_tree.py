@@ -256,6 +256,29 @@ def test_a_list_without_its_folders_does_not_lead_through_a_link_either(
     assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("link", ["binaries", "volume"])
+def test_the_way_back_goes_through_a_link_to_a_store_that_stays(link: str, tmp_path: pathlib.Path) -> None:
+    source, back, store = tmp_path / "data", tmp_path / "back", tmp_path / "elsewhere"
+    names = {"binaries": "binaries", "volume": "volume/binaries"}
+    (source / names[link]).mkdir(parents=True)
+    (source / names[link] / "config.xml").write_text("of the set")
+    copy, progress = str(tmp_path / "copy"), Progress(None, "files")
+    options: dict[str, t.Any] = {"src": str(source), "dest": copy, "tree_list": None, "exclude": [], "state": "copied"}
+    files.copied({**options, "outside_links": "refuse"}, progress, False)
+    back.mkdir()
+    (store / os.path.relpath(names[link], link) / "data").mkdir(parents=True)
+    (back / link).symlink_to(store)
+    options = {"src": copy, "dest": str(back), "tree_list": None, "state": "restored"}
+    options.update(existing="merge", owner=None, group=None, keep=[])
+    with pytest.raises(tree.FilesError, match=f"/back/{link}'"):
+        files.restored(options, progress, False)
+    options["keep"] = ["/mnt/other", str(back / names[link])]
+    assert files.restored(options, progress, False)["changed"]
+    assert (back / link).is_symlink() and (back / names[link] / "data").is_dir()
+    assert (store / os.path.relpath(names[link], link) / "config.xml").read_text() == "of the set"
+    assert not files.restored(options, progress, False)["changed"]
+
+
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a//b", "", "a/./b", "a\0b", ".."])
 def test_a_list_that_leads_out_is_refused(path: str, tmp_path: pathlib.Path) -> None:
     line = {"path": path, "type": "dir", "mode": "0700", "owner": "root", "group": "root", "mtime_ns": 0, "size": 0}
@@ -419,7 +442,7 @@ def test_a_mount_point_is_emptied_into_a_folder_of_its_own(data: pathlib.Path, t
     (back / "lost+found").mkdir(parents=True)
     (back / "old").write_text("old")
     options = {"src": copy, "dest": str(back), "state": "restored", "tree_list": None}
-    options.update(existing="aside", owner=None, group=None)
+    options.update(existing="aside", owner=None, group=None, keep=[])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files.os, "rename", refuse_folder(str(back)))
         kept = files.restored(options, progress, False)["kept_aside"]
