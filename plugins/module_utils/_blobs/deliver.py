@@ -284,6 +284,7 @@ class Delivery:
         workers = Workers(self.options.workers, lambda number: Deliverer(target, source(), number))
         with workers, progress:
             workers.source = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
+            workers.meanwhile = progress.check  # as in a pass
             done = 0
             for count, counts, shown, problems in workers.results():
                 self.report.add(counts)

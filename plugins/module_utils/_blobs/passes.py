@@ -127,7 +127,12 @@ class Pass:
             workers.queue.append((first, min(first + chunk, folders)))
         if not folders:
             workers.queue.append([b""])
-        workers.meanwhile = self.home.ping
+
+        def meanwhile() -> None:
+            self.home.ping()
+            progress.check()  # a task of large blobs takes long, and who has taken this run's place waits for the lock
+
+        workers.meanwhile = meanwhile
         done, total = 0, max(folders, 1)
         for count, found, counts, shown, problems in workers.results():
             self.report.add(counts)

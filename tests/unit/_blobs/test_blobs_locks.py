@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
+import shutil
 import threading
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import deliver, passes, workers
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.lock import Lock
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.workers import Workers
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
+from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
 
 
 def test_the_holder_is_named(tmp_path: Path) -> None:
@@ -96,3 +104,36 @@ def test_a_worker_that_hangs_does_not_keep_back_the_error_of_another() -> None:
     with pytest.raises(BlobError, match="do so"), Workers(2, lambda number: Doubler(True)) as workers:
         workers.queue.extend([9, 7])
         list(workers.results())
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["to the pool", "to the store"])
+def test_a_run_whose_place_was_taken_gives_up_the_lock_in_the_middle_of_large_blobs(
+    back: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = hashlib.md5(b"blob").hexdigest()
+    folder = tmp_path / "store" / "data" / key[:2] / key[2:4]
+    folder.mkdir(parents=True)
+    (folder / key).write_bytes(b"blob")
+    partial, pool, keys = tmp_path / "sets" / ".partial-1", str(tmp_path / "pool"), str(tmp_path / "sets/1/blobs/x")
+    partial.mkdir(parents=True)
+    options = Options(str(tmp_path / "store"), pool, set_keys=keys, jobs=1)
+    if back:
+        copy(options, None)
+        options = Options(
+            pool, str(tmp_path / "other"), src_layout="pool", dest_layout="store", keys=keys, depth=2, jobs=1
+        )
+
+    def taken(*_: t.Any) -> None:
+        shutil.rmtree(partial)
+        time.sleep(60)
+
+    for module, worker in ((passes, "Visitor"), (deliver, "Deliverer")):
+        monkeypatch.setattr(module, "Progress", functools.partial(Progress, interval=0.05))
+        monkeypatch.setattr(getattr(module, worker), "handle", taken)
+    monkeypatch.setattr(workers, "WAKE", 0.05)
+    began = time.monotonic()
+    with pytest.raises(PlatformError, match="another run has taken this one's place"):
+        copy(options, str(partial / "progress.json"))
+    assert time.monotonic() - began < 30
+    with Lock(pool, patience=0):
+        pass
