@@ -14,6 +14,8 @@ import re
 import typing as t
 
 from .._database.error import DatabaseError, hint, told
+from .._files.entry import LISTED
+from .._files.look import obstacles
 from .._search import audit
 
 Facts = t.Dict[str, t.Any]
@@ -34,8 +36,8 @@ DISPOSABLE = (
 )
 """Parts of a data folder that no restored server misses."""
 
-OWN = ("**/.nuxeo-platform-*", "**/.config.xml.*.tmp")
-"""What restores have left or kept aside."""
+NEVER = ("**/.nuxeo-platform-*", "**/.config.xml.*.tmp", "**/lost+found/")
+"""What restores have left or kept aside, and what every ext4 volume has, which only root may read."""
 
 _PROVIDER = re.compile(r"[^./:][^/:]*")
 
@@ -231,15 +233,19 @@ def file_trees(
 ) -> list[dict[str, t.Any]]:
     """What is copied as files: the data folder without blobs and disposable parts, and stores' own files outside it."""
     data = facts["data_dir"]
-    exclude = [*_disposable(facts), *OWN, *further]
+    exclude = [*_disposable(facts), *NEVER, *further]
     parts = [_inside(facts["log_dir"], data), None if cold else engine_place(facts)]
     exclude += [part for part in parts if part and part != "."]
     trees = []
     for store in stores:
         relative = _inside(store["path"], data)
         if relative is None:
-            name = f"store-{store['provider']}"
-            trees.append({"name": name, "src": store["path"], "exclude": ["data", "tmp", *OWN]})
+            others = [data, *(other["path"] for other in stores)]
+            nested = sorted(
+                {part for part in (_inside(path, store["path"]) for path in others) if part and part != "."}
+            )
+            exclude_here = ["data", "tmp", TRANSIENT, *NEVER, *nested]
+            trees.append({"name": f"store-{store['provider']}", "src": store["path"], "exclude": exclude_here})
             link = os.path.relpath(os.path.abspath(store["path"]), data)
             if not link.startswith(".."):
                 exclude.append(link)  # a link in the data folder to a store elsewhere
@@ -248,23 +254,43 @@ def file_trees(
             exclude += [f"{prefix}data", f"{prefix}tmp"]
     works = facts["streams"].get("big_works")
     if works and _inside(works, data) is None and os.path.isdir(works):
-        trees.append({"name": WORKS, "src": works, "exclude": ["tmp", *OWN]})
+        trees.append({"name": WORKS, "src": works, "exclude": ["tmp", *NEVER]})
     return [{"name": "data", "src": data, "exclude": sorted(exclude)}, *trees]
 
 
 def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
-    """A missing or empty data folder or store is an unmounted volume until the operator shows otherwise."""
+    """A missing or empty data folder or store is an unmounted or a new volume until the operator shows otherwise."""
     problems = []
     for what, path in [("Data folder", facts["data_dir"])] + [
         (f"Blob store '{s['provider']}'", s["path"]) for s in stores
     ]:
         try:
-            empty = not os.listdir(path)
+            empty = not set(os.listdir(path)) - {"lost+found"}
         except OSError as error:
             problems.append(f"{what} '{path}': {error.strerror}. Is its volume mounted, and nuxeo.conf the right one?")
             continue
         if empty:
             problems.append(f"{what} '{path}': it is empty. Is its volume mounted?")
+    return problems
+
+
+def tree_problems(trees: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """What a copy of the files would refuse after all that comes before it; of the node that does the work."""
+    problems = []
+    for tree in trees:
+        found = obstacles(tree["src"], tree["exclude"])
+        what = f"Backup of the files of '{tree['src']}'"
+        todo = "list them in backup_files_exclude" if tree["name"] == "data" else "take them out of there"
+        if found.outside:
+            problems.append(
+                f"{what}: links lead out of it, to what would be missing: {', '.join(found.outside[:LISTED])}. "
+                f"Save that by other means and {todo}."
+            )
+        if found.closed:
+            problems.append(
+                f"{what}: user {os.geteuid()} may not read {', '.join(found.closed[:LISTED])}. "
+                f"Run as root or as the server's user, or {todo}."
+            )
     return problems
 
 
@@ -346,11 +372,13 @@ def plan(
     problems += database_problems(facts) + uncovered_problems(facts, accepted)
     problems += folder_problems(facts, stores) + h2_problems(facts)
     problems += embedded_problems(facts, accepted)
+    trees = file_trees(facts, stores, cold, exclude)
+    problems += tree_problems(trees)
     return {
         "cold": cold,
         "stores": stores,
         "providers": sorted({store["provider"] for store in facts["blobs"]} | elsewhere(accepted)),
-        "trees": file_trees(facts, stores, cold, exclude),
+        "trees": trees,
         "uncovered": left_out(facts, accepted),
         "streams": streams_wanted(facts, accepted),
         "embedded": not cold and audit.is_embedded(facts) and bool(audit.store(facts, accepted).indices),

@@ -53,6 +53,12 @@ def is_inside(path: str, folder: str) -> bool:
     return real == folder or real.startswith(folder.rstrip("/") + "/")
 
 
+def leads_out(source: str, path: str) -> bool:
+    """Whether a link of a tree, whose real place is given, leads to something that exists outside of it."""
+    end = os.path.realpath(os.path.join(source, path))
+    return os.path.exists(end) and not is_inside(end, source)
+
+
 def why(error: OSError, dest: str) -> tuple[str, str]:
     """The reason and what to do about an error of the system, as a PlatformError takes them."""
     where = f" (at '{os.fsdecode(error.filename)}')" if error.filename else ""

@@ -17,7 +17,7 @@ import stat
 import typing as t
 
 from .._progress import Progress
-from .at import FOLDER_FLAGS, MAKE, READ, exists, group_name, is_inside, make_folder, opened, user_name, why
+from .at import FOLDER_FLAGS, MAKE, READ, exists, group_name, is_inside, leads_out, make_folder, opened, user_name, why
 from .blocks import copy_bytes
 from .entry import FILE, FOLDER, LINK, LISTED, Entry, FilesError, TreeResult, read_tree_list, write_tree_list
 from .globs import Globs
@@ -135,8 +135,7 @@ class _Copier:
         where = os.readlink(name, dir_fd=source)
         os.symlink(where, name, dir_fd=target)
         self.entry(path, found, LINK, link=where)
-        end = os.path.realpath(os.path.join(self.source, path))
-        if os.path.exists(end) and end != self.source and not end.startswith(self.source.rstrip("/") + "/"):
+        if leads_out(self.source, path):
             self.result.outsides += 1
             if len(self.result.outside) < LISTED:
                 self.result.outside.append(path)

@@ -231,7 +231,33 @@ def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, 
     (store / "data").mkdir(parents=True)
     facts["blobs"][0]["path"] = str(store)
     trees = plan({"n1": {"facts": facts}})["trees"]
-    assert {"name": "store-default", "src": str(store), "exclude": ["data", "tmp", *preflight.OWN]} in trees
+    exclude = ["data", "tmp", "binaries_transient_*", *preflight.NEVER]
+    assert {"name": "store-default", "src": str(store), "exclude": exclude} in trees
+    (store / "records" / "data").mkdir(parents=True)
+    records = {"provider": "records", "path": str(store / "records"), "kind": "record", "digest": None, "depth": None}
+    found = plan({"n1": {"facts": facts}}, further=[records])["trees"]
+    assert {"name": "store-default", "src": str(store), "exclude": [*exclude, "records"]} in found
+    assert {"name": "store-records", "src": str(store / "records"), "exclude": exclude} in found
+
+
+def test_what_the_copy_of_the_files_would_refuse_is_told_before(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    data = Path(facts["data_dir"])
+    (tmp_path / "volume").mkdir()
+    for name in ("stream", "convertcache"):
+        (data / name).symlink_to(tmp_path / "volume")
+    (problem,) = plan({"n1": {"facts": facts}})["problems"]
+    assert "links lead out of it, to what would be missing: stream. " in problem
+    assert preflight.plan({"n1": {"facts": facts}}, "n1", (), (), ["stream"])["problems"] == []
+
+
+def test_a_volume_that_nobody_has_written_to_is_empty(facts: dict[str, t.Any]) -> None:
+    data = Path(facts["data_dir"])
+    (data / "binaries" / "data").rmdir()
+    (data / "binaries" / "lost+found").mkdir(mode=0)
+    (problem,) = plan({"n1": {"facts": facts}})["problems"]
+    assert problem.startswith("Blob store 'default'") and "it is empty" in problem
+    (data / "binaries" / "data").mkdir()
+    assert plan({"n1": {"facts": facts}})["problems"] == [], "not that it cannot be read"
 
 
 @pytest.mark.parametrize(

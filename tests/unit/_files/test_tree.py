@@ -18,7 +18,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import owner_problems
-from ansible_collections.nuxeo.platform.plugins.module_utils._files import at, blocks, tree
+from ansible_collections.nuxeo.platform.plugins.module_utils._files import at, blocks, look, tree
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import place as files
 from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
 
@@ -136,8 +136,11 @@ def test_links_that_lead_out_are_named(tmp_path: pathlib.Path) -> None:
     (tmp_path / "data/inside").symlink_to("in")
     (tmp_path / "data/stream").symlink_to("../other")
     (tmp_path / "other/big").touch()
+    (tmp_path / "data/in/nowhere").symlink_to("/nowhere/at/all")
     result = tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
     assert (result.outsides, result.outside) == (1, ["stream"])
+    assert look.obstacles(str(tmp_path / "data"), []) == (["stream"], [])
+    assert look.obstacles(str(tmp_path / "data"), ["stream"]) == ([], [])
     assert os.readlink(tmp_path / "copy/stream") == "../other"
 
 
@@ -195,6 +198,7 @@ def test_what_vanishes_is_counted(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
 
 def test_unreadable_is_an_error_that_names_it(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (data / "zero").chmod(0)
+    (data / "stream").chmod(0)
     for folder in (tmp_path, *tmp_path.parents):
         if os.geteuid() == 0 and folder.stat().st_mode & 0o005 != 0o005:  # pytest's own, how many depends on xdist
             assert str(folder).startswith(f"{tempfile.gettempdir()}/"), folder
@@ -209,6 +213,8 @@ def test_unreadable_is_an_error_that_names_it(data: pathlib.Path, tmp_path: path
             tree.FilesError, match=rf"^Copy of '{data}' to '{copy}': Permission denied \(at '{data}/[^']*zero'\)\.$"
         ):
             tree.copy_tree(str(data), str(copy), exclude=["instance.clid", "stream"])
+        assert look.obstacles(str(data), ["instance.clid"]).closed == ["stream", "zero"]
+        assert look.obstacles(str(data), ["instance.clid", "stream", "*zero"]).closed == []
     finally:
         os.seteuid(user)
 
