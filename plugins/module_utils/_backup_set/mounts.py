@@ -54,6 +54,23 @@ def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
     return sorted(set(problems))
 
 
+def access_problems(keep: t.Sequence[str]) -> list[str]:
+    """Stores that stay, to which blobs could not be written: they would be met last, when the database is replaced."""
+    problems = []
+    for store in keep:
+        place = os.path.join(store, "data")
+        while not os.path.lexists(place):
+            place = os.path.dirname(place)
+        what = f"Restore of the blobs to '{store}'"
+        if not os.path.isdir(place):
+            problems.append(f"{what}: '{place}' leads to no folder. Is its volume mounted?")
+        elif not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+            problems.append(
+                f"{what}: user {os.geteuid()} may not write to '{place}'. Run as its owner, or mount it for writing."
+            )
+    return problems
+
+
 def conf_problems(conf: str) -> list[str]:
     """Why nuxeo.conf could not be replaced, which is done by a rename beside it. Nothing is tried."""
     path = os.path.realpath(conf)

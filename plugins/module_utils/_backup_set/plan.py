@@ -16,7 +16,7 @@ from .._files.restore import unknown_owners
 from .._search.audit import is_embedded
 from .clones import clone_problems, index_problems, place_problems
 from .marker import Marker
-from .mounts import mount_problems
+from .mounts import access_problems, mount_problems
 from .place import ancestors
 from .preflight import POOLED_BLOBS, WORKS, disagreements, engine_place, node_problems
 
@@ -287,9 +287,10 @@ def inner_problems(path: str, target: Facts) -> list[str]:
     ]
 
 
-def fixed_problems(nodes: dict[str, dict[str, t.Any]]) -> list[str]:
-    """Nodes whose nuxeo.conf cannot be changed."""
-    return [f"Node '{name}': {why}" for name, node in sorted(nodes.items()) for why in node.get("fixed", ())]
+def fixed_problems(nodes: dict[str, dict[str, t.Any]], data_dir: str, keep: t.Sequence[str]) -> list[str]:
+    """What cannot be changed: mounts in the data folder, stores that stay, the nodes' nuxeo.conf."""
+    fixed = [f"Node '{name}': {why}" for name, node in sorted(nodes.items()) for why in node.get("fixed", ())]
+    return mount_problems(data_dir, keep) + access_problems(keep) + fixed
 
 
 def blind_problems(manifest: Manifest, path: str, blind: t.Sequence[str]) -> list[str]:
@@ -352,7 +353,7 @@ def plan(
     problems += store_problems(manifest, target["data_dir"], stores, nodes[leader].get("marker"), already or overwrite)
     problems += index_problems(manifest, instance, leader, target, drop_index)
     keep = kept_in_place(stores, target["data_dir"])
-    problems += [] if already else mount_problems(target["data_dir"], keep) + fixed_problems(nodes)
+    problems += [] if already else fixed_problems(nodes, target["data_dir"], keep)
     return {
         "already": already,
         "data_dir": target["data_dir"],

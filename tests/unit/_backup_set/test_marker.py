@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import conf_problems, mount_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import (
+    access_problems,
+    conf_problems,
+    mount_problems,
+)
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import kept_in_place
 
 WHO = {"set": "20261123T020004Z", "instance": "acme", "run": "r1"}
@@ -109,6 +113,21 @@ def test_a_mount_that_would_go_along_is_a_problem_first(tmp_path: Path, mounted:
         subprocess.run(["umount", "-l", str(tmp_path / "clid")], check=True)
     assert conf_problems(str(tmp_path / "clid")) == []
     assert marker.begin(str(tmp_path), WHO, [])["status"] == "begun"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_store_that_cannot_be_written_to_is_told_before(tmp_path: Path) -> None:
+    (tmp_path / "binaries" / "data").mkdir(parents=True, mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    stores = [str(tmp_path / name) for name in ("binaries", "not/there/yet")]
+    assert access_problems(stores) == []
+    (problem,) = access_problems([*stores, str(tmp_path / "link")])
+    assert problem.endswith(f"'{tmp_path}/link' leads to no folder. Is its volume mounted?")
+    os.seteuid(65534)
+    try:
+        assert ["user 65534 may not write to" in problem for problem in access_problems(stores)] == [True, True]
+    finally:
+        os.seteuid(0)
 
 
 def test_an_interrupted_move_goes_on_into_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
