@@ -142,7 +142,7 @@ class Agent:
             else:
                 try:
                     self.channel.send_blob(descriptor, info.st_size, name)
-                except SourceError:
+                except (SourceError, Vanished):
                     pass
                 finally:
                     os.close(descriptor)

@@ -66,6 +66,8 @@ def read(descriptor: int, size: int) -> bytes:
     try:
         return os.read(descriptor, size)
     except OSError as error:
+        if error.errno == errno.ESTALE:  # NFS: another client has removed it, or put another one in its place
+            raise Vanished from error
         raise SourceError(f"it cannot be read: {os_reason(error)}") from error
 
 
@@ -136,7 +138,7 @@ class Copier(Waiting):
         if expected >= CHUNK and self.clones and self._clone(descriptor, beside):
             try:
                 return hash_file(self.current, algorithm)
-            except SourceError:  # of the blocks that both share
+            except (SourceError, Vanished):  # of the blocks that both share
                 self.drop()
                 raise
         blocks = iter(lambda: read(descriptor, CHUNK), b"")
@@ -169,7 +171,7 @@ class Copier(Waiting):
                 _write_all(target, block)
                 total.update(block)
                 size += len(block)
-        except SourceError:
+        except (SourceError, Vanished):
             self.drop()
             raise
         finally:

@@ -10,7 +10,7 @@ import os
 import struct
 import typing as t
 
-from .copier import SourceError, read
+from .copier import SourceError, Vanished, read
 
 _HEAD = struct.Struct("<cIQ")
 _GATHER = 1 << 18
@@ -95,8 +95,8 @@ class Channel:
                     self.send(LAST, meta, block)
                     return size
                 self.send(CHUNK, meta, block)
-        except SourceError as error:
-            self.send(BROKEN, str(error).encode())
+        except (SourceError, Vanished) as error:
+            self.send(BROKEN, str(error).encode() or b"it is gone")
             raise
 
 

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import names
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.state import State
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit import AS_BEFORE, UNTRUSTED, Plan, Visitor
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group
@@ -150,3 +155,50 @@ def test_what_gets_its_name_between_listing_and_look_is_no_error(folder: Path, m
     worker.handle([b""])
     counts, problems, count = worker.take(flush=True)[-1][2:]
     assert (counts["vanished"], problems, count) == (1, [], 0)
+
+
+@pytest.mark.parametrize("kind", ["digest", "record"])
+@pytest.mark.parametrize("size", [10, 3 << 20])
+def test_what_another_client_of_nfs_removes_or_replaces_while_it_is_read_is_no_error(
+    kind: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+    for content in (b"a" * size, b"b" * size):
+        keys.append(hashlib.md5(content).hexdigest())
+        blob = tmp_path / "store/data" / names.folder_of(keys[-1].encode(), 2 if kind == "digest" else 0).decode()
+        blob.mkdir(parents=True, exist_ok=True)
+        (blob / keys[-1]).write_bytes(content)
+    real, stale = os.read, tmp_path / "stale"  # a file, for all processes
+    stale.touch()
+
+    def read(descriptor: int, most: int) -> bytes:
+        mine = os.readlink(f"/proc/self/fd/{descriptor}").endswith(f"/{keys[0]}")
+        if mine and stale.exists() and os.lseek(descriptor, 0, os.SEEK_CUR) >= size // (2 << 20):
+            stale.unlink()
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(descriptor, most)
+
+    monkeypatch.setattr(os, "read", read)
+    options = Options(str(tmp_path / "store"), str(tmp_path / "pool"), kind=kind, jobs=1)
+    found = copy(options, None)
+    assert (found["vanished"], found["copied"], found["problem_count"]) == (1, 1, 0)
+    stale.touch()
+    (tmp_path / "keys").write_text("".join(f"{key}\n" for key in sorted(keys)))
+    options.required = str(tmp_path / "keys")
+    assert copy(options, None)["missing_count"] == 0, "it is looked for once more"
+    assert not list((tmp_path / "pool").rglob("*.tmp"))
+
+
+def test_a_store_whose_files_cannot_even_be_opened_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / ("0" * 32)).touch()
+    real = os.open
+
+    def refuse(path: t.Any, *more: t.Any, **others: t.Any) -> int:
+        if os.fsdecode(path).endswith("0" * 32):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(path, *more, **others)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BlobError, match="Stale file handle"):
+        copy(Options(str(folder), str(folder.parent / "pool"), depth=0, jobs=1), None)
