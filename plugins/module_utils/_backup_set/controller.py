@@ -35,7 +35,20 @@ def is_dead(holder: Identity) -> bool:
         pid, start = int(holder["pid"]), int(holder["start"])
     except (KeyError, TypeError, ValueError):
         return False
-    return _start(pid) != start
+    return _start(pid) != start and not _is_hidden(pid)
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process of another user of which /proc shows nothing (hidepid): it may be the holder's."""
+    if _text(f"/proc/{pid}/stat") is not None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _start(pid: int) -> int | None:

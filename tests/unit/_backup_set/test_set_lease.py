@@ -335,6 +335,27 @@ def test_a_process_that_this_host_cannot_see_is_not_called_dead(
     assert not controller.is_dead(who)
 
 
+def test_a_process_of_another_user_that_is_not_shown_is_not_called_dead(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where /proc is mounted with hidepid=2."""
+    who, shown = controller.identity(sleeper.pid), controller._text
+    hidden = f"/proc/{sleeper.pid}/"
+    monkeypatch.setattr(controller, "_text", lambda path: None if path.startswith(hidden) else shown(path))
+    real = os.kill
+
+    def kill(pid: int, number: int) -> None:
+        real(pid, number)
+        if pid == sleeper.pid and number == 0:
+            raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert not controller.is_dead(who)
+    sleeper.kill()
+    sleeper.wait()
+    assert controller.is_dead(who)
+
+
 def test_names_of_processes_may_hold_anything(tmp_path: pathlib.Path) -> None:
     odd = tmp_path / "a) R 1 (b"
     odd.symlink_to(sys.executable)
