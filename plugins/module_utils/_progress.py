@@ -10,6 +10,7 @@ write its progress any more knows that it was taken over and stops.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import types
@@ -45,8 +46,13 @@ class Progress:
         if phase is not None:
             self.state["phase"] = phase
 
-    def check(self) -> None:
-        """Raise a PlatformError when the progress could not be written: this run no longer owns its partial set."""
+    def check(self, look: bool = False) -> None:
+        """Raise a PlatformError when the progress could not be written: this run no longer owns its partial set.
+
+        :param look: ask the file system, for what must not be done after that, however soon
+        """
+        if look and self.path and not os.path.exists(self.path):
+            self.error = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if self.error is not None:
             raise PlatformError(
                 f"Progress of {self.state['phase']} in '{self.path}'",

@@ -50,6 +50,8 @@ def restore_tree(
     if unknown:
         raise FilesError(what, "; ".join(unknown), "Make them, or set the option owner or group")
     for entry in entries:
+        if progress and not check:
+            progress.check(look=True)  # whoever took this run's place may restore another set to the same folder
         try:
             restorer.one(entry)
         except OSError as error:

@@ -18,6 +18,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import owner_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import at, blocks, look, tree
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import place as files
 from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
@@ -350,6 +351,19 @@ def test_progress_is_told_and_stops_the_copy(data: pathlib.Path, tmp_path: pathl
         with pytest.raises(Exception, match="another run has taken"):
             tree.copy_tree(str(data), str(tmp_path / "copy2"), progress=progress)
         progress.error = None
+
+
+def test_nothing_is_put_back_after_the_place_was_taken(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    tree.write_tree_list(str(tmp_path / "list"), tree.copy_tree(str(data), str(tmp_path / "copy")).entries)
+    (tmp_path / "partial").mkdir()
+    (tmp_path / "back").mkdir()
+    with (
+        pytest.raises(PlatformError, match="another run has taken"),
+        Progress(str(tmp_path / "partial/progress.json"), "files", interval=60) as progress,
+    ):
+        (tmp_path / "partial").rename(tmp_path / "abandoned")
+        tree.restore_tree(str(tmp_path / "list"), str(tmp_path / "copy"), str(tmp_path / "back"), progress=progress)
+    assert not list((tmp_path / "back").iterdir())
 
 
 def test_one_file(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
