@@ -391,7 +391,13 @@ def _lines(
         f"database {database['kind']} {where} as {database.get('user')}",
         f"data     {target['data_dir']}",
     ]
-    lines += [f"blobs    {store['provider']}, {store['keys']} to {store['path']}" for store in stores]
+    for store in stores:
+        lines.append(f"blobs    {store['provider']}, {store['keys']} to {store['path']}")
+        if store["kind"] == "encrypted":
+            lines.append(
+                f"blobs    {store['provider']} is encrypted: the target reads it only with the key of the source, in "
+                "nuxeo.core.binarymanager_key, and nothing here compares these"
+            )
     if manifest.get("uncovered"):
         lines.append(f"NOT in the set: {', '.join(manifest['uncovered'])}")
     if already:

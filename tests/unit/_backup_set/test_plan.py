@@ -42,7 +42,9 @@ def facts(tmp_path: t.Any) -> dict[str, t.Any]:
     }
 
 
-def planned(facts: dict[str, t.Any], overwrite: bool = False, **nodes: dict[str, t.Any]) -> dict[str, t.Any]:
+def planned(
+    facts: dict[str, t.Any], overwrite: bool = False, blobs: t.Any = None, **nodes: dict[str, t.Any]
+) -> dict[str, t.Any]:
     manifest = {
         "id": SET,
         "instance": "acme",
@@ -50,7 +52,7 @@ def planned(facts: dict[str, t.Any], overwrite: bool = False, **nodes: dict[str,
         "leader": "n1",
         "nodes": {"n1": True, "n2": True},
         "nuxeo": facts,
-        "blobs": {},
+        "blobs": blobs or {},
         "trees": ["data"],
     }
     known = {name: {"facts": facts, **node} for name, node in nodes.items()}
@@ -82,6 +84,20 @@ def test_what_becomes_of_each_node_is_told(facts: dict[str, t.Any]) -> None:
         " gets its files of the set",
         " the set has none of it, it begins empty",
     ]
+
+
+def test_that_encrypted_blobs_need_the_key_of_the_source_is_told(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    store = {
+        "provider": "default",
+        "path": str(tmp_path / "binaries"),
+        "kind": "encrypted",
+        "digest": "MD5",
+        "depth": 2,
+    }
+    saved = {"kind": "encrypted", "digest": "MD5", "depth": 2, "keys": 7, "config_xml": ""}
+    facts["blobs"] = [store]
+    lines = planned(facts, n1={}, blobs={"default": saved})["lines"]
+    assert len([line for line in lines if line.startswith("blobs    default is encrypted: ")]) == 1
 
 
 def test_what_a_restore_needs_is_not_moved_aside(tmp_path: Path) -> None:
