@@ -68,13 +68,21 @@ def test_backup_and_restore_see_each_other_whichever_node_leads(
 ) -> None:
     """Two nodes with a data folder each. While a run is on, the other node leads one of the other kind."""
     instance = make_nuxeo(make_database(postgresql15), properties={"repository.binary.store": str(tmp_path / "blobs")})
-    second = tmp_path / "second"
+    second, records = tmp_path / "second", instance.data_dir / "records"
+    (records / "data").mkdir(parents=True)
     shutil.copytree(instance.home, second)
     (second / "nxserver" / "data" / "own").write_text("of a2")
+    mounted = tmp_path / "mounted"  # in the data folder of a2; a share that both have mounted is a1's to empty
+    (mounted / "data").mkdir(parents=True)
+    for folder in (records, mounted):
+        (folder / "data" / "0f1e2d3c-0000-4000-8000-000000000001").write_bytes(b"record")
     instance.start().create_documents(3)
-    site.add("a1", instance, nuxeo_instance="acme")
-    site.add("a2", instance, nuxeo_instance="acme", restore_start=False)
-    site.hosts["a2"]["ansible_python_interpreter"] = str(node_apart({instance.home: second}))
+    stores = [{"provider": "records", "path": str(records), "kind": "record"}]
+    more = {"nuxeo_instance": "acme", "backup_blob_stores": stores, "restore_blob_stores": stores}
+    site.add("a1", instance, **more)
+    site.add("a2", instance, restore_start=False, **more)
+    apart = node_apart({instance.home: second, records: mounted})
+    site.hosts["a2"]["ansible_python_interpreter"] = str(apart)
     site.backup()
     kept = site.sets("acme")[0] / "files"
     assert [(kept / node / "data" / "own").exists() for node in ("a1", "a2")] == [False, True]
@@ -101,6 +109,8 @@ def test_backup_and_restore_see_each_other_whichever_node_leads(
     back.process.send_signal(signal.SIGCONT)
     assert back.wait().check() and instance.running
     assert "restore guard" not in (second / "bin" / "nuxeo.conf").read_text()
+    assert len(list(instance.data_dir.glob(".nuxeo-platform-before-*/records/data/*"))) == 1
+    assert [path.name for path in mounted.iterdir()] == ["data"] and len(list((mounted / "data").iterdir())) == 1
 
 
 @pytest.fixture
