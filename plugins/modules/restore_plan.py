@@ -163,7 +163,7 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import folders, plan
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import streams_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
@@ -216,8 +216,8 @@ def main() -> None:
             files = p["path"], p["manifest"]["leader"]
             lacking, untold = space_problems(*files, found, p["pools"])
             found["lines"] += untold
-            problems = problems + lacking + plan.owner_problems(*files, found["trees"], p["owner"], p["group"])
-            problems += plan.inner_problems(p["path"], p["target"]) if p["target"] else []
+            problems = problems + lacking + folders.owner_problems(*files, found["trees"], p["owner"], p["group"])
+            problems += folders.inner_problems(p["path"], p["target"]) if p["target"] else []
         problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
     fail_json_on_problems(module, f"Restore to instance '{p['instance']}'", problems)
     module.exit_json(changed=False, **found)

@@ -69,8 +69,8 @@ unchanged:
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import conf_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import conf_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with

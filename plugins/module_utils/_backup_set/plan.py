@@ -11,13 +11,10 @@ import typing as t
 from .._blobs.errors import BlobError
 from .._blobs.store import read_config, settings
 from .._files.at import is_inside
-from .._files.entry import read_tree_list
-from .._files.restore import unknown_owners
 from .._search.audit import is_embedded
 from .clones import clone_problems, index_problems, place_problems
+from .folders import access_problems, mount_problems
 from .marker import Marker
-from .mounts import access_problems, mount_problems
-from .place import ancestors
 from .preflight import POOLED_BLOBS, WORKS, disagreements, engine_place, node_problems
 
 Facts = t.Dict[str, t.Any]
@@ -258,33 +255,6 @@ def is_there(node: dict[str, t.Any], manifest: Manifest) -> bool:
     marker: Marker = node.get("marker") or {}
     told = marker.get("status"), marker.get("set"), marker.get("instance")
     return told == ("finished", manifest["id"], manifest["instance"])
-
-
-def owner_problems(
-    path: str, leader: str, trees: t.Sequence[dict[str, str]], owner: str | None, group: str | None
-) -> list[str]:
-    """Owners of files of the set that the target does not know."""
-    entries = [
-        entry
-        for tree in trees
-        for entry in read_tree_list(os.path.join(path, "files", leader, f"{tree['name']}.jsonl"))
-    ]
-    return [
-        f"Restore of the files of set '{path}': {unknown}. Make it, or set restore_owner and restore_group."
-        for unknown in unknown_owners(entries, owner, group)
-    ]
-
-
-def inner_problems(path: str, target: Facts) -> list[str]:
-    """What the data folder holds is moved aside: neither what is restored from nor the server may be in it."""
-    folder = ancestors(target["data_dir"])[0]
-    inner = {"the set": path, "nuxeo.conf": target["conf"], "NUXEO_HOME": target["home"]}
-    return [
-        f"Restore into data folder '{target['data_dir']}': {what} is in it, at '{place}', and would be moved aside "
-        "with all that it holds. Give another place, e.g. by restore_data_dir."
-        for what, place in inner.items()
-        if folder & set().union(*ancestors(place))
-    ]
 
 
 def fixed_problems(nodes: dict[str, dict[str, t.Any]], data_dir: str, keep: t.Sequence[str]) -> list[str]:

@@ -274,10 +274,12 @@ def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
     return problems
 
 
-def tree_problems(trees: t.Sequence[dict[str, t.Any]]) -> list[str]:
-    """What a copy of the files would refuse after all that comes before it; of the node that does the work."""
+def tree_problems(facts: Facts, trees: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """What copies of files and templates would refuse after all that comes before; of the node that does the work."""
+    folders = [os.path.join(facts["home"], "templates", name) for name in facts["templates"]]
+    templates = [{"name": "", "src": folder, "exclude": ()} for folder in folders if os.path.isdir(folder)]
     problems = []
-    for tree in trees:
+    for tree in [*trees, *templates]:
         found = obstacles(tree["src"], tree["exclude"])
         what = f"Backup of the files of '{tree['src']}'"
         todo = "list them in backup_files_exclude" if tree["name"] == "data" else "take them out of there"
@@ -291,6 +293,8 @@ def tree_problems(trees: t.Sequence[dict[str, t.Any]]) -> list[str]:
                 f"{what}: user {os.geteuid()} may not read {', '.join(found.closed[:LISTED])}. "
                 f"Run as root or as the server's user, or {todo}."
             )
+        if found.special and not tree["name"]:
+            problems.append(f"{what}: it holds what is no file: {', '.join(found.special[:LISTED])}. Take that out.")
     return problems
 
 
@@ -373,7 +377,7 @@ def plan(
     problems += folder_problems(facts, stores) + h2_problems(facts)
     problems += embedded_problems(facts, accepted)
     trees = file_trees(facts, stores, cold, exclude)
-    problems += tree_problems(trees)
+    problems += tree_problems(facts, trees)
     return {
         "cold": cold,
         "stores": stores,

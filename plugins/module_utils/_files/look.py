@@ -17,13 +17,15 @@ class Obstacles(t.NamedTuple):
 
     outside: list[str]
     """Links that lead to something outside the tree."""
+    special: list[str]
+    """What is no file, folder or link."""
     closed: list[str]
     """Files and folders that this user may not read."""
 
 
 def obstacles(src: str, exclude: t.Sequence[str]) -> Obstacles:
     """Look at all names of a tree. What goes meanwhile is none."""
-    source, found = os.path.realpath(src), Obstacles([], [])
+    source, found = os.path.realpath(src), Obstacles([], [], [])
     _walk(source, "", Globs(exclude), found)
     return found
 
@@ -49,5 +51,9 @@ def _one(source: str, path: str, entry: os.DirEntry[str], globs: Globs, found: O
     elif entry.is_symlink():
         if leads_out(source, path):
             found.outside.append(path)
-    elif entry.is_file() and not os.access(entry.path, os.R_OK, effective_ids=True) and os.path.lexists(entry.path):
+    elif not os.path.lexists(entry.path):
+        return
+    elif not entry.is_file():
+        found.special.append(path)
+    elif not os.access(entry.path, os.R_OK, effective_ids=True) and os.path.lexists(entry.path):
         found.closed.append(path)

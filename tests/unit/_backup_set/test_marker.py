@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.mounts import (
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import (
     access_problems,
     conf_problems,
     mount_problems,

@@ -12,13 +12,13 @@ import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import (
     clone_problems,
     index_problems,
-    streams_problems,
     place_problems,
+    streams_problems,
 )
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import inner_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
     audit_problems,
     blind_problems,
-    inner_problems,
     kind_problems,
     plan,
     store_problems,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import typing as t
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def facts(tmp_path: Path) -> dict[str, t.Any]:
         "version": "10.10",
         "conf": "/etc/nuxeo/nuxeo.conf",
         "home": "/opt/nuxeo",
+        "templates": ["default"],
         "data_dir": str(data),
         "log_dir": "/var/log/nuxeo",
         "properties": {},
@@ -243,11 +245,21 @@ def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, 
 def test_what_the_copy_of_the_files_would_refuse_is_told_before(facts: dict[str, t.Any], tmp_path: Path) -> None:
     data = Path(facts["data_dir"])
     (tmp_path / "volume").mkdir()
-    for name in ("stream", "convertcache"):
+    for name in ("avro", "convertcache"):
         (data / name).symlink_to(tmp_path / "volume")
     (problem,) = plan({"n1": {"facts": facts}})["problems"]
-    assert "links lead out of it, to what would be missing: stream. " in problem
-    assert preflight.plan({"n1": {"facts": facts}}, "n1", (), (), ["stream"])["problems"] == []
+    assert "links lead out of it, to what would be missing: avro. " in problem
+    template = tmp_path / "home" / "templates" / "own"
+    template.mkdir(parents=True)
+    (template / "driver.jar").symlink_to(tmp_path / "volume")
+    os.mkfifo(template / "pipe")
+    facts.update(home=str(tmp_path / "home"), templates=["own", "default"])
+    (_data, outside, special) = plan({"n1": {"facts": facts}})["problems"]
+    assert f"'{template}': links lead out of it, to what would be missing: driver.jar. " in outside
+    assert f"'{template}': it holds what is no file: pipe. " in special
+    (template / "driver.jar").unlink()
+    (template / "pipe").unlink()
+    assert preflight.plan({"n1": {"facts": facts}}, "n1", (), (), ["avro"])["problems"] == []
 
 
 def test_a_volume_that_nobody_has_written_to_is_empty(facts: dict[str, t.Any]) -> None:

@@ -17,7 +17,7 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import owner_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import owner_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import at, blocks, look, tree
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import place as files
@@ -140,8 +140,8 @@ def test_links_that_lead_out_are_named(tmp_path: pathlib.Path) -> None:
     (tmp_path / "data/in/nowhere").symlink_to("/nowhere/at/all")
     result = tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
     assert (result.outsides, result.outside) == (1, ["stream"])
-    assert look.obstacles(str(tmp_path / "data"), []) == (["stream"], [])
-    assert look.obstacles(str(tmp_path / "data"), ["stream"]) == ([], [])
+    assert look.obstacles(str(tmp_path / "data"), []) == (["stream"], [], [])
+    assert look.obstacles(str(tmp_path / "data"), ["stream"]) == ([], [], [])
     assert os.readlink(tmp_path / "copy/stream") == "../other"
 
 
@@ -200,7 +200,7 @@ def test_what_vanishes_is_counted(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
 def test_unreadable_is_an_error_that_names_it(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (data / "zero").chmod(0)
     (data / "stream").chmod(0)
-    for folder in (tmp_path, *tmp_path.parents):
+    for folder in (data, tmp_path, *tmp_path.parents):
         if os.geteuid() == 0 and folder.stat().st_mode & 0o005 != 0o005:  # pytest's own, how many depends on xdist
             assert str(folder).startswith(f"{tempfile.gettempdir()}/"), folder
             folder.chmod(0o755)

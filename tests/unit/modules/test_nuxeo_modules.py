@@ -144,9 +144,13 @@ def change_conf(options: dict[str, t.Any], gate: t.Any, results: t.Any) -> None:
     module = importlib.import_module(f"{MODULES}.nuxeo_conf")
     out = io.StringIO()
     gate.wait()
-    with patch_module_args(options), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        module.main()
-    results.put(json.loads(out.getvalue().strip().splitlines()[-1]))
+    try:
+        with patch_module_args(options), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            module.main()
+        results.put(json.loads(out.getvalue().strip().splitlines()[-1]))
+    except BaseException as error:  # whoever waits for the result is told
+        results.put({"failed": True, "msg": f"{error!r} after {out.getvalue()!r}"})
+        raise
 
 
 def at_once(options: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:

@@ -1,0 +1,95 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: what stands in the way in the folders of a target. Nothing is tried."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .._files.entry import read_tree_list
+from .._files.restore import unknown_owners
+from .marker import leads, staying
+from .mounts import mounts
+from .place import ancestors
+
+
+def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
+    """Mounts that stand in the way of moving aside what a data folder holds.
+
+    A folder that is mounted right in it, or beside a store that stays, is emptied. A mount further below would go along
+    with the folder that it is in, and be back over the restored one after a reboot.
+    """
+    above, stay = os.path.realpath(data_dir), staying(data_dir, keep)
+    problems = []
+    for mount in mounts():
+        name = os.path.relpath(mount, above)
+        first, holder = name.split("/")[0], os.path.dirname(name)
+        if first in ("..", ".") or first.startswith(".nuxeo-platform-") or leads(name, stay):
+            continue
+        if any(f"{name}/".startswith(f"{path}/") for path in stay):
+            continue
+        if (holder and not leads(holder, stay)) or not os.path.isdir(mount):
+            problems.append(
+                f"Restore into data folder '{data_dir}': '{mount}' is mounted in it, and what holds it has to be moved "
+                "aside. Unmount it for the restore, or give another restore_data_dir."
+            )
+    return sorted(set(problems))
+
+
+def access_problems(keep: t.Sequence[str]) -> list[str]:
+    """Stores that stay, to which blobs could not be written: they would be met last, when the database is replaced."""
+    problems = []
+    for store in keep:
+        place = os.path.join(store, "data")
+        while not os.path.lexists(place):
+            place = os.path.dirname(place)
+        what = f"Restore of the blobs to '{store}'"
+        if not os.path.isdir(place):
+            problems.append(f"{what}: '{place}' leads to no folder. Is its volume mounted?")
+        elif not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+            problems.append(
+                f"{what}: user {os.geteuid()} may not write to '{place}'. Run as its owner, or mount it for writing."
+            )
+    return problems
+
+
+def conf_problems(conf: str) -> list[str]:
+    """Why nuxeo.conf could not be replaced, which is done by a rename beside it."""
+    path = os.path.realpath(conf)
+    what = f"Change of '{conf}'"
+    if path in mounts():
+        return [f"{what}: it is mounted by itself, so it cannot be replaced. Mount the folder that it is in."]
+    if not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        return [f"{what}: user {os.geteuid()} may not write to its folder. Run as the owner of that or as root."]
+    if os.geteuid() not in (0, os.stat(path).st_uid):
+        return [f"{what}: user {os.geteuid()} could not keep its owner. Run as that or as root."]
+    return []
+
+
+def owner_problems(
+    path: str, leader: str, trees: t.Sequence[dict[str, str]], owner: str | None, group: str | None
+) -> list[str]:
+    """Owners of files of the set that the target does not know."""
+    entries = [
+        entry
+        for tree in trees
+        for entry in read_tree_list(os.path.join(path, "files", leader, f"{tree['name']}.jsonl"))
+    ]
+    return [
+        f"Restore of the files of set '{path}': {unknown}. Make it, or set restore_owner and restore_group."
+        for unknown in unknown_owners(entries, owner, group)
+    ]
+
+
+def inner_problems(path: str, target: dict[str, t.Any]) -> list[str]:
+    """What the data folder holds is moved aside: neither what is restored from nor the server may be in it."""
+    folder = ancestors(target["data_dir"])[0]
+    inner = {"the set": path, "nuxeo.conf": target["conf"], "NUXEO_HOME": target["home"]}
+    return [
+        f"Restore into data folder '{target['data_dir']}': {what} is in it, at '{place}', and would be moved aside "
+        "with all that it holds. Give another place, e.g. by restore_data_dir."
+        for what, place in inner.items()
+        if folder & set().union(*ancestors(place))
+    ]
