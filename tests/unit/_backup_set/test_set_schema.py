@@ -24,16 +24,15 @@ def test_the_published_schema_is_the_one_that_is_used(place: Place) -> None:
 
 
 def mutations(value: Json) -> t.Iterator[Json]:
+    """All but what the two do not agree in: JSON has one kind of number, and Python's $ takes a line's end too."""
     wrong: t.List[t.Any] = [
         None,
         "",
         "x",
-        "x\n",
         0,
         -1,
         1,
         1.5,
-        1.0,
         True,
         [],
         [1],
@@ -50,7 +49,6 @@ def mutations(value: Json) -> t.Iterator[Json]:
         for bad_value in wrong:
             yield {**copy.deepcopy(value), key: bad_value}
     for date in (
-        "2026-11-23T02:00:04Z\n",
         "2026-11-23T02:00:04.1234567Z",
         "2026-11-23 02:00:04Z",
         "2026-11-23T02:00:04.5Z",
@@ -67,9 +65,6 @@ def test_our_validation_is_that_of_jsonschema(place: Place) -> None:
     assert theirs.is_valid(manifest) and schema.problems(manifest) == []
     count = 0
     for value in mutations(manifest):
-        text = json.dumps(value)
-        if "1.0" in text or "\\n" in text:  # JSON has one kind of number; Python's $ takes a line's end too
-            continue
         count += 1
         assert theirs.is_valid(value) == (schema.problems(value) == []), value
     assert count > 200
