@@ -26,14 +26,17 @@ from .postgresql_dump import COLLATION
 from .shares import Shares, shares
 from .target import Target
 
-UNKNOWN_SETTING = 'unrecognized configuration parameter "transaction_timeout"'
-"""What a pg_restore of 17 or newer says to every server before 17, once for each connection. It changes nothing."""
+UNKNOWN_SETTING = r"could not execute query: .*\btransaction_timeout\b.*\n"
+"""What a pg_restore of 17 or newer says of every server before 17, once for each connection. It changes nothing.
+
+The server says it in its own language.
+"""
 
 COUNTED = re.compile(r"^pg_restore: warning: errors ignored on restore: (\d+)\n", re.MULTILINE)
 
 PIECES = re.compile(
     r"while [A-Z ]+:\n|from TOC entry .*\n"
-    rf"|could not execute query: ERROR: +{UNKNOWN_SETTING}\n"
+    rf"|{UNKNOWN_SETTING}"
     r"|Command was: SET transaction_timeout = 0;\n"
     r"|pg_restore:|error:"
 )
@@ -151,7 +154,7 @@ def _judge(what: Filling, login: PostgresLogin, done: Finished) -> list[str]:
     if what.old_server and code == 1:
         counted = sum(int(count) for count in COUNTED.findall(rest))
         other = PIECES.sub("", COUNTED.sub("", rest)).strip()
-        if 1 <= counted <= rest.count(UNKNOWN_SETTING) and not other:
+        if 1 <= counted <= len(re.findall(UNKNOWN_SETTING, rest)) and not other:
             code, rest = 0, ""
     if code == 0 and not rest.strip():
         if not what.keeps_tablespaces:

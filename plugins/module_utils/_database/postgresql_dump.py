@@ -39,10 +39,11 @@ SELECT to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:S
 """
 """statement_timestamp() is set before the statement takes its snapshot, clock_timestamp() is read after it."""
 
-COLLATION = re.compile(
-    r"^.*WARNING: +database .* has a collation version mismatch\n(?:^(?:DETAIL|HINT): .*\n?)*", re.MULTILINE
-)
-"""The one message that is no fault of the dump: the system's C library is newer than the indexes. Told as a warning."""
+COLLATION = re.compile(r"^.*\nDETAIL: .*\nHINT: .* REFRESH (?:COLLATION )?VERSION.*\n?", re.MULTILINE)
+"""The one message that is no fault of the dump: the system's C library is newer than the indexes. Told as a warning.
+
+It is known by the statement that it names: the server writes it in its own language.
+"""
 
 LOOK = 2.0
 """Seconds between two looks at the session that holds the snapshot."""

@@ -467,16 +467,6 @@ def test_killed_module_leaves_no_pg_dump_and_no_hand_work(
     assert run_module("postgresql_dump", dest=tmp_path / "out", **login(database)).get("changed")
 
 
-def test_changed_c_library_is_a_warning(database15: t.Any, run_module: Run, tmp_path: Path) -> None:
-    database15.server.psql(f"UPDATE pg_database SET datcollversion = '0.0' WHERE datname = '{database15.name}'")
-    result = run_module("postgresql_dump", dest=tmp_path / "out", **login(database15))
-    if (
-        database15.server.psql("SELECT pg_database_collation_actual_version(oid) IS NULL FROM pg_database LIMIT 1")
-        == "f"
-    ):
-        assert result.get("changed") and "collation version" in result["messages"][0], result
-
-
 def test_standby_is_refused(database15: t.Any, standby15: t.Any, run_module: Run, tmp_path: Path) -> None:
     result = run_module("postgresql_dump", dest=tmp_path / "out", **login(database15, login_port=standby15.port))
     assert "is a standby" in result["msg"] and house_form(result["msg"])

@@ -88,15 +88,21 @@ def test_made_durable_is_owner_only(tmp_path: Path) -> None:
     assert (folder.stat().st_mode & 0o777, (folder / "a").stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-MISMATCH = """pg_dump: WARNING:  database "nuxeo" has a collation version mismatch
+MISMATCH = """WARNING:  database "nuxeo" has a collation version mismatch
 DETAIL:  The database was created using collation version 2.31, but the operating system provides version 2.36.
-HINT:  Rebuild all objects in this database that use the default collation and run ALTER DATABASE nuxeo REFRESH.
+HINT:  Rebuild all objects in this database that use the default collation and run \
+ALTER DATABASE nuxeo REFRESH COLLATION VERSION, or build PostgreSQL with the right library version.
+"""
+GERMAN = """WARNUNG:  Version von Sortierfolge für Datenbank »nuxeo« stimmt nicht überein
+DETAIL:  Die Datenbank wurde mit Sortierfolgenversion 2.31 erzeugt, aber das Betriebssystem hat Version 2.36.
+HINT:  Bauen Sie alle Objekte in dieser Datenbank, die die Standardsortierfolge verwenden, neu und führen Sie \
+ALTER DATABASE nuxeo REFRESH COLLATION VERSION aus, oder bauen Sie PostgreSQL mit der richtigen Bibliotheksversion.
 """
 
 
 def test_only_the_collation_warning_is_taken_out() -> None:
-    assert COLLATION.sub("", MISMATCH + MISMATCH) == ""
-    assert COLLATION.sub("", MISMATCH + "pg_dump: warning: other\n" + MISMATCH) == "pg_dump: warning: other\n"
+    assert COLLATION.sub("", MISMATCH + GERMAN + MISMATCH) == ""
+    assert COLLATION.sub("", MISMATCH + "pg_dump: warning: other\n" + GERMAN) == "pg_dump: warning: other\n"
 
 
 def filled(client: str, server: int) -> t.Any:
@@ -121,6 +127,10 @@ could not execute query: ERROR:  unrecognized configuration parameter "transacti
 Command was: SET transaction_timeout = 0;
 """
 """As two jobs of pg_restore 18.6 wrote it at the same time."""
+FRENCH = UNKNOWN.replace(
+    'ERROR:  unrecognized configuration parameter "transaction_timeout"',
+    "ERREUR:  paramètre de configuration « transaction_timeout » non reconnu",
+)
 IGNORED = "pg_restore: warning: errors ignored on restore: {}\n"
 LOGIN = PostgresLogin("h", "1", "d", "u")
 
@@ -132,6 +142,7 @@ LOGIN = PostgresLogin("h", "1", "d", "u")
         ("18.1", 15, Finished(1, "", UNKNOWN + IGNORED.format(1))),
         ("18.1", 15, Finished(1, "", UNKNOWN + UNKNOWN + IGNORED.format(2))),
         ("18.1", 15, Finished(1, "", TORN + IGNORED.format(2))),
+        ("18.1", 15, Finished(1, "", FRENCH + FRENCH + IGNORED.format(2))),
         ("15.1", 15, Finished(0, "", MISMATCH)),
     ],
 )

@@ -1,0 +1,70 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Servers as administrators have set them up: in another language, closed to most, read by others, with schemas."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from servers.postgresql import Server, bin_dir
+
+from .conftest import Run, as_admin, as_owner, databases, login, sums
+
+
+@pytest.fixture(scope="module")
+def french(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
+    """It speaks French, as those do that were installed where French is spoken."""
+    options = {"wal_level": "logical", "max_prepared_transactions": "4"}
+    server = Server(tmp_path_factory.mktemp("french"), version="15", options=options)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LANGUAGE", "fr")
+        server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgresql_of(postgresql_of: t.Any, french: Server) -> t.Callable[[str], Server]:
+    """``french`` beside the versions."""
+    return lambda version: french if version == "french" else postgresql_of(version)
+
+
+def of_icu(database: t.Any) -> None:
+    """Make an empty database anew with a locale that has a version, and one that has changed since."""
+    server = database.server
+    server.drop_database(database.name)
+    server.psql(
+        f'CREATE DATABASE "{database.name}" OWNER "{database.user}" TEMPLATE template0'
+        " LOCALE_PROVIDER icu ICU_LOCALE 'en'"
+    )
+    server.psql(f"UPDATE pg_database SET datcollversion = '0.0' WHERE datname = '{database.name}'")
+
+
+@pytest.mark.parametrize(("version", "word"), [("15", "WARNING"), ("french", "ATTENTION")])
+def test_changed_library_of_the_system_is_a_warning(
+    postgresql_of: t.Any, make_database: t.Any, run_module: Run, tmp_path: Path, version: str, word: str
+) -> None:
+    database = make_database(postgresql_of(version))
+    of_icu(database)
+    result = run_module("postgresql_dump", dest=tmp_path / "out", require_blob_keys=False, **login(database))
+    assert result.get("changed"), result
+    (message,) = result["messages"]
+    assert message.startswith(word) and "REFRESH COLLATION VERSION" in message
+
+
+def test_a_newer_client_restores_to_a_server_that_speaks_another_language(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    dumped, target = dump_of("french"), target_on("french")
+    result = restore(src=dumped.src, **as_admin(target, bin_dir=bin_dir("18")))
+    assert result.get("changed"), result
+    assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
