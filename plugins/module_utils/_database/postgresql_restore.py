@@ -291,7 +291,7 @@ def _settled(admin: Database, login: PostgresLogin) -> dict[str, t.Any]:
     for _attempt in range(20):
         with Database(login) as database:
             found = fingerprint(database)
-            others = len(sessions(database, login.name))
+            others = len(sessions(database, login.name)) - (admin.login.name == login.name)
         if found == last and not others:
             break
         last = found

@@ -60,6 +60,9 @@ SUBSCRIPTIONS = """
 SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = %s
 """
 
+MAINTENANCE = ("postgres", "template1")
+"""Databases that every server has."""
+
 RIGHTS = "SELECT rolsuper, rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
 
 
@@ -92,7 +95,7 @@ class Target:
     sessions: t.Tuple[str, ...]
     superuser: bool
     creates: bool
-    """Whether the login may create and rename databases."""
+    """Whether the login may create and rename databases, and is not in the one that would be renamed."""
     user: str
 
     @property
@@ -102,13 +105,18 @@ class Target:
 
 
 def administer(login: PostgresLogin) -> Database:
-    """A session on the same server in a database that is there whatever becomes of the target."""
-    try:
-        return Database(login.to("postgres"))
-    except DatabaseError as error:
-        if "does not exist" not in error.why and "permission denied for database" not in error.why:
-            raise
-        return Database(login.to("template1"))
+    """A session on the same server in a database that is there whatever becomes of the target.
+
+    Where the login gets into no such one it is in the target itself, which then can be filled but not renamed. Which
+    failure means that is not looked at: the server tells it in its own language, and a pooler in its own words.
+    """
+    failures = []
+    for name in [name for name in MAINTENANCE if name != login.name] + [login.name]:
+        try:
+            return Database(login.to(name))
+        except DatabaseError as error:
+            failures.append(error)
+    raise failures[0]
 
 
 def sessions(admin: Database, name: str) -> tuple[str, ...]:
@@ -130,7 +138,8 @@ def look(admin: Database, login: PostgresLogin) -> Target:
     if existing:
         with Database(login) as database:
             existing = dataclasses.replace(existing, content=content(database))
-    return Target(login, server(admin), existing, busy, bool(superuser), bool(creates), user)
+    renames = bool(creates) and admin.login.name != login.name
+    return Target(login, server(admin), existing, busy, bool(superuser), renames, user)
 
 
 def drop(admin: Database, name: str) -> None:

@@ -68,3 +68,42 @@ def test_a_newer_client_restores_to_a_server_that_speaks_another_language(
     result = restore(src=dumped.src, **as_admin(target, bin_dir=bin_dir("18")))
     assert result.get("changed"), result
     assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
+
+
+@pytest.fixture
+def let_in(french: Server) -> t.Iterator[t.Callable[[str], None]]:
+    """Lets in what these lines say, and the superuser."""
+    path = french.data / "pg_hba.conf"
+    before = path.read_text()
+
+    def write(lines: str) -> None:
+        path.write_text(lines)
+        french.psql("SELECT pg_reload_conf()")
+        time.sleep(0.2)
+
+    yield lambda lines: write(f"host all {french.user} 127.0.0.1/32 scram-sha-256\n{lines}\n")
+    write(before)
+
+
+def test_a_login_that_is_let_into_its_own_database_only_restores_there(
+    dump_of: t.Any, target_on: t.Any, restore: Run, let_in: t.Callable[[str], None]
+) -> None:
+    dumped, target = dump_of("french"), target_on("french")
+    let_in(f"host {target.name} {target.user} 127.0.0.1/32 scram-sha-256")
+    target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
+    result = restore(src=dumped.src, **login(target))
+    assert result.get("changed") and result["in_place"], result
+    assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
+    again = restore(src=dumped.src, **login(target, overwrite=True))
+    assert "may not rename it" in again["msg"]
+
+
+def test_a_database_that_is_called_postgres_is_replaced(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    dumped, target = dump_of("french"), target_on("french")
+    server = target.server
+    server.psql("CREATE TABLE there (a int)")
+    options = login(target, name="postgres", login_user=server.user, login_password=server.password)
+    result = restore(src=dumped.src, overwrite=True, **options)
+    assert result.get("changed"), result
+    assert sums(server, "postgres") == sums(dumped.source.server, dumped.source.name)
+    assert server.psql("SELECT count(*) FROM there", result["kept_aside"]) == "0"
