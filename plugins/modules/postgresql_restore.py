@@ -104,7 +104,8 @@ options:
   in_use:
     description:
       - What sessions in the target database mean.
-      - V(accept) is for a check before Nuxeo is stopped, and works in check mode only.
+      - V(accept) is for a check before Nuxeo is stopped, and works in check mode only. What does not end with Nuxeo is
+        an error all the same, such as who reads the changes of the database, and prepared transactions that are left.
     type: str
     choices: [refuse, accept]
     default: refuse
@@ -112,7 +113,8 @@ requirements:
   - psycopg >= 3.1 or psycopg2, in the Python that runs the module
   - C(pg_restore) of the major version that made the dump, or newer
 notes:
-  - Nuxeo must be stopped on all nodes. A session in the target database, whoever holds it, is an error that names it.
+  - Nuxeo must be stopped on all nodes. A session in the target database, whoever holds it, is an error that names it,
+    and so is a prepared transaction.
   - A dump runs code of its maker with the rights of the login that restores it. Restore only what you trust.
 seealso:
   - module: nuxeo.platform.postgresql_dump

@@ -45,6 +45,11 @@ ADMIN = "Give restore_database_admin_user and restore_database_admin_password (a
 
 WITHOUT_OTHERS = "leave what was granted to and set for others out by restore_database_privileges=false (privileges)"
 
+MAKE_FREE = (
+    "Stop Nuxeo on all its nodes and whatever else is connected, and end prepared transactions (ROLLBACK PREPARED), "
+    "first"
+)
+
 Recorded = t.Dict[str, t.Any]
 
 
@@ -235,12 +240,9 @@ def of_target(target: Target, overwrite: bool, in_use: bool = False) -> t.Iterat
                 f"it is not empty, and '{target.user}' may not rename it to keep it aside",
                 ADMIN,
             )
-    if target.sessions and not in_use:
-        yield _problem(
-            what,
-            f"it is in use by {'; '.join(target.sessions[:5])}",
-            "Stop Nuxeo on all its nodes, and whatever else is connected, first",
-        )
+    busy = [session.text for session in target.sessions if session.stays or not in_use]
+    if busy:
+        yield _problem(what, f"it is in use by {'; '.join(busy[:5])}", MAKE_FREE)
 
 
 def of_client(client: Client, target: Target) -> t.Iterator[str]:

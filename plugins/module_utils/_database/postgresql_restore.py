@@ -250,12 +250,12 @@ def _parameter(key: str) -> str:
 
 def _rename(admin: Database, what: Filling, temporary: str, name: str) -> str:
     """Give the names in one transaction. Returns what the former one is called now, nothing when it was empty."""
-    busy = sessions(admin, name)
+    busy = [session.text for session in sessions(admin, name)]
     if busy:
         raise DatabaseError(
             f"Restore of '{what.src}' to {what.target.login.subject}",
             f"it was opened meanwhile by {'; '.join(busy[:5])}",
-            "Stop Nuxeo on all its nodes, and whatever else is connected, then run again",
+            checks.MAKE_FREE,
         )
     aside = _aside(name)
     there = what.target.existing

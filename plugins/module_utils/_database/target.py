@@ -22,13 +22,21 @@ WHERE d.datname = %s
 
 SESSIONS = """
 SELECT coalesce(nullif(application_name, ''), 'unnamed'),
-  coalesce(host(client_addr), CASE client_port WHEN -1 THEN 'this host' ELSE 'somewhere' END), usename, pid
+  coalesce(host(client_addr), CASE client_port WHEN -1 THEN 'this host' ELSE 'somewhere' END), usename, pid,
+  coalesce(nullif(to_jsonb(a) ->> 'backend_type', 'client backend'), '')
 FROM pg_stat_activity a WHERE datname = %s AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
-  AND coalesce(to_jsonb(a) ->> 'backend_type', 'client backend') = 'client backend'
+  AND coalesce(to_jsonb(a) ->> 'backend_type', '') NOT IN ('autovacuum worker', 'parallel worker')
   AND NOT (coalesce(query, '') LIKE 'autovacuum: %%' AND client_port IS NULL) ORDER BY pid
 """
-"""Of another role's session only a superuser sees kind and address: one that may be a client's is one. 9.6 knows no
+"""Whatever keeps a database from being renamed: who reads its changes (walsender) and workers of extensions, too.
+Of another role's session only a superuser sees kind and address: one that may be a client's is one. 9.6 knows no
 kind, and lists autovacuum as a session of the superuser's."""
+
+PREPARED = """
+SELECT gid, owner, prepared < clock_timestamp() - interval '1 minute' FROM pg_prepared_xacts WHERE database = %s
+ORDER BY prepared
+"""
+"""Transactions that were prepared to be committed on several servers, and that a crash has left so."""
 
 CONTENT = """
 SELECT what FROM (
@@ -84,6 +92,14 @@ class Existing:
     """Some of what is in it; nothing when it is empty."""
 
 
+class Session(t.NamedTuple):
+    """What uses a database."""
+
+    text: str
+    stays: bool
+    """Whether it certainly does not end with Nuxeo."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """Where a restore goes, as it was found."""
@@ -92,7 +108,7 @@ class Target:
     """How to log in to change it."""
     server: Server
     existing: t.Optional[Existing]
-    sessions: t.Tuple[str, ...]
+    sessions: t.Tuple[Session, ...]
     superuser: bool
     creates: bool
     """Whether the login may create and rename databases, and is not in the one that would be renamed."""
@@ -119,9 +135,14 @@ def administer(login: PostgresLogin) -> Database:
     raise failures[0]
 
 
-def sessions(admin: Database, name: str) -> tuple[str, ...]:
-    """Who is connected to a database."""
-    return tuple(f"{a} from {c} as {u} (pid {p})" for a, c, u, p in admin.rows(SESSIONS, name))
+def sessions(admin: Database, name: str) -> tuple[Session, ...]:
+    """Who is connected to a database, and the transactions that are left in it."""
+    found = [
+        Session(f"{a} from {c} as {u} ({kind}{', ' if kind else ''}pid {p})", bool(kind))
+        for a, c, u, p, kind in admin.rows(SESSIONS, name)
+    ]
+    left = admin.rows(PREPARED, name)
+    return (*found, *(Session(f"the prepared transaction '{gid}' of {who}", old) for gid, who, old in left))
 
 
 def content(database: Database) -> tuple[str, ...]:

@@ -107,3 +107,41 @@ def test_a_database_that_is_called_postgres_is_replaced(dump_of: t.Any, target_o
     assert result.get("changed"), result
     assert sums(server, "postgres") == sums(dumped.source.server, dumped.source.name)
     assert server.psql("SELECT count(*) FROM there", result["kept_aside"]) == "0"
+
+
+def test_who_reads_the_changes_of_a_database_keeps_it_from_being_restored_and_is_told_before(
+    dump_of: t.Any, target_on: t.Any, run_module: Run
+) -> None:
+    dumped, target = dump_of("french"), target_on("french")
+    server = target.server
+    words = ["--slot=reader", "--plugin=test_decoding", "--dbname", target.name]
+    environment = server.environment(target.name)
+    program = server.program("pg_recvlogical")
+    subprocess.run([program, *words, "--create-slot"], check=True, env=environment)
+    reader = subprocess.Popen([program, *words, "--start", "--file=/dev/null"], env=environment)
+    try:
+        while not server.psql("SELECT 1 FROM pg_replication_slots WHERE active"):
+            time.sleep(0.1)
+        found = run_module("postgresql_restore", check=True, src=dumped.src, in_use="accept", **as_admin(target))
+        assert "it is in use by pg_recvlogical from 127.0.0.1 as postgres (walsender, pid " in found["msg"]
+    finally:
+        reader.kill()
+        reader.wait()
+        while server.psql("SELECT 1 FROM pg_replication_slots WHERE active"):
+            time.sleep(0.1)
+        server.psql("SELECT pg_drop_replication_slot('reader')")
+
+
+def test_a_prepared_transaction_keeps_a_database_from_being_restored(
+    dump_of: t.Any, target_on: t.Any, run_module: Run
+) -> None:
+    dumped, target = dump_of("french"), target_on("french")
+    server = target.server
+    server.psql("BEGIN; CREATE TABLE half (a int); PREPARE TRANSACTION 'left'", target.name)
+    try:
+        found = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target))
+        assert "it is in use by the prepared transaction 'left' of postgres" in found["msg"]
+        young = run_module("postgresql_restore", check=True, src=dumped.src, in_use="accept", **as_admin(target))
+        assert young.get("changed"), "Nuxeo's own end at once"
+    finally:
+        server.psql("ROLLBACK PREPARED 'left'", target.name)
