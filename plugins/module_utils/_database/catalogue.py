@@ -98,6 +98,7 @@ def about(database: Database) -> dict[str, t.Any]:
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],
         "grantors": [name for (name,) in database.rows(GRANTORS)],
+        "search_path": [name for (name,) in database.rows("SELECT unnest(current_schemas(false))::text")],
     }
 
 

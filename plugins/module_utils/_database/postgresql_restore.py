@@ -17,7 +17,7 @@ import time
 import typing as t
 
 from .._progress import Progress
-from . import archive, checks, making
+from . import archive, checks, lookup, making
 from .clients import Client, Run, choose
 from .error import DatabaseError
 from .filling import Filling, analyze, compare, fill
@@ -79,7 +79,7 @@ def restore(request: RestoreRequest, run: Run, progress: Progress) -> dict[str, 
             result["kept_aside"], result["messages"] = _swap(admin, request, what, run, progress)
         else:
             result["messages"] = fill(what, name, run, progress, at_once=True)
-            _settings(what, name, result["messages"])
+            _settings(what, request, name, result["messages"])
             compare(what, name)
             analyze(what, name, progress)
         result["fingerprint"] = _settled(admin, what.target.login)
@@ -196,7 +196,7 @@ def _swap(
     making.check_made(admin, what.target.login, temporary)
     try:
         messages = fill(what, temporary, run, progress, at_once=False)
-        _settings(what, temporary, messages)
+        _settings(what, request, temporary, messages)
         compare(what, temporary)
         analyze(what, temporary, progress)
         _access(admin, request, what, temporary, messages)
@@ -223,7 +223,7 @@ def _access(admin: Database, request: RestoreRequest, what: Filling, temporary: 
         give_access(admin, temporary, given)
 
 
-def _settings(what: Filling, name: str, messages: list[str]) -> None:
+def _settings(what: Filling, request: RestoreRequest, name: str, messages: list[str]) -> None:
     """The parameters that were set for the database, and for roles in it; one that may not be set is told.
 
     Each is taken from its own transaction, so that none has an effect on how the next is set.
@@ -242,6 +242,9 @@ def _settings(what: Filling, name: str, messages: list[str]) -> None:
                 database.rows("ROLLBACK")
                 of = f"role {role} in the database" if role else "the database"
                 messages.append(f"The parameter {key} of {of} could not be set: {error.why}")
+        schemas = what.known["database"].get("search_path") or []
+        told = lookup.let_find(database, request.login.user or what.target.user, schemas)
+        messages.extend([told] if told else [])
 
 
 def _parameter(key: str) -> str:

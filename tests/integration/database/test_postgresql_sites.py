@@ -145,3 +145,39 @@ def test_a_prepared_transaction_keeps_a_database_from_being_restored(
         assert young.get("changed"), "Nuxeo's own end at once"
     finally:
         server.psql("ROLLBACK PREPARED 'left'", target.name)
+
+
+IN_A_SCHEMA = """
+CREATE SCHEMA "{user}" AUTHORIZATION "{user}"; ALTER TABLE content SET SCHEMA "{user}";
+"""
+IN_ANOTHER = """
+CREATE SCHEMA nx AUTHORIZATION "{user}"; ALTER TABLE content SET SCHEMA nx;
+ALTER ROLE "{user}" SET search_path = nx, public;
+"""
+
+
+@pytest.mark.parametrize("more", [IN_A_SCHEMA, IN_ANOTHER])
+def test_another_login_finds_the_tables_too(dump_of: t.Any, target_on: t.Any, restore: Run, more: str) -> None:
+    """Else its Nuxeo makes empty ones."""
+    dumped, target = dump_of("15", more), target_on("15")
+    for database, told in ((target, [True]), (dumped.source, [])):
+        result = restore(src=dumped.src, **as_admin(database, overwrite=True))
+        assert result.get("changed"), result
+        assert as_owner(database, "SELECT count(*) FROM content") == "2002"
+        assert [f"The search_path of '{database.user}'" in message for message in result["messages"]] == told
+
+
+def test_a_login_that_would_find_no_table_gets_no_database(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    dumped, target = dump_of("15", IN_ANOTHER), target_on("15")
+    server = target.server
+    server.create_user("makes", "secret", "CREATEDB")
+    server.psql(f'GRANT "{target.user}" TO makes')
+    options = login(target, admin_user="makes", admin_password="secret")
+    try:
+        result = restore(src=dumped.src, **options)
+        assert "would not find nx.content by its search_path" in result["msg"]
+        assert databases(target) == [target.name]
+        server.psql(f'ALTER ROLE "{target.user}" SET search_path TO nx, public')
+        assert restore(src=dumped.src, **options).get("changed")
+    finally:
+        server.psql("DROP ROLE makes")

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: whether Nuxeo's login finds the restored tables without the name of their schema.
+
+In which schemas it looks may be set for the role, which no dump of a database holds, and may hang on the role's name
+("$user"). A server that finds no tables makes empty ones and runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from . import blob_keys
+from .error import DatabaseError
+from .postgresql import Database
+
+LOOKS = """
+SELECT replace(coalesce((
+  SELECT substr(c, length('search_path=') + 1) FROM pg_db_role_setting s, unnest(s.setconfig) c
+  WHERE left(c, length('search_path=')) = 'search_path='
+    AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = %s))
+  ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1
+), (SELECT boot_val FROM pg_settings WHERE name = 'search_path')), '"$user"', quote_ident(%s))
+"""
+"""As the server does when the role logs in: what is set for the role in the database, the role, the database, all."""
+
+
+def let_find(database: Database, role: str, schemas: t.Sequence[str]) -> str:
+    """Let a role find the tables of repositories that the login of the dump found; what was set for that, if anything.
+
+    :param schemas: in which the login of the dump looked
+    """
+    names = [table.name for table in blob_keys.tables(database)]
+    path = ", ".join('"' + schema.replace('"', '""') + '"' for schema in schemas)
+    missed = _found(database, path, names) - _found(database, database.value(LOOKS, role, role), names)
+    if not missed:
+        return ""
+    database.rows("BEGIN READ WRITE")
+    try:
+        database.rows("SELECT set_config('search_path', %s, true)", path)
+        database.run("ALTER ROLE %I IN DATABASE %I SET search_path FROM CURRENT", role, database.login.name)
+        database.rows("COMMIT")
+    except DatabaseError as error:
+        with contextlib.suppress(DatabaseError):
+            database.rows("ROLLBACK")
+        raise DatabaseError(
+            f"Restore to {database.subject}",
+            f"'{role}' would not find {', '.join(sorted(missed))} by its search_path, and it could not be set: "
+            + error.why,
+            f'As a superuser: ALTER ROLE "{role}" SET search_path TO {path}. Then run again',
+        ) from None
+    return f"The search_path of '{role}' in the database is {path}, as that of the login in the dump"
+
+
+def _found(database: Database, path: str, names: t.Iterable[str]) -> set[str]:
+    """The tables that are found by their bare names."""
+    database.rows("BEGIN")
+    try:
+        database.rows("SELECT set_config('search_path', %s, true)", path)
+        return {name for name in names if database.value("SELECT pg_table_is_visible(%s::regclass)", name)}
+    finally:
+        database.rows("ROLLBACK")
