@@ -25,8 +25,10 @@ JOIN pg_roles r ON r.oid = s.setrole ORDER BY 1, 2
 """
 
 EXTENSIONS = """
-SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1
+SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+ORDER BY e.oid
 """
+"""In the order in which they were made: one may need another."""
 
 _GRANTS = """
 SELECT DISTINCT g.rolname FROM (

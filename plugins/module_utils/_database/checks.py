@@ -107,8 +107,11 @@ def of_locale(admin: Database, known: Recorded, target: Target, locale: str | No
 def of_extensions(admin: Database, known: Recorded, target: Target) -> t.Iterator[str]:
     """Extensions that the server lacks, or that this login may not create."""
     available = dict(admin.rows(AVAILABLE))
+    made = target.existing.extensions if target.existing and not target.swaps else frozenset()
     for extension in known["database"]["extensions"]:
         name = extension["name"]
+        if name in made:  # by hand, in the database that is filled where it is
+            continue
         if name not in available:
             yield _problem(
                 f"Restore to the server {target.login.where}",
@@ -119,7 +122,7 @@ def of_extensions(admin: Database, known: Recorded, target: Target) -> t.Iterato
             yield _problem(
                 f"Restore to the server {target.login.where}",
                 f"'{target.user}' may not create the extension '{name}'",
-                f"{ADMIN} of a superuser",
+                f"{ADMIN} of a superuser, or make it in an empty database and restore as a role without CREATEDB",
             )
 
 

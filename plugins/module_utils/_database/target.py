@@ -90,6 +90,7 @@ class Existing:
     limit: int
     content: t.Tuple[str, ...] = ()
     """Some of what is in it; nothing when it is empty."""
+    extensions: t.FrozenSet[str] = frozenset()
 
 
 class Session(t.NamedTuple):
@@ -158,7 +159,8 @@ def look(admin: Database, login: PostgresLogin) -> Target:
     busy = sessions(admin, login.name)
     if existing:
         with Database(login) as database:
-            existing = dataclasses.replace(existing, content=content(database))
+            extensions = frozenset(name for (name,) in database.rows("SELECT extname FROM pg_extension"))
+            existing = dataclasses.replace(existing, content=content(database), extensions=extensions)
     renames = bool(creates) and admin.login.name != login.name
     return Target(login, server(admin), existing, busy, bool(superuser), renames, user)
 

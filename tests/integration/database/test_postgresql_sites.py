@@ -181,3 +181,16 @@ def test_a_login_that_would_find_no_table_gets_no_database(dump_of: t.Any, targe
         assert restore(src=dumped.src, **options).get("changed")
     finally:
         server.psql("DROP ROLE makes")
+
+
+def test_an_extension_that_was_made_by_hand_needs_no_superuser(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    dumped, target = dump_of("15", "CREATE EXTENSION pageinspect; CREATE EXTENSION citext"), target_on("15")
+    known = json.loads((dumped.src / "dump.json").read_text())
+    assert [one["name"] for one in known["database"]["extensions"]] == ["plpgsql", "pageinspect", "citext"]
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    assert "may not create the extension 'pageinspect'" in refused["msg"]
+    target.server.psql("CREATE EXTENSION pageinspect", target.name)
+    result = restore(src=dumped.src, **login(target))
+    assert result.get("changed"), result
