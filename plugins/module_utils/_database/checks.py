@@ -23,7 +23,8 @@ SELECT v.name, bool_or(NOT v.superuser OR coalesce((to_jsonb(v) ->> 'trusted')::
 FROM pg_available_extension_versions v GROUP BY v.name
 """
 
-LOCALES = "SELECT collcollate FROM pg_collation WHERE collcollate IS NOT NULL UNION SELECT datcollate FROM pg_database"
+LOCALE = "SELECT set_config('lc_monetary', %s, true)"
+"""Whoever may log in may set it, and it is the system that is asked. pg_collation knows what was there at initdb."""
 
 DISK = """
 SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
@@ -67,8 +68,13 @@ def recorded(src: str) -> Recorded:
     return found
 
 
-def _same(locale: str) -> str:
-    return locale.lower().replace("utf-8", "utf8")
+def _knows(admin: Database, locale: str) -> bool:
+    """Whether the system of the server has a locale."""
+    try:
+        admin.rows(LOCALE, locale)
+    except DatabaseError:
+        return False
+    return True
 
 
 def of_version(known: Recorded, target: Target) -> t.Iterator[str]:
@@ -92,15 +98,16 @@ def of_locale(admin: Database, known: Recorded, target: Target, locale: str | No
             f"its encoding is {there.encoding}, that of the dump is {about['encoding']}",
             "Drop the empty database, so that it is made anew, or name another",
         )
-    if there or about.get("locale_provider") != "libc":
+    if there or (about.get("locale_provider") == "builtin" and not locale):
         return
-    have = {_same(str(name)) for (name,) in admin.rows(LOCALES)} | {"c", "posix"}
+    # of an ICU database too the system has to know both
     for wanted in sorted({locale} if locale else {about["collate"], about["ctype"]}):
-        if _same(str(wanted)) not in have:
+        if not _knows(admin, wanted):
             yield _problem(
                 f"Making of {target.login.subject}",
                 f"the server does not know the locale '{wanted}'",
-                "Generate it on the server's host, or name another one by locale",
+                "Generate it on the server's host and start the server again, or create an empty database with another "
+                "one (locale)",
             )
 
 

@@ -194,3 +194,21 @@ def test_an_extension_that_was_made_by_hand_needs_no_superuser(
     target.server.psql("CREATE EXTENSION pageinspect", target.name)
     result = restore(src=dumped.src, **login(target))
     assert result.get("changed"), result
+
+
+@pytest.mark.parametrize("provider", ["libc", "icu"])
+def test_the_system_is_asked_for_a_locale(dump_of: t.Any, target_on: t.Any, run_module: Run, provider: str) -> None:
+    """pg_collation tells what there was when the cluster was made."""
+    dumped, target = dump_of("french"), target_on("french")
+    server = target.server
+    server.drop_database(target.name)
+    path = dumped.src / "dump.json"
+    known = json.loads(path.read_text())
+    known["database"].update(collate="tlh_XX.UTF-8", locale_provider=provider, locale="en")
+    path.write_text(json.dumps(known))
+    server.psql("UPDATE pg_collation SET collcollate = 'tlh_XX.UTF-8' WHERE collname = 'ucs_basic'", "postgres")
+    try:
+        found = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target))
+    finally:
+        server.psql("UPDATE pg_collation SET collcollate = 'C' WHERE collname = 'ucs_basic'", "postgres")
+    assert "the server does not know the locale 'tlh_XX.UTF-8'" in found["msg"]
