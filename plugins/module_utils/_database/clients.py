@@ -22,6 +22,9 @@ PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin
 """Where Debian, Red Hat and the sources put them."""
 
 COMPRESSION = re.compile(r"(auto|none|(gzip|lz4|zstd)(:[0-9]{1,2})?)\Z")
+UNREACHED = re.compile("connection to server|could not connect to server")
+"""What libpq says when there is no server, from 14 on and before."""
+
 DEFAULTS = {"zstd": "zstd:3", "lz4": "lz4", "gzip": "gzip:1", "none": "none"}
 
 
@@ -88,11 +91,14 @@ def choose(run: Run, at_least: int, bin_dir: str | None, purpose: str) -> Client
 def can_compress(run: Run, client: Client, method: str) -> bool:
     """Whether this build of pg_dump knows a method, by trying: a version number doesn't tell how it was built.
 
-    pg_dump looks at the method before it connects, so it is sent to a place where no server can be.
+    pg_dump looks at the method before it connects, so it is sent to a place where no server can be. Before 16 it knows
+    levels alone, and up to 14 it takes any other word for 0.
     """
+    if client.major < 16 and method.partition(":")[0] not in ("gzip", "none"):
+        return False
     words = [client.program("pg_dump"), f"--compress={_spec(client, method)}", "--no-password"]
     done = run([*words, "--file=/dev/null", "--dbname=host=/dev/null/none dbname=none"])
-    return done.rc != 0 and "compress" not in done.stderr and "connection to server" in done.stderr
+    return done.rc != 0 and "compress" not in done.stderr and bool(UNREACHED.search(done.stderr))
 
 
 def _spec(client: Client, method: str) -> str:

@@ -87,7 +87,7 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
             wanted = os.path.join(folder, "list")
             argv = [
                 what.client.program("pg_restore"),
-                f"--dbname={database.login.conninfo(secret)}",
+                f"--dbname={database.login.conninfo()}",
                 "--no-password",
                 "--no-owner",
                 f"--use-list={wanted}",
@@ -103,7 +103,8 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
                 if share:
                     with open(wanted, "w", encoding="utf-8") as stream:
                         stream.writelines(f"{number}\n" for number in share)
-                    messages.extend(_judge(what, login, run(words, progress=progress, watch=watch.step)))
+                    done = run(words, env=secret, progress=progress, watch=watch.step)
+                    messages.extend(_judge(what, login, done))
 
             restore([number for number in numbers if number in apart.before], argv)
             if apart.before:

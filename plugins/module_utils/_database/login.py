@@ -73,9 +73,9 @@ class PostgresLogin:
         given = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.name}
         return {key: value for key, value in {**given, **ALIVE, **self.extra}.items() if value}
 
-    def conninfo(self, passfile: str) -> str:
-        """The same for a client program's ``--dbname``; the password is read from ``passfile``."""
-        words = {**self.keywords(), **({"passfile": passfile} if passfile else {})}
+    def conninfo(self) -> str:
+        """The same for a client program's ``--dbname``."""
+        words = self.keywords()
         words.pop("sslpassword", None)
         return " ".join(f"{key}={_quoted(value)}" for key, value in sorted(words.items()))
 
@@ -90,20 +90,21 @@ def _quoted(value: str) -> str:
 
 
 @contextlib.contextmanager
-def passfile(login: PostgresLogin) -> t.Iterator[str]:
-    """The path of a 0600 password file for child processes, gone with this process whatever ends it.
+def passfile(login: PostgresLogin) -> t.Iterator[dict[str, str]]:
+    """The environment that tells child processes a 0600 password file, gone with this process whatever ends it.
 
-    It is a file in memory that has no name on any disk. Where the system has none, it is a temporary file.
+    It is a file in memory that has no name on any disk. Where the system has none, it is a temporary file. The
+    variable is known to every libpq, the keyword of the same meaning from 10 on.
     """
     if not login.password:
-        yield ""
+        yield {}
         return
     line = passfile_line(login)
     descriptor, path = _memory()
     try:
         os.fchmod(descriptor, 0o600)
         os.write(descriptor, line.encode())
-        yield path
+        yield {"PGPASSFILE": path}
     finally:
         os.close(descriptor)
         if not path.startswith("/proc/"):

@@ -192,7 +192,7 @@ def _pg_dump(request: DumpRequest, plan: _Plan, run: Run, keys: _Keys, snapshot:
     with passfile(login) as secret:
         argv = [
             plan.client.program("pg_dump"),
-            f"--dbname={login.conninfo(secret)}",
+            f"--dbname={login.conninfo()}",
             "--no-password",
             "--format=directory",
             f"--jobs={request.jobs}",
@@ -201,7 +201,7 @@ def _pg_dump(request: DumpRequest, plan: _Plan, run: Run, keys: _Keys, snapshot:
             f"--lock-wait-timeout={request.lock_timeout * 1000}",
             f"--file={keys.folder}",
         ]
-        return run(argv, progress=keys.progress, watch=keys.step)
+        return run(argv, env=secret, progress=keys.progress, watch=keys.step)
 
 
 def _judge(request: DumpRequest, plan: _Plan, done: Finished) -> list[str]:

@@ -21,6 +21,11 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._database.error imp
 from ansible_collections.nuxeo.platform.plugins.module_utils._process import Finished, run
 
 NO_SERVER = 'pg_dump: error: connection to server on socket "/dev/null/none/.s.PGSQL.5432" failed: Not a directory\n'
+OLD_LIBPQ = """pg_dump: [archiver (db)] connection to database "none" failed: \
+could not connect to server: Not a directory
+\tIs the server running locally and accepting
+\tconnections on Unix domain socket "/dev/null/none/.s.PGSQL.5432"?
+"""
 NO_ZSTD = "pg_dump: error: invalid compression specification: this build does not support compression with ZSTD\n"
 
 
@@ -103,6 +108,8 @@ def test_a_compression_is_believed_only_when_the_client_gets_beyond_it(err: str,
         ("18.1", NO_SERVER, "auto", "zstd:3", "zstd:3"),
         ("18.1", NO_ZSTD, "auto", "gzip:1", "gzip:1"),
         ("15.1", NO_ZSTD, "auto", "gzip:1", "1"),
+        ("14.20", NO_SERVER, "auto", "gzip:1", "1"),
+        ("9.6.24", OLD_LIBPQ, "gzip", "gzip:1", "1"),
         ("15.1", NO_SERVER, "gzip:9", "gzip:9", "9"),
         ("15.1", NO_SERVER, "none", "none", "0"),
         ("16.1", NO_SERVER, "none", "none", "none"),

@@ -47,8 +47,8 @@ def test_jdbc_parameters(query: str, wanted: dict[str, str]) -> None:
 
 def test_conninfo_is_quoted_and_has_no_password() -> None:
     login = PostgresLogin("h", "5", "it's a \\db=1", "u x", "secret", {"sslmode": "require", "sslpassword": "secret"})
-    words = login.conninfo("/proc/1/fd/3")
-    assert "dbname='it\\'s a \\\\db=1'" in words and "user='u x'" in words and "passfile='/proc/1/fd/3'" in words
+    words = login.conninfo()
+    assert "dbname='it\\'s a \\\\db=1'" in words and "user='u x'" in words
     assert "secret" not in words and "secret" not in repr(login)
     import psycopg2.extensions
 
@@ -58,7 +58,8 @@ def test_conninfo_is_quoted_and_has_no_password() -> None:
 
 
 def test_password_file_is_private_escaped_and_gone_afterwards() -> None:
-    with passfile(PostgresLogin("h", "", "d", "u", "a:b\\c ö")) as path:
+    with passfile(PostgresLogin("h", "", "d", "u", "a:b\\c ö")) as told:
+        path = told["PGPASSFILE"]
         mode = os.stat(path).st_mode
         assert stat.S_ISREG(mode) and stat.S_IMODE(mode) == 0o600
         assert (
@@ -70,14 +71,15 @@ def test_password_file_is_private_escaped_and_gone_afterwards() -> None:
 
 def test_password_file_where_the_system_has_no_memory_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create")
-    with passfile(PostgresLogin("h", "", "d", "u", "p")) as path:
+    with passfile(PostgresLogin("h", "", "d", "u", "p")) as told:
+        path = told["PGPASSFILE"]
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600 and not path.startswith("/proc/")
     assert not os.path.exists(path)
 
 
 def test_no_password_no_file() -> None:
-    with passfile(PostgresLogin("h", "", "d", "u")) as path:
-        assert path == ""
+    with passfile(PostgresLogin("h", "", "d", "u")) as told:
+        assert told == {}
 
 
 def test_password_with_a_line_break_is_refused() -> None:
