@@ -41,7 +41,8 @@ options:
   ca_cert:
     description:
       - A file of certificate authorities in PEM form, against which the server's certificate is verified.
-      - Default is what the JDBC URL in O(nuxeo_conf) says, else libpq's own default.
+      - Default is what the JDBC URL in O(nuxeo_conf) says, else libpq's own default. Where there is no such file and
+        the URL wants the certificate verified, it is the file of those whom the system trusts.
     type: path
   connect_timeout:
     description: How many seconds to wait for the server to answer.

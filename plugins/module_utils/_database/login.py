@@ -138,9 +138,10 @@ def jdbc_parameters(url: str) -> dict[str, str]:
     if given.get("ssl", "false").lower() in ("true", "") and "ssl" in given:
         found.setdefault("sslmode", "require" if "NonValidating" in given.get("sslfactory", "") else "verify-full")
     if found.get("sslmode", "").startswith("verify") and "sslrootcert" not in found:
-        system = os.path.expanduser("~/.postgresql/root.crt")
-        if not os.path.exists(system) and os.path.exists(JAVA_LIKE):
-            found["sslrootcert"] = JAVA_LIKE
+        own = os.path.expanduser("~/.postgresql/root.crt")
+        systems = [path for path in JAVA_LIKE if os.path.exists(path)]
+        if not os.path.exists(own) and systems:
+            found["sslrootcert"] = systems[0]
     for java, libpq in (("channelBinding", "channel_binding"), ("gssEncMode", "gssencmode")):
         if java in found:
             found[libpq] = found.pop(java)
@@ -149,8 +150,8 @@ def jdbc_parameters(url: str) -> dict[str, str]:
     return found
 
 
-JAVA_LIKE = "/etc/ssl/certs/ca-certificates.crt"
-"""The driver's last resort is Java's own trust store; the nearest thing that libpq can read."""
+JAVA_LIKE = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
+"""The driver's last resort is Java's own trust store; the nearest that libpq can read, of Debian, Red Hat and SUSE."""
 
 
 def from_params(params: t.Mapping[str, t.Any], guarded: bool = False) -> PostgresLogin:

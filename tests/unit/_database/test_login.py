@@ -45,6 +45,12 @@ def test_jdbc_parameters(query: str, wanted: dict[str, str]) -> None:
     assert jdbc_parameters(URL + query) == wanted
 
 
+def test_authorities_of_the_system_where_none_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = "/etc/pki/tls/certs/ca-bundle.crt"
+    monkeypatch.setattr(os.path, "exists", lambda path: path == theirs)
+    assert jdbc_parameters(URL + "?sslmode=verify-full") == {"sslmode": "verify-full", "sslrootcert": theirs}
+
+
 def test_conninfo_is_quoted_and_has_no_password() -> None:
     login = PostgresLogin("h", "5", "it's a \\db=1", "u x", "secret", {"sslmode": "require", "sslpassword": "secret"})
     words = login.conninfo()
