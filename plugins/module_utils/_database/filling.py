@@ -42,6 +42,9 @@ PIECES = re.compile(
 )
 """What is written at once for it: the pieces of jobs that run at the same time come out among each other."""
 
+IDLE_LIMIT = "SELECT reset_val FROM pg_settings WHERE name = 'idle_session_timeout'"
+"""Of the limits the only one that pg_restore does not lift: a job waits while another fills a large table."""
+
 LOOK = 2.0
 
 
@@ -82,6 +85,8 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
     messages: list[str] = []
     with Database(login) as database:
         numbers = _wanted(what, _extension_schemas(database, what))
+        limited = database.value(IDLE_LIMIT) not in (None, "0")
+        patient = {"PGOPTIONS": "-c idle_session_timeout=0"} if limited else {}
         watch = _Watch(database, progress, int(what.known["database"].get("size", 0)))
         with tempfile.TemporaryDirectory() as folder, passfile(login) as secret:
             wanted = os.path.join(folder, "list")
@@ -103,7 +108,7 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
                 if share:
                     with open(wanted, "w", encoding="utf-8") as stream:
                         stream.writelines(f"{number}\n" for number in share)
-                    done = run(words, env=secret, progress=progress, watch=watch.step)
+                    done = run(words, env={**secret, **patient}, progress=progress, watch=watch.step)
                     messages.extend(_judge(what, login, done))
 
             restore([number for number in numbers if number in apart.before], argv)

@@ -212,3 +212,16 @@ def test_the_system_is_asked_for_a_locale(dump_of: t.Any, target_on: t.Any, run_
     finally:
         server.psql("UPDATE pg_collation SET collcollate = 'C' WHERE collname = 'ucs_basic'", "postgres")
     assert "the server does not know the locale 'tlh_XX.UTF-8'" in found["msg"]
+
+
+def test_idle_jobs_are_not_ended(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    """While one job of pg_restore fills a large table, the others wait for it before they make its indexes."""
+    more = """
+    CREATE TABLE large AS SELECT i AS a, -i AS b FROM generate_series(1, 2000000) i;
+    ALTER TABLE large OWNER TO "{user}"; CREATE INDEX large_a ON large (a); CREATE INDEX large_b ON large (b);
+    """
+    dumped, target = dump_of("15", more), target_on("15")
+    target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
+    target.server.psql(f'ALTER ROLE "{target.user}" SET idle_session_timeout = 700')
+    result = restore(src=dumped.src, **login(target, jobs=4))
+    assert result.get("changed"), result
