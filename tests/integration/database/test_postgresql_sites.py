@@ -225,3 +225,11 @@ def test_idle_jobs_are_not_ended(dump_of: t.Any, target_on: t.Any, restore: Run)
     target.server.psql(f'ALTER ROLE "{target.user}" SET idle_session_timeout = 700')
     result = restore(src=dumped.src, **login(target, jobs=4))
     assert result.get("changed"), result
+
+
+def test_another_version_quotes_other_names(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    """``public.json`` of PostgreSQL 15 is ``public."json"`` of 17 and newer."""
+    more = 'CREATE TABLE json AS SELECT 1 AS a; ALTER TABLE json OWNER TO "{user}"'
+    dumped, target = dump_of("15", more), target_on("18")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert result.get("changed"), result
