@@ -27,10 +27,11 @@ LOCALE = "SELECT set_config('lc_monetary', %s, true)"
 """Whoever may log in may set it, and it is the system that is asked. pg_collation knows what was there at initdb."""
 
 DISK = """
-SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
+SELECT coalesce(nullif((SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = %s), ''),
+    (SELECT setting FROM pg_settings WHERE name = 'data_directory')),
   coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)
 """
-"""The folder is only shown to whoever may read all settings."""
+"""The place of a tablespace, else the data folder, which is only shown to whoever may read all settings."""
 
 ACTS = "SELECT r.rolname, pg_has_role(o.oid, r.oid, 'USAGE') FROM pg_roles r, pg_roles o WHERE o.rolname = %s"
 
@@ -265,13 +266,16 @@ def of_client(client: Client, target: Target) -> t.Iterator[str]:
         )
 
 
-def of_space(admin: Database, known: Recorded, target: Target) -> t.Iterator[str]:
-    """Room for the database, where the server's disk can be seen from here."""
-    folder, local = admin.rows(DISK)[0]
+def of_space(admin: Database, known: Recorded, target: Target, left: int) -> t.Iterator[str]:
+    """Room for the database, where the server's disk can be seen from here.
+
+    :param left: bytes that killed restores left there, and that the restore gives back first
+    """
+    folder, local = admin.rows(DISK, target.existing.tablespace if target.existing else "")[0]
     size = int(known["database"].get("size", 0))
     if folder and local and os.path.isdir(folder):
         disk = os.statvfs(folder)
-        free = disk.f_bavail * disk.f_frsize
+        free = disk.f_bavail * disk.f_frsize + left
         if free < size:
             yield _problem(
                 f"Restore to {target.login.subject}",

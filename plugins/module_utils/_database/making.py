@@ -130,10 +130,20 @@ def extensions(known: Recorded, database: Database | None) -> dict[str, list[t.A
     }
 
 
+def _unfinished(admin: Database, login: PostgresLogin, but: str) -> list[tuple[str, str | None]]:
+    pattern = "^" + temporary_prefix(login.name).replace(".", "[.]") + "[0-9]{8}T[0-9]{6}Z$"
+    return [(name, comment) for name, comment in admin.rows(LEFT, pattern, but)]
+
+
+def unfinished_size(admin: Database, login: PostgresLogin) -> int:
+    """The bytes that killed restores of the same target left, which go before the next one is filled."""
+    names = [name for name, comment in _unfinished(admin, login, "") if comment == UNFINISHED]
+    return sum(int(admin.value("SELECT pg_database_size(%s::name)", name)) for name in names)
+
+
 def remove_unfinished(admin: Database, login: PostgresLogin, but: str) -> None:
     """Remove what killed restores of the same target left; one that has no comment yet only when it is empty."""
-    pattern = "^" + temporary_prefix(login.name).replace(".", "[.]") + "[0-9]{8}T[0-9]{6}Z$"
-    for name, comment in admin.rows(LEFT, pattern, but):
+    for name, comment in _unfinished(admin, login, but):
         if comment is None:
             with Database(login.to(name)) as database:
                 ours = not content(database)

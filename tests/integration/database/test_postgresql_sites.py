@@ -233,3 +233,28 @@ def test_another_version_quotes_other_names(dump_of: t.Any, target_on: t.Any, re
     dumped, target = dump_of("15", more), target_on("18")
     result = restore(src=dumped.src, **as_admin(target))
     assert result.get("changed"), result
+
+
+@pytest.fixture
+def place() -> t.Iterator[str]:
+    """A folder of the servers' user, below folders through which that may pass."""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody", "nogroup")
+        yield folder
+
+
+def test_room_is_looked_for_where_the_database_will_be(
+    place: str, dump_of: t.Any, target_on: t.Any, run_module: Run
+) -> None:
+    dumped, target = dump_of("french"), target_on("french")
+    target.server.psql(f"CREATE TABLESPACE large LOCATION '{place}'")
+    target.server.psql(f'ALTER DATABASE "{target.name}" SET TABLESPACE large')
+    path = dumped.src / "dump.json"
+    known = json.loads(path.read_text())
+    known["database"]["size"] = 2**60
+    path.write_text(json.dumps(known))
+    found = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target))
+    assert f"the volume of '{place}' has" in found["msg"]
+    target.server.drop_database(target.name)
+    target.server.psql("DROP TABLESPACE large")
