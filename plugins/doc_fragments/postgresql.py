@@ -15,6 +15,8 @@ options:
       - The server's host name or address, or the folder of its socket.
       - Several with commas between them are tried in turn, as libpq does. Which of them is meant says the JDBC URL in
         O(nuxeo_conf), C(targetServerType=primary).
+      - A pooler has to give each client a session. One that gives them to transactions is refused, since what is set in
+        a session would stay there for others.
       - Default is the one in O(nuxeo_conf), else the local socket.
     type: str
   login_port:

@@ -17,6 +17,11 @@ from .login import PostgresLogin
 
 APPLICATION = "nuxeo.platform"
 
+PID = "SELECT pg_backend_pid()"
+
+LOOKS = 5
+"""So often it is looked whether two clients share a session: in a busy pool others may come between."""
+
 UNLIMITED = """
 SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN (
   'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
@@ -87,8 +92,31 @@ class Database:
             why = self._clean(error)
             raise DatabaseError(f"Login to {self.subject} as '{login.user}'", why, hint(why)) from None
         info = self.connection.info
+        if self.value(PID) != info.backend_pid:  # a pooler answers in the server's place
+            self._refuse_shared(words)
         self.login = dataclasses.replace(login, host=str(info.host or login.host), port=str(info.port or login.port))
         self.rows(UNLIMITED)
+
+    def _refuse_shared(self, words: dict[str, str]) -> None:
+        """A pooler that gives each transaction any session would give what is set here, and by pg_dump, to others."""
+        what, mine, shared = f"Login to {self.subject}", self.value(PID), False
+        try:
+            with contextlib.closing(self.library.connect(**words)) as other:
+                for _attempt in range(LOOKS):
+                    with contextlib.closing(other.cursor()) as cursor:
+                        cursor.execute(PID)  # begins a transaction, which holds its session
+                        shared = shared or cursor.fetchone()[0] == mine or self.value(PID) != mine
+                    other.rollback()
+        except self.library.Error as error:
+            why = self._clean(error)
+            raise DatabaseError(what, why, hint(why)) from None
+        if shared:
+            raise DatabaseError(
+                what,
+                "a pooler there gives each transaction any session, and what pg_dump and pg_restore set would stay in "
+                "sessions that Nuxeo gets, which then finds no table",
+                "Name the server itself, or a pool that gives each client a session (pool_mode=session)",
+            )
 
     def _clean(self, error: BaseException) -> str:
         text = told(str(error)) or type(error).__name__
