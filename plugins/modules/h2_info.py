@@ -65,6 +65,12 @@ options:
     description: Whether a database without a table C(CONTENT) of Nuxeo's is an error.
     type: bool
     default: true
+  open:
+    description:
+      - Whether the file is opened.
+      - V(false) only tries whether Java can start the H2, while the server of the instance still has the file open.
+    type: bool
+    default: true
 requirements:
   - Java, as for Nuxeo itself
 notes:
@@ -83,7 +89,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 file:
-  description: The file that was read.
+  description: The file that was read. Of O(open=false) this and what was in it are empty.
   returned: success
   type: str
   sample: /srv/copy/h2/nuxeo.mv.db
@@ -133,7 +139,7 @@ import typing as t
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import H2Request, read
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import H2Request, read, try_out
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
@@ -173,6 +179,7 @@ def main() -> None:
             "login_user": {"type": "str"},
             "login_password": {"type": "str", "no_log": True},
             "require_blob_keys": {"type": "bool", "default": True},
+            "open": {"type": "bool", "default": True},
             **NUXEO_CONF,
         },
         supports_check_mode=True,
@@ -188,6 +195,8 @@ def main() -> None:
     with fail_json_on_error(module):
         os.umask(0o077)
         dest = None if module.check_mode else module.params["dest"]
+        if not module.params["open"]:
+            module.exit_json(**try_out(request(module.params, None), shell))
         wanted = request(module.params, dest)
         keys = os.path.join(dest, "blob-keys.txt") if dest else None
         module.exit_json(**read(wanted, shell, keys))

@@ -131,14 +131,24 @@ def test_a_step_is_waited_for(
 def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
+    next(path for path in (instance.store / "data").glob("*/*/*")).unlink()
     site.add("acme", instance)
-    failed = site.run("backup", backup_h2_jar="/nowhere/h2.jar")
+    failed = site.run("backup")
     assert failed.rc != 0
-    assert "/nowhere/h2.jar" in " ".join(failed.failures)
+    assert "missing" in " ".join(failed.failures)
     assert instance.running
     assert site.sets("acme") == []
     assert site.partial("acme") == []
     assert not list((site.root / "acme").glob("stopped-*"))
+
+
+def test_what_cannot_open_the_copy_stops_no_server(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    site.add("acme", instance)
+    failed = site.run("backup", backup_h2_jar="/nowhere/h2.jar")
+    assert failed.rc != 0
+    assert "/nowhere/h2.jar" in " ".join(failed.failures)
+    assert not failed.of("Stop the node")
 
 
 def test_it_is_started_again_though_the_backup_root_went_away(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:

@@ -104,6 +104,22 @@ def read(request: H2Request, shell: Shell, keys: t.Optional[str]) -> dict[str, t
     }
 
 
+def try_out(request: H2Request, shell: Shell) -> dict[str, t.Any]:
+    """Let Java start the H2 without the file, which its server may have open; the keys of :func:`read`."""
+    begun = time.monotonic()
+    jar, java = _jar(request), _java(request.java)
+    with _folder(request) as folder:
+        words = ["-url", "jdbc:h2:mem:", "-user", "sa", "-password", "", "-sql", "SELECT H2VERSION()"]
+        code, out, err = shell([java, "-cp", jar, "org.h2.tools.Shell", *words], "", folder)
+    found = re.search(r"^(\d+\.\d+\.\d+\S*)\s*\n\(1 row", out, re.MULTILINE)
+    if code or not found:
+        raise DatabaseError(
+            f"Start of H2 '{jar}' by '{java}'", told(f"{out}\n{err}"), "Name the H2 of the instance, and its Java"
+        )
+    nothing = {"changed": False, "file": "", "bytes": 0, "tables": 0, "blob_keys": 0, "blob_providers": []}
+    return {**nothing, "h2_version": found.group(1), "jar": jar, "duration": round(time.monotonic() - begun, 3)}
+
+
 def _suffix(file: str) -> str:
     return next(suffix for suffix in SUFFIXES if file.endswith(suffix))
 

@@ -114,6 +114,16 @@ def test_check_mode_writes_nothing(make_h2: t.Any, run_module: Run, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_java_and_h2_are_tried_without_the_file(h2_jar: t.Any, run_module: Run, tmp_path: Path, version: str) -> None:
+    result = run_module("h2_info", path=tmp_path / "held by its server", open=False, jar=h2_jar(version))
+    assert (result["h2_version"], result["changed"], result["blob_keys"]) == (version, False, 0)
+    broken = tmp_path / "h2-2.2.224.jar"
+    broken.write_bytes(b"PK")
+    result = run_module("h2_info", path=tmp_path / "held", open=False, jar=broken)
+    assert f"Start of H2 '{broken}'" in result["msg"]
+
+
 @pytest.mark.parametrize("version", ["1.4.200", "2.2.224"])
 def test_password_is_in_no_list_of_processes(make_h2: t.Any, start_module: t.Any, tmp_path: Path, version: str) -> None:
     made = make_h2(version, password="the-canary' x")
