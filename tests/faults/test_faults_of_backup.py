@@ -278,20 +278,21 @@ def test_killed_runs_need_no_hand(site: Site, acme: t.Any, postgresql15: t.Any) 
     assert_clean(site, done + 1)
 
 
+def _reached(acme: t.Any, run: t.Any, step: str) -> bool:
+    """Whether a restore has come to a step."""
+    done = (task.task.split(" : ")[-1] for task in run.tasks() if task.status == "changed")
+    marked = (acme.data_dir / ".nuxeo-platform-restore.json").exists()
+    return marked if step == "Marked" else any(name.startswith(step) for name in done)
+
+
 def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
     site: Site, acme: t.Any, postgresql15: t.Any
 ) -> None:
     database = acme.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
     before = proof.documents(postgresql15, database)
-    marker = acme.data_dir / ".nuxeo-platform-restore.json"
-
-    def reached(run: t.Any, step: str) -> bool:
-        done = (task.task.split(" : ")[-1] for task in run.tasks() if task.status == "changed")
-        return marker.exists() if step == "Marked" else any(name.startswith(step) for name in done)
-
     for step in ("Marked", "Files | The data", "Start | All"):
         run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
-        _wait(functools.partial(reached, run, step))
+        _wait(functools.partial(_reached, acme, run, step))
         run.kill()
         armed = "restore guard" in acme.conf.read_text()
         assert armed == (step != "Start | All")
@@ -304,6 +305,25 @@ def test_a_killed_restore_cannot_be_started_and_is_finished_by_the_next(
         assert proof.documents(postgresql15, database) == before
         assert proof.check_blobs(postgresql15, database, acme.store).good
         assert "restore guard" not in acme.conf.read_text()
+
+
+def test_a_login_that_may_not_rename_a_database_finishes_what_it_has_filled(
+    site: Site, acme: t.Any, postgresql15: t.Any
+) -> None:
+    words = dict(line.split("=", 1) for line in acme.conf.read_text().splitlines() if line.startswith("nuxeo.db."))
+    name, owner = words["nuxeo.db.name"], words["nuxeo.db.user"]
+    before = proof.documents(postgresql15, name)
+    acme.stop()
+    postgresql15.drop_database(name)
+    postgresql15.psql(f'create database "{name}" owner "{owner}"')
+    run = site.start("restore", restore_overwrite=True)
+    _wait(functools.partial(_reached, acme, run, "Files | The data"))
+    run.kill()
+    done = site.run("restore").check()
+    assert not done.of("community.postgresql.postgresql_db")
+    assert acme.running
+    assert proof.documents(postgresql15, name) == before
+    assert proof.check_blobs(postgresql15, name, acme.store).good
 
 
 def test_a_bit_that_flipped_is_found_named_and_healed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:

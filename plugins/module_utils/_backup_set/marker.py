@@ -6,7 +6,8 @@
 While it says ``begun`` what lies in the folder is a restore's own unfinished work, and another run may replace it
 without being told to overwrite; so it may the database, the indices and the stores that are noted in ``replaces``, no
 others.
-When it says ``finished`` it holds what shows that nothing has changed since.
+When it says ``finished`` it holds what shows that nothing has changed since; so it does of the database alone as soon
+as that is filled.
 """
 
 from __future__ import annotations
@@ -72,10 +73,13 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Seque
         os.makedirs(data_dir, mode=0o750)
     earlier = read_marker(data_dir) or {}
     resumed = earlier.get("status") == "begun"
+    # a database that was filled with another set is no part of this restore
+    same = resumed and all(earlier[key] == marker[key] for key in ("set", "instance", "run"))
     started = {
         "status": "begun",
         "kept_aside": earlier.get("kept_aside") if resumed else None,
-        "database": earlier.get("database") if resumed else None,
+        "database": earlier.get("database") if same else None,
+        "filled": earlier.get("filled") if same else None,
         **marker,
     }
     names = to_move(data_dir, staying(data_dir, keep))

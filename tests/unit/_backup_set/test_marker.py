@@ -166,6 +166,15 @@ def test_a_second_begin_of_unfinished_work_remembers_the_first(tmp_path: Path) -
     assert (Path(first["kept_aside"]) / "precious").exists()
 
 
+@pytest.mark.parametrize("other", [{}, {"set": "20200101T000000Z"}, {"run": "another"}])
+def test_a_run_that_goes_on_knows_the_database_that_was_filled(tmp_path: Path, other: dict[str, str]) -> None:
+    marker.begin(str(tmp_path), WHO, [])
+    marker.note(str(tmp_path), {"database": {"oid": 1}, "filled": {"messages": []}})
+    again = marker.begin(str(tmp_path), {**WHO, **other}, [])
+    wanted = (None, None) if other else ({"oid": 1}, {"messages": []})
+    assert (again["status"], again["database"], again["filled"]) == ("begun", *wanted)
+
+
 def test_after_a_finished_restore_a_new_one_keeps_its_own(tmp_path: Path) -> None:
     marker.begin(str(tmp_path), WHO, [])
     marker.note(str(tmp_path), {"status": "finished", "database": {"oid": 1}})
