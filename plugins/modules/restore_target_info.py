@@ -55,7 +55,9 @@ occupied:
   type: list
   elements: str
 fixed:
-  description: Why C(nuxeo.conf) cannot be changed, which a restore has to. Empty when it can.
+  description:
+    - Why C(nuxeo.conf) cannot be changed, which a restore has to. Empty when it can.
+    - So too which of O(properties) do not say where the database is, since a C(nuxeo.db.jdbc.url) does.
   returned: success
   type: list
   elements: str
@@ -73,7 +75,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
@@ -89,7 +91,7 @@ def main() -> None:
         target = facts_with(p["properties"], *conf)
         marker = read_marker(target["data_dir"]) or {}
         found = occupied(target["data_dir"])
-        fixed = conf_problems(target["conf"])
+        fixed = conf_problems(target["conf"]) + without_effect(p["properties"], target)
     path = target["database"].get("path")
     unchanged = bool(path) and marker.get("status") == "finished" and marker["database"] == of_h2(path)
     told = {"target": target, "marker": marker, "occupied": found[:LISTED], "fixed": fixed}

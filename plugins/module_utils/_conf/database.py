@@ -108,7 +108,7 @@ def _address(text: str, kind: str) -> tuple[str | None, int | None]:
     return found.group(1).strip("[]") or "localhost", _number(found.group(2)) or PORTS[kind]
 
 
-def _addresses(text: str, kind: str) -> tuple[str | None, int | str | None]:
+def addresses(text: str, kind: str) -> tuple[str | None, int | str | None]:
     """Hosts and ports of ``host:port,host:port``."""
     found = [_address(one, kind) for one in text.split(",")]
     ports = [str(port) for _host, port in found]
@@ -131,7 +131,7 @@ def _authority(kind: str) -> t.Callable[[str], Database]:
         if rest.startswith("//"):
             address, _sep, name = rest[2:].partition("/")
             login, _sep, address = address.rpartition("@")
-            host, port = _addresses(address, kind) if kind == "postgresql" else _address(address, kind)
+            host, port = addresses(address, kind) if kind == "postgresql" else _address(address, kind)
         else:  # jdbc:postgresql:name
             name, login = rest.lstrip("/"), ""
             host, port = "localhost", PORTS[kind]

@@ -10,6 +10,7 @@ import tempfile
 import typing as t
 
 from .change import Properties, change
+from .database import addresses
 from .facts import facts
 from .locate import locate
 from .resolve import resolve
@@ -42,3 +43,20 @@ def facts_with(
             stream.write(new)
         found = facts(resolve(copy, place.home, place.environment, version))
     return {**found, "conf": os.path.abspath(place.conf)}
+
+
+def without_effect(properties: Properties, found: t.Mapping[str, t.Any]) -> list[str]:
+    """Which of the properties that say where a database is do not say it, since a JDBC URL of its own does.
+
+    :param found: what :func:`facts_with` made of the properties
+    """
+    problems = []
+    for key in ("host", "port", "name", "user"):
+        name, used = f"nuxeo.db.{key}", str(found["database"].get(key) or "")
+        wanted = str(properties.get(name) or used)
+        if used not in (wanted, addresses(wanted, "postgresql")[0]):
+            problems.append(
+                f"{name}={wanted} has no effect, the database's {key} stays '{used}', as nuxeo.db.jdbc.url says. "
+                "Set nuxeo.db.jdbc.url by restore_properties, or take it out of nuxeo.conf"
+            )
+    return problems

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import database, sql_database
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import Configuration, resolve
 
 Resolve = t.Callable[..., Configuration]
@@ -175,3 +176,28 @@ def test_no_database_is_no_login(tmp_path: Path) -> None:
     conf = write_home(tmp_path / "home", "a=1\n")
     with pytest.raises(ConfError, match="no JDBC URL is set"):
         database_login(str(conf), str(tmp_path / "home"), {}, "2023")
+
+
+@pytest.mark.parametrize(
+    ("url", "properties", "lost"),
+    [
+        ("", {"name": "copy", "host": "db2", "port": "5433", "user": "other"}, []),
+        ("jdbc:postgresql://db1/nuxeo", {"name": "copy", "user": "other"}, ["name"]),
+        ("jdbc:postgresql://db1/nuxeo", {"name": "nuxeo", "port": 5432}, []),
+        ("jdbc:postgresql://db1/nuxeo?user=me", {"host": "db2", "port": "5433"}, ["host", "port"]),
+        ("jdbc:postgresql://db1/nuxeo?user=me", {"user": "other"}, ["user"]),
+        ("jdbc:postgresql://${nuxeo.db.host}/${nuxeo.db.name}", {"host": "db2:5433,[::1]:5433", "name": "copy"}, []),
+    ],
+)
+def test_a_url_of_its_own_leaves_properties_without_effect(
+    tmp_path: Path, url: str, properties: dict[str, str], lost: list[str]
+) -> None:
+    """A restore would go elsewhere than where it was told to go."""
+    template = (
+        "nuxeo.db.host=h\nnuxeo.db.port=5432\nnuxeo.db.name=n\nnuxeo.db.user=u\n"
+        "nuxeo.db.jdbc.url=jdbc:postgresql://${nuxeo.db.host}:${nuxeo.db.port}/${nuxeo.db.name}\n"
+    )
+    conf = write_home(tmp_path / "home", f"nuxeo.db.jdbc.url={url}\n" if url else "", template)
+    wanted = {f"nuxeo.db.{key}": value for key, value in properties.items()}
+    found = without_effect(wanted, facts_with(wanted, str(conf), str(tmp_path / "home"), {}, "2023"))
+    assert [problem.partition("=")[0] for problem in found] == [f"nuxeo.db.{key}" for key in lost]
