@@ -44,7 +44,7 @@ options:
   blob_stores:
     description:
       - Blob stores that nuxeo.conf does not name, since they come from XML contributions.
-      - One of whose kind the facts do not know is described here too.
+      - One whose provider nuxeo.conf names too is taken as it is here.
     type: list
     elements: dict
     default: []

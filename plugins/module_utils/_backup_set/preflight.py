@@ -97,22 +97,15 @@ def uncovered_problems(facts: Facts, accepted: t.Sequence[str]) -> list[str]:
 
 
 def with_stores(facts: Facts, further: t.Sequence[dict[str, t.Any]]) -> Facts:
-    """The facts with all blob stores. What the operator says of one counts where nuxeo.conf does not tell enough."""
-    given = {store["provider"]: store for store in further}
-    named = [
-        store if store["kind"] in POOLED_BLOBS else given.get(store["provider"], store) for store in facts["blobs"]
-    ]
-    known = {store["provider"] for store in named}
-    return {**facts, "blobs": [*named, *(store for store in further if store["provider"] not in known)]}
+    """The facts with all blob stores. What the operator says of one counts: a contribution may have changed it."""
+    return {**facts, "blobs": list({store["provider"]: store for store in [*facts["blobs"], *further]}.values())}
 
 
-def provider_problems(facts: Facts, further: t.Sequence[dict[str, t.Any]]) -> list[str]:
+def provider_problems(further: t.Sequence[dict[str, t.Any]]) -> list[str]:
     """Stores that would have one pool and one list in the set, or none that can be named."""
-    names = [store["provider"] for store in facts["blobs"] if store["kind"] in POOLED_BLOBS]
-    names += [store["provider"] for store in further]
+    names = [store["provider"] for store in further]
     problems = [
-        f"Backup of blob store '{name}': it is named twice, in nuxeo.conf or in backup_blob_stores. "
-        "List there, once each, the stores that nuxeo.conf does not name."
+        f"Backup of blob store '{name}': it is named twice in backup_blob_stores. List each store once."
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     return problems + [
@@ -370,7 +363,7 @@ def plan(
         nothing = {"cold": False, "stores": [], "providers": [], "trees": [], "uncovered": [], "streams": False}
         return {**nothing, "embedded": False, "warnings": [], "problems": node_problems(nodes, cold=False)}
     cold = facts["database"]["kind"] == "h2"
-    problems = node_problems(nodes, cold) + disagreements(nodes, leader) + provider_problems(facts, further_stores)
+    problems = node_problems(nodes, cold) + disagreements(nodes, leader) + provider_problems(further_stores)
     facts = with_stores(facts, further_stores)
     stores = blob_stores(facts)
     problems += database_problems(facts) + uncovered_problems(facts, accepted)

@@ -131,20 +131,21 @@ def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, 
 
 def test_two_stores_of_one_name_would_have_one_list(facts: dict[str, t.Any], tmp_path: Path) -> None:
     (tmp_path / "more" / "data").mkdir(parents=True)
-    more = {"provider": "default", "path": str(tmp_path / "more"), "kind": "file", "digest": None, "depth": None}
-    (problem,) = plan({"n1": {"facts": facts}}, further=[more])["problems"]
-    assert problem.startswith("Backup of blob store 'default': it is named twice")
-    twice = [{**more, "provider": "more"}] * 2
-    assert len(plan({"n1": {"facts": facts}}, further=twice)["problems"]) == 1
+    more = {"provider": "more", "path": str(tmp_path / "more"), "kind": "file", "digest": None, "depth": None}
+    twice = [more, more]
+    (problem,) = plan({"n1": {"facts": facts}}, further=twice)["problems"]
+    assert problem.startswith("Backup of blob store 'more': it is named twice")
     assert plan({"n1": {"facts": facts}}, further=twice[:1])["problems"] == []
     for name in ("a/b", "a:b", ".a"):
         (problem,) = plan({"n1": {"facts": facts}}, further=[{**more, "provider": name}])["problems"]
         assert problem.startswith(f"Backup of blob store '{name}': its name")
 
 
-def test_the_operator_describes_a_default_store_of_an_unknown_class(facts: dict[str, t.Any]) -> None:
+@pytest.mark.parametrize(("kind", "path"), [("other", None), ("s3", None), ("file", "/elsewhere")])
+def test_a_store_is_what_the_operator_says(facts: dict[str, t.Any], kind: str, path: str | None) -> None:
     given = {**facts["blobs"][0]}
-    facts["blobs"][0].update(kind="other", path=None)
+    """A contribution may give a provider of nuxeo.conf another class or folder."""
+    facts["blobs"][0].update(kind=kind, path=path)
     found = plan({"n1": {"facts": facts}}, further=[given])
     assert (found["problems"], found["uncovered"], found["providers"]) == ([], [], ["default"])
     assert [(store["path"], store["default"]) for store in found["stores"]] == [(given["path"], True)]
