@@ -4,7 +4,7 @@
 """PRIVATE to the collection: the Nuxeo processes of this host, found as nuxeoctl finds them, without running it.
 
 A process is a Nuxeo server when its command line names a nuxeo.conf and, behind it, Tomcat's start class. One that has
-been told to stop a server is none, nor is one in a container, whose nuxeo.conf is another file of the same name. A pid
+been told to stop a server is none, nor is one in a container whose nuxeo.conf is another file of the same name. A pid
 file is never trusted.
 """
 
@@ -93,17 +93,23 @@ def _server(proc: str, pid: int) -> Running | None:
     if conf is None:
         return None
     state, _sep, started = _stat(proc, pid)
-    if state in ("Z", "X", "") or _has_another_root(proc, pid):
+    if state in ("Z", "X", "") or _is_apart(proc, pid, conf):
         return None
     return Running(pid, conf, _setting(before, "-Dnuxeo.home="), started)
 
 
-def _has_another_root(proc: str, pid: int) -> bool:
-    """Whether what it names is not what has these names here."""
+def _is_apart(proc: str, pid: int, conf: str) -> bool:
+    """Whether the nuxeo.conf that it names is another file than what has this name here, unless a mount shares it."""
+    root = f"{proc}/{pid}/root"
     try:
-        return not os.path.samestat(os.stat(f"{proc}/{pid}/root"), os.stat("/"))
+        if os.path.samestat(os.stat(root), os.stat("/")):
+            return False
     except OSError:  # not for us to see, as of other users' processes
         return False
+    try:
+        return not os.path.samestat(os.stat(root + conf), os.stat(conf))
+    except OSError:
+        return True
 
 
 def _stat(proc: str, pid: int) -> tuple[str, str, str]:

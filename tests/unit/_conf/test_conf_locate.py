@@ -150,17 +150,24 @@ def test_other_processes_are_none(root: Path, start: Start) -> None:
             child.communicate(b"\n")
 
 
-def test_a_server_in_a_container_is_none(root: Path) -> None:
+def test_a_server_in_a_container_is_none_but_where_it_has_the_same_nuxeo_conf(root: Path) -> None:
     """All of the packages and images have their nuxeo.conf in the same place."""
-    words = ["java", "-Dnuxeo.conf=/etc/nuxeo/nuxeo.conf", BOOTSTRAP, "start"]
-    for pid, its_root in (("7", "/"), ("8", str(root)), ("9", str(root / "unreadable"))):
+    conf = root / "host/nuxeo.conf"
+    conf.parent.mkdir()
+    conf.touch()
+    for name in ("container", "mounted"):
+        (root / name / str(conf.parent)[1:]).mkdir(parents=True)
+    (root / "container" / str(conf)[1:]).touch()
+    os.link(conf, root / "mounted" / str(conf)[1:])
+    words = ["java", f"-Dnuxeo.conf={conf}", BOOTSTRAP, "start"]
+    roots = (("7", "/"), ("8", root / "container"), ("9", root / "unreadable"), ("10", root / "mounted"), ("11", root))
+    for pid, its_root in roots:
         process = root / "proc" / pid
         process.mkdir()
         (process / "cmdline").write_bytes("\0".join(words).encode())
         (process / "stat").write_text(f"{pid} (java) S " + "1 " * 20, encoding="utf-8")
         (process / "root").symlink_to(its_root)
-    found = running("/etc/nuxeo/nuxeo.conf", str(root / "proc"))
-    assert [server.pid for server in found] == [7, 9]
+    assert [server.pid for server in running(str(conf), str(root / "proc"))] == [7, 9, 10]
 
 
 def test_two_servers_must_be_told_apart(root: Path, start: Start) -> None:
