@@ -324,6 +324,8 @@ def plan(
     problems += index_problems(manifest, instance, leader, target, drop_index)
     keep = kept_in_place(stores, target["data_dir"])
     problems += [] if already else fixed_problems(nodes, target["data_dir"], keep)
+    lines = _lines(instance, manifest, target, stores, already, overwrite) + node_lines(manifest, nodes, leader)
+    lines += _audit_lines(audit) + _index_lines(target, drop_index)
     return {
         "already": already,
         "data_dir": target["data_dir"],
@@ -333,10 +335,7 @@ def plan(
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
         "problems": problems,
-        "lines": _lines(instance, manifest, target, stores, already, overwrite)
-        + node_lines(manifest, nodes, leader)
-        + _audit_lines(audit)
-        + _index_lines(target, drop_index),
+        "lines": lines,
     }
 
 

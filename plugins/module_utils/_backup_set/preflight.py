@@ -367,8 +367,7 @@ def plan(
     facts = with_stores(facts, further_stores)
     stores = blob_stores(facts)
     problems += database_problems(facts) + uncovered_problems(facts, accepted)
-    problems += folder_problems(facts, stores) + h2_problems(facts)
-    problems += embedded_problems(facts, accepted)
+    problems += folder_problems(facts, stores) + h2_problems(facts) + embedded_problems(facts, accepted)
     trees = file_trees(facts, stores, cold, exclude)
     problems += tree_problems(facts, trees)
     return {

@@ -244,7 +244,8 @@ def free_bytes(client: Client) -> int | None:
         for node in nodes
         if any(role.startswith("data") for role in node.get("roles", ["data"]))
     ]
-    return None if None in free or not free else sum(free)
+    told = [size for size in free if size is not None]
+    return sum(told) if told and len(told) == len(free) else None
 
 
 def remove(client: Client, index: str) -> None:
