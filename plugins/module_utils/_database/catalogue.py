@@ -64,8 +64,6 @@ SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname),
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u')
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-  AND NOT EXISTS (SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_namespace'::regclass AND p.objid = n.oid
-                  AND p.deptype = 'e')
 ORDER BY 2
 """
 

@@ -258,3 +258,19 @@ def test_room_is_looked_for_where_the_database_will_be(
     assert f"the volume of '{place}' has" in found["msg"]
     target.server.drop_database(target.name)
     target.server.psql("DROP TABLESPACE large")
+
+
+def test_a_table_in_the_schema_of_an_extension_is_dumped(
+    place: str, tmp_path: Path, make_database: t.Any, run_module: Run
+) -> None:
+    extension = Path(place) / "extension"
+    extension.mkdir()
+    (extension / "lays.control").write_text("default_version = '1'\n")
+    (extension / "lays--1.sql").write_text("CREATE SCHEMA lays; CREATE TABLE lays.own (a int);")
+    more = {"extension_control_path": f"{place}:$system"}
+    with Server(tmp_path / "server", version="18", options=more) as server:
+        database = make_database(server)
+        database.psql("CREATE EXTENSION lays; CREATE TABLE lays.ours AS SELECT 1 AS a")
+        options = login(database, login_user=server.user, login_password=server.password)
+        result = run_module("postgresql_dump", dest=tmp_path / "out", require_blob_keys=False, **options)
+    assert (result.get("changed"), result.get("tables")) == (True, 1), result
