@@ -163,6 +163,14 @@ open_transactions:
   type: list
   elements: dict
   returned: success
+unusable_positions:
+  description:
+    - Positions whose next records Kafka has deleted, or that are past the end of their partition. At most 20.
+    - A copy of them asks for O(nuxeo.platform.kafka_topic_replicate#module:accept_gaps) or
+      O(nuxeo.platform.kafka_topic_replicate#module:positions).
+  type: list
+  elements: dict
+  returned: success
 missing_rights:
   description: The rights that the login lacks, for example V(DESCRIBE on topics 'nuxeo-*').
   type: list
@@ -227,6 +235,7 @@ def summary(found: snapshot.Snapshot) -> dict[str, t.Any]:
         "group_count": len(groups),
         "left_out": found["left_out"][:20],
         "open_transactions": snapshot.open_transactions(found)[:20],
+        "unusable_positions": snapshot.unusable(found)[:20],
     }
 
 
@@ -236,6 +245,23 @@ def wait_for_cut(cluster: Cluster, prefix: str, params: dict[str, t.Any]) -> str
     cut = wait(params["cut"], params["cut_timeout"])
     time.sleep(snapshot.APPENDING)
     return cut
+
+
+def warnings(result: dict[str, t.Any], unread: str) -> t.Iterator[str]:
+    """What is to be said of a snapshot."""
+    if unread:
+        yield unread
+    for one in result["open_transactions"]:
+        where = f"topic '{one['topic']}', partition {one['partition']}"
+        yield f"Records of {where} from offset {one['stable']} on are behind an open transaction and not in the cut"
+    for one in result["unusable_positions"]:
+        yield (
+            f"Group '{one['group']}' is at offset {one['offset']} of topic '{one['topic']}', partition "
+            f"{one['partition']}, and Kafka has those from {one['start']} to {one['end']}: a restore asks what to do. "
+            "Delete the group if nothing consumes with it any more"
+        )
+    if result["remade"]:
+        yield f"Topics were deleted or made anew since the positions were read: {', '.join(result['remade'])}"
 
 
 def main() -> None:
@@ -269,15 +295,8 @@ def main() -> None:
         if params["dest"]:
             snapshot.save(params["dest"], found)
         result = {**summary(found), "cut": cut, "remade": snapshot.remade(earlier, found)[:20] if earlier else []}
-    if unread:
-        module.warn(unread + ".")
-    for one in result["open_transactions"]:
-        where = f"topic '{one['topic']}', partition {one['partition']}"
-        module.warn(
-            f"Records of {where} from offset {one['stable']} on are behind an open transaction and not in the cut."
-        )
-    if result["remade"]:
-        module.warn(f"Topics were deleted or made anew since the positions were read: {', '.join(result['remade'])}.")
+    for warning in warnings(result, unread):
+        module.warn(f"{warning}.")
     module.exit_json(changed=False, duration=round(time.monotonic() - started, 3), **result)
 
 

@@ -12,7 +12,7 @@ import typing as t
 from .._io import now, write_json
 from .cluster import Cluster, Partition
 from .errors import StreamsError
-from .names import Chosen, choose
+from .names import EMPTY, Chosen, choose, matches
 
 KIND = "nuxeo.platform/streams"
 Snapshot = t.Dict[str, t.Any]
@@ -181,6 +181,22 @@ def open_transactions(snapshot: Snapshot) -> list[Snapshot]:
         for part in topic["partitions"]
         if part["stable"] < part["end"]
     ]
+
+
+def unusable(snapshot: Snapshot) -> list[Snapshot]:
+    """Positions whose next records Kafka has deleted, or that are past the end of their log: a restore asks for the
+    operator's word."""
+    parts = {(topic["name"], part["partition"]): part for topic in snapshot["topics"] for part in topic["partitions"]}
+    found = []
+    for group in snapshot["groups"]:
+        for position in group["positions"]:
+            part = parts.get((position["topic"], position["partition"]))
+            if part is None or matches(position["topic"][len(snapshot["prefix"]) :], EMPTY):
+                continue
+            if not part["start"] <= position["offset"] <= part["end"]:
+                where = {key: position[key] for key in ("topic", "partition", "offset")}
+                found.append({"group": group["name"], **where, "start": part["start"], "end": part["end"]})
+    return found
 
 
 def save(path: str, snapshot: Snapshot) -> None:

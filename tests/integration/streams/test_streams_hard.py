@@ -121,7 +121,9 @@ def test_records_that_expire_between_positions_and_ends_are_an_error_or_a_gap(co
     copying.site.commit(copying.name("work-a"), {(topic, 0): 10})
     copying.backup()
     copying.site.delete_records(topic, 0, 60)
-    copying.backup(positions=copying.streams)
+    told = copying.backup(positions=copying.streams)
+    where = {"group": copying.name("work-a"), "topic": topic, "partition": 0, "offset": 10, "start": 60, "end": 100}
+    assert told["unusable_positions"] == [where] and "a restore asks" in str(told["warnings"])
     with pytest.raises(Failed, match=f"topic '{topic}', partition 0, offsets 10 to 59 .expired") as error:
         copying.restore(check=True)
     gap = {"topic": topic, "partition": 0, "from": 10, "to": 60, "records": 50, "why": "expired"}
