@@ -19,6 +19,7 @@ from .._errors import PlatformError
 from .._files.at import why
 from .._io import fsync_directory, now, write_json
 from .lease import Lease, in_words, is_free, locked, read, set_aside, take
+from .mounts import unmounted
 from .place import ABANDONED, PARTIAL, Place, SetError, Target, ancestors
 
 _MINIMUM = 1 << 20
@@ -43,6 +44,7 @@ def check_place(place: Place, forbidden: t.Sequence[str], required_bytes: int, r
         problems.append(f"user {os.geteuid()} may not write to it")
     if require_mount and os.stat(place.root).st_dev == os.stat("/").st_dev:
         problems.append("it lies in the root file system: what should be mounted there is not")
+    problems += [f"nothing is mounted on '{point}', where /etc/fstab has a volume" for point in unmounted(place.root)]
     problems += [problem for path in forbidden for problem in _overlaps(place, path)]
     if free < max(required_bytes, _MINIMUM):
         need = max(required_bytes, _MINIMUM)

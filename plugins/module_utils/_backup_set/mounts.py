@@ -8,6 +8,10 @@ from __future__ import annotations
 import os
 import re
 
+from .._files.at import is_inside
+
+FSTAB = "/etc/fstab"
+
 
 def _mountinfo() -> list[list[str]]:
     try:
@@ -19,7 +23,24 @@ def _mountinfo() -> list[list[str]]:
 
 def mounts() -> list[str]:
     """Every mount point that this process sees, of folders and of single files; none where nobody tells."""
-    return [re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), words[4]) for words in _mountinfo()]
+    return [_plain(words[4]) for words in _mountinfo()]
+
+
+def _plain(text: str) -> str:
+    """A path as the kernel and fstab write it, without their escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def unmounted(path: str) -> list[str]:
+    """Mount points of fstab, at a path or above it, on which nothing is mounted; none where nobody tells."""
+    there = mounts()
+    try:
+        with open(FSTAB, encoding="utf-8", errors="surrogateescape") as stream:
+            lines = [line.split() for line in stream if not line.lstrip().startswith("#")]
+    except OSError:
+        return []
+    points = {os.path.realpath(_plain(words[1])) for words in lines if len(words) > 2 and words[1].startswith("/")}
+    return sorted(point for point in points - {"/", *there} if there and is_inside(path, point))
 
 
 def file_system(device: int) -> str:

@@ -11,12 +11,14 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker, mounts
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import check_place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import (
     access_problems,
     conf_problems,
     mount_problems,
 )
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import kept_in_place
 
 WHO = {"set": "20261123T020004Z", "instance": "acme", "run": "r1"}
@@ -113,6 +115,32 @@ def test_a_mount_that_would_go_along_is_a_problem_first(tmp_path: Path, mounted:
         subprocess.run(["umount", "-l", str(tmp_path / "clid")], check=True)
     assert conf_problems(str(tmp_path / "clid")) == []
     assert marker.begin(str(tmp_path), WHO, [])["status"] == "begun"
+
+
+def test_a_volume_of_fstab_that_is_not_mounted_is_told(
+    tmp_path: Path, mounted: t.Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written to the folder below it is hidden when it is mounted again."""
+    there, away = mounted("-t", "tmpfs", "t"), tmp_path / "a volume"
+    for folder in (there / "in", away / "in"):
+        folder.mkdir(parents=True)
+    table, escaped = tmp_path / "fstab", str(away).replace(" ", r"\040")
+    monkeypatch.setattr(mounts, "FSTAB", str(table))
+    for lines, points in (
+        (f"LABEL=a {there} ext4 defaults 0 2\n", []),
+        (f"# {away}\nUUID=1 none swap sw 0 0\nnas:/x {escaped} nfs defaults", [away]),
+    ):
+        table.write_text(lines)
+        told = [f"nothing is mounted on '{point}', where /etc/fstab has a volume" for point in points]
+        for folder in (there / "in", tmp_path):
+            assert mounts.unmounted(str(folder)) == []
+        for problems in (mount_problems(str(away / "in"), []), access_problems([str(away / "in")])):
+            assert [problem.split(": ")[1].split(". ")[0] for problem in problems] == told
+        if told:
+            with pytest.raises(SetError, match=told[0]):
+                check_place(Place(str(away / "in"), "acme"), [], 0, False)
+        else:
+            assert check_place(Place(str(away / "in"), "acme"), [], 0, False) > 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
