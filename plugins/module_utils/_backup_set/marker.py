@@ -19,6 +19,7 @@ import shutil
 import typing as t
 
 from .._errors import PlatformError
+from .._files.at import below
 from .._io import fsync_directory, now, write_json
 
 MARKER = ".nuxeo-platform-restore.json"
@@ -113,12 +114,7 @@ def movable(folder: str) -> list[str]:
 
 def staying(data_dir: str, keep: t.Sequence[str]) -> set[str]:
     """The paths below the data folder that lead to stores which stay, be it by a link to a store elsewhere."""
-    paths = {
-        os.path.relpath(as_named(path), as_named(data_dir))
-        for path in keep
-        for as_named in (os.path.realpath, os.path.abspath)
-    }
-    return {path for path in paths if path.split("/")[0] not in ("..", ".")}
+    return {name for path in keep for name in below(path, data_dir)}
 
 
 def leads(path: str, stay: t.Iterable[str]) -> bool:

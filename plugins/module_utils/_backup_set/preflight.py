@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from .._database.error import DatabaseError, hint, told
+from .._files.at import below
 from .._files.entry import LISTED
 from .._files.look import obstacles
 from .._search import audit
@@ -239,9 +240,7 @@ def file_trees(
             )
             exclude_here = ["data", "tmp", TRANSIENT, *NEVER, *nested]
             trees.append({"name": f"store-{store['provider']}", "src": store["path"], "exclude": exclude_here})
-            link = os.path.relpath(os.path.abspath(store["path"]), data)
-            if not link.startswith(".."):
-                exclude.append(link)  # a link in the data folder to a store elsewhere
+            exclude += below(store["path"], data)  # a link in the data folder to a store elsewhere
         else:
             prefix = "" if relative == "." else f"{relative}/"
             exclude += [f"{prefix}data", f"{prefix}tmp"]

@@ -53,6 +53,15 @@ def is_inside(path: str, folder: str) -> bool:
     return real == folder or real.startswith(folder.rstrip("/") + "/")
 
 
+def below(path: str, folder: str) -> set[str]:
+    """How one comes to a path from a folder that it is named in, or really in; both may be written by way of links."""
+    name = os.path.abspath(path)
+    beside = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
+    starts = {os.path.abspath(folder), os.path.realpath(folder)}
+    found = {os.path.relpath(each, start) for each in (name, beside, os.path.realpath(name)) for start in starts}
+    return {each for each in found if each.split("/")[0] not in ("..", ".")}
+
+
 def leads_out(source: str, path: str) -> bool:
     """Whether a link of a tree, whose real place is given, leads to something that exists outside of it."""
     end = os.path.realpath(os.path.join(source, path))

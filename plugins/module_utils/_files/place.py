@@ -12,7 +12,7 @@ import typing as t
 
 from .._io import fsync_directory
 from .._progress import Progress
-from .at import why
+from .at import below, why
 from .entry import FOLDER, FilesError, TreeResult
 from .tree import copy_tree, restore_tree, write_tree_list
 
@@ -71,12 +71,9 @@ def restored(options: Options, progress: Progress, check: bool) -> dict[str, t.A
 
 def _leading(dest: str, keep: t.Sequence[str]) -> set[str]:
     """The paths below the target by whose names one comes to folders that stay where they are, and these."""
-    found = set()
-    for path in keep:
-        inside = os.path.relpath(os.path.abspath(path), os.path.abspath(dest))
-        while inside.split("/")[0] not in ("", ".", ".."):
-            found.add(inside)
-            inside = os.path.dirname(inside)
+    found: set[str] = set()
+    for parts in (name.split("/") for path in keep for name in below(path, dest)):
+        found |= {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
     return found
 
 

@@ -51,6 +51,18 @@ def test_the_layout_of_a_store_elsewhere_is_kept_too(tmp_path: Path) -> None:
     assert [path.read_text() for path in Path(aside).iterdir()] == ["<binary-store/>"]
 
 
+def test_a_link_to_a_store_stays_however_its_place_is_written(tmp_path: Path) -> None:
+    data, alias = tmp_path / "srv" / "data", tmp_path / "data"
+    data.mkdir(parents=True)
+    alias.symlink_to(data)
+    (tmp_path / "store" / "data").mkdir(parents=True)
+    (data / "binaries").symlink_to(tmp_path / "store")
+    for folder, store in ((data, alias), (alias, data), (alias, alias), (data, data)):
+        (data / "clid").touch()
+        marker.begin(str(folder), WHO, [str(store / "binaries")])
+        assert (data / "binaries").is_symlink() and not (data / "clid").exists(), (folder, store)
+
+
 def test_what_lies_beside_a_store_that_stays_is_moved(tmp_path: Path) -> None:
     """Records are in a folder with a digest store: they would be overwritten under their keys."""
     for store in ("binaries", "records"):
