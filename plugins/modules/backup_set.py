@@ -210,7 +210,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import BACKUP_ROOT, LEASE, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin_here, join
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import count_blobs
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import count_blobs, doubts
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.publish import publish
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -233,6 +233,8 @@ def published(module: AnsibleModule, place: Place) -> dict[str, t.Any]:
     beat = options["progress"] or os.path.join(place.partial(options["run_id"]), "progress.json")
     done = publish(place, options["run_id"], options["manifest"], beat, module.check_mode)
     manifest = done["manifest"]
+    for doubt in () if module.check_mode else doubts(place, manifest):
+        module.warn(doubt)
     return {
         "changed": done["changed"],
         "path": done["path"],

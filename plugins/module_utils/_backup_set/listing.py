@@ -100,6 +100,36 @@ def read_manifest(place: Place, name: str) -> dict[str, t.Any]:
     return dict(manifest)
 
 
+def doubts(place: Place, manifest: dict[str, t.Any]) -> list[str]:
+    """What does not fit between a set that was just made and those beside it."""
+    what = f"Publish of set '{manifest['id']}' of '{place.instance}' in '{place.root}'"
+    found = []
+    names = [manifest["id"]]
+    with contextlib.suppress(OSError):  # it is a set all the same
+        names = sorted(name for name in os.listdir(place.sets) if ID.fullmatch(name))
+    if names[-1] > manifest["id"]:
+        found.append(
+            f"{what}: '{names[-1]}' has a later date, so that one is the latest. "
+            "Set the clock of the database right, which dates sets, and remove those of the future."
+        )
+    for name in reversed([name for name in names if name < manifest["id"]]):
+        with contextlib.suppress(SetError):
+            here, there = _database(manifest), _database(read_manifest(place, name))
+            if here != there:
+                found.append(
+                    f"{what}: it is of database {here}, and the set before it, '{name}', of {there}. "
+                    "If these are two servers, give each a nuxeo_instance of its own."
+                )
+            break
+    return found
+
+
+def _database(manifest: dict[str, t.Any]) -> str:
+    """Which database it is; of an embedded one only what it is named."""
+    server = manifest["database"].get("server") or {}
+    return f"'{manifest['nuxeo']['database'].get('name')}' of server {server.get('system_identifier', 'unknown')}"
+
+
 def _choose(
     place: Place, wanted: str, manifests: list[dict[str, t.Any]], unreadable: list[dict[str, str]]
 ) -> dict[str, t.Any]:

@@ -100,11 +100,14 @@ def test_the_second_of_two_runs_names_the_first_and_a_killed_one_is_in_nobodys_w
     first.kill()
     third = root.run(root.begin(), root.publish(3)).check()
     assert third.of("begun")[0].result["took_over"]["run_id"] == run_id
-    assert root.sets() == ["20261123T020001Z", "20261123T020003Z"]
+    assert "warnings" not in third.of("published")[0].result
+    (warning,) = root.run(root.begin(), root.publish(2)).check().of("published")[0].result["warnings"]
+    assert ": '20261123T020003Z' has a later date, so that one is the latest" in warning
+    assert root.sets() == ["20261123T020001Z", "20261123T020002Z", "20261123T020003Z"]
     for name in root.sets():
         subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=root.path / "acme/sets" / name, check=True)
     info = root.run(root.task("backup_set_info")).check().of("backup_set_info")[0].result
-    assert [item["id"] for item in info["sets"]] == ["20261123T020003Z", "20261123T020001Z"]
+    assert [item["id"] for item in info["sets"]] == [f"20261123T02000{second}Z" for second in (3, 2, 1)]
     assert info["last_failure"]["run_id"] == run_id and info["lease"] is None
 
 

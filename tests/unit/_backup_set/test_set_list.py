@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import doubts, list_sets
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
 from ansible_collections.nuxeo.platform.tests.unit._backup_set.sets import Json, make
 
@@ -71,6 +71,21 @@ def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> Non
         list_sets(place, "20271123T020005Z", 2)
     with pytest.raises(SetError, match="there is no such set, the newest are 20261123T020007Z, 20261123T020006Z"):
         list_sets(place, "20200101T000000Z", 2)
+
+
+def test_a_set_that_does_not_fit_to_those_beside_it_is_told(place: Place) -> None:
+    for second in (5, 6):
+        make(place, second)
+    path = pathlib.Path(place.set("20261123T020006Z"), "manifest.json")
+    value = json.loads(path.read_text())
+    assert doubts(place, value) == []
+    value["database"]["server"] = {"system_identifier": "7123"}
+    (doubt,) = doubts(place, value)
+    assert (
+        "of database 'nuxeo' of server 7123, and the set before it, '20261123T020005Z', of 'nuxeo' of server" in doubt
+    )
+    (doubt,) = doubts(place, {**value, "id": "20261123T020004Z"})
+    assert "'20261123T020006Z' has a later date, so that one is the latest" in doubt
 
 
 def test_where_the_pools_of_a_set_are(place: Place) -> None:
