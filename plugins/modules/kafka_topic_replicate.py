@@ -135,7 +135,7 @@ options:
     default: -1
   retention:
     description:
-      - V(held) copies, and leaves retention and compaction of the new topics off.
+      - V(held) copies, and leaves retention and compaction of the new topics off, but for those of O(empty).
       - V(released) copies nothing. It sets both of a finished copy to what they were on the source. It needs the
         prefixes and O(state) of the copy, and neither its source nor the set.
       - It waits for the groups, see O(wait_for_groups). Nobody is known to work off a topic on which no group has a

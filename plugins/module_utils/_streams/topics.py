@@ -58,9 +58,11 @@ def largest_message(configs: t.Mapping[str, t.Mapping[str, str]]) -> int:
 
 
 def held(topic: Plan, replication: int) -> Configs:
-    """The settings of a topic while it is filled."""
+    """The settings of a topic while it is filled. One that is made empty holds nothing: nobody may ever release it, and
+    what Nuxeo writes there would stay."""
+    kept = {} if topic.get("empty") else RETENTION
     room = {"max.message.bytes": str(max(LARGEST, largest_message(topic["configs"])))}
-    return {**carried(topic["configs"], replication), **COPYING, **RETENTION, **room}
+    return {**carried(topic["configs"], replication), **COPYING, **kept, **room}
 
 
 def final(topic: Plan, replication: int, names: t.Iterable[str]) -> dict[str, t.Optional[str]]:

@@ -137,7 +137,7 @@ def test_thirty_groups_are_where_they_were(copying):
 def test_a_second_run_changes_nothing_and_check_mode_tells_the_truth(copying):
     topic = copying.name("bulk-status")
     copying.site.create(topic, 2)
-    copying.site.create(copying.name("pubsub-pubsub"), 1)
+    copying.site.create(copying.name("pubsub-pubsub"), 1, retention_ms=3_600_000)
     copying.site.send(topic, [(n % 2, NOW, b"k", b"x" * 100) for n in range(101)])
     copying.site.send(copying.name("pubsub-pubsub"), [(0, NOW, b"k", b"invalidate")])
     copying.site.commit(copying.name("bulk-status"), {(topic, 0): 5, (topic, 1): 50})
@@ -151,6 +151,7 @@ def test_a_second_run_changes_nothing_and_check_mode_tells_the_truth(copying):
         key: told[key] for key in ("records", "bytes", "topics")
     }
     assert copying.site.rows(copying.copied("pubsub-pubsub")) == []
+    assert copying.site.configs(copying.copied("pubsub-pubsub")) == {"retention.ms": "3600000"}  # and is not held
     copying.site.send(copying.copied("bulk-status"), [(0, NOW, b"k", b"Nuxeo goes on")])
     copying.site.commit(copying.copied("bulk-status"), {(copying.copied("bulk-status"), 0): 51})
     state = Path(copying.state).read_bytes()

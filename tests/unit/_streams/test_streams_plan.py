@@ -174,6 +174,7 @@ def test_settings_of_a_topic():
     assert "min.insync.replicas" not in topics.carried(source, 1)
     held = topics.held({"configs": source}, -1)
     assert held["cleanup.policy"] == "delete" and held["retention.ms"] == held["retention.bytes"] == "-1"
+    assert topics.held({"configs": source, "empty": True}, -1)["retention.ms"] == "5"
     assert held["message.timestamp.type"] == "CreateTime" and int(held["max.message.bytes"]) == topics.LARGEST
     assert topics.final({"configs": source}, -1, topics.RETENTION) == {
         "cleanup.policy": "compact",
