@@ -53,6 +53,7 @@ class Place:
             raise SetError(
                 f"Use of '{self.instance}' as a folder of '{self.root}'",
                 "the name of an instance has letters, digits, '.', '_' and '-' only and does not begin with '.' or '-'",
+                "Give it another one, by nuxeo_instance where it is the host's name",
             )
 
     @property
