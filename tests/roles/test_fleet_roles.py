@@ -289,6 +289,25 @@ def test_the_second_run_in_a_play_knows_nothing_of_the_first(
     assert any(line.startswith(f"OK acme set {site.sets('acme')[0].name} · backup date") for line in told)
 
 
+def test_instances_may_take_turns(
+    site: Site,
+    make_nuxeo: t.Callable[..., t.Any],
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    tmp_path: Path,
+) -> None:
+    """By ``serial`` in a play of one's own; what is still to come is not taken for what could not be reached."""
+    for name in ("a1", "b1"):
+        instance = make_nuxeo(None).start()
+        instance.create_documents(1)
+        site.add(name, instance, restore_overwrite=True)
+    roles = [{"role": f"nuxeo.platform.{role}"} for role in ("backup", "restore")]
+    play = tmp_path / "turns.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "serial": 1, "roles": roles}]))
+    run_playbook(play, local_inventory(**site.hosts)).check()
+    assert [len(site.sets(name)) for name in ("a1", "b1")] == [1, 1]
+
+
 @pytest.mark.parametrize("accepted", [False, True])
 def test_uncovered_stores_are_named(
     site: Site,
