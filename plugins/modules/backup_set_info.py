@@ -128,6 +128,12 @@ unreadable_count:
   returned: success
   type: int
   sample: 0
+passed_over:
+  description: Of O(set=latest) those that are newer than the set that was chosen, at most 50. A warning names each.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 in_progress:
   description: How many partial sets there are.
   returned: success
@@ -187,6 +193,8 @@ def main() -> None:
     options = module.params
     with fail_json_on_error(module):
         result = list_sets(Place(options["root"], options["instance"]), options["set"], max(0, options["limit"]))
+    for bad in result["passed_over"]:
+        module.warn(f"Set '{bad['name']}' of '{options['instance']}' is damaged and not the latest: {bad['reason']}.")
     module.exit_json(changed=False, **result)
 
 

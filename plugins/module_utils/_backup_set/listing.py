@@ -42,6 +42,7 @@ def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
         "latest": latest,
         "unreadable": unreadable[:_LISTED],
         "unreadable_count": len(unreadable),
+        "passed_over": _passed_over(chosen, unreadable)[:_LISTED] if wanted == LATEST else [],
         "in_progress": partial,
         "lease": {**lease.describe(), "progress": _progress(place, lease.run_id)} if lease else None,
         "last_failure": _last_failure(place),
@@ -128,6 +129,12 @@ def _database(manifest: dict[str, t.Any]) -> str:
     """Which database it is; of an embedded one only what it is named."""
     server = manifest["database"].get("server") or {}
     return f"'{manifest['nuxeo']['database'].get('name')}' of server {server.get('system_identifier', 'unknown')}"
+
+
+def _passed_over(chosen: dict[str, t.Any] | None, unreadable: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Damaged sets that would be the latest, by their names."""
+    since = str(chosen["id"]) if chosen else ""
+    return [bad for bad in unreadable if ID.fullmatch(bad["name"]) and bad["name"] > since]
 
 
 def _choose(

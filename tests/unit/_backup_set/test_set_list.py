@@ -47,6 +47,9 @@ def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> Non
     (sets / "old").mkdir()
     (sets / ".abandoned-x").mkdir()
     found = list_sets(place, "latest", 2)
+    passed_over = {bad["name"] for bad in found["passed_over"]}
+    assert "20271123T020011Z" in passed_over and all(name > found["id"] for name in passed_over)
+    assert "old" not in passed_over, "it is none by its name"
     assert [item["id"] for item in found["sets"]] == ["20261123T020007Z", "20261123T020006Z"]
     assert (found["count"], found["latest"], found["id"]) == (3, "20261123T020007Z", "20261123T020007Z")
     assert (found["in_progress"], found["lease"]["run_id"]) == (1, running)
