@@ -227,7 +227,7 @@ class Delivery:
         while not os.path.isdir(above):
             above = os.path.dirname(above)
         info = os.stat(above)
-        mode = info.st_mode & 0o777
+        mode = info.st_mode & 0o2777  # a group that the store hands on is handed on
         for path in (root, os.path.join(root, "data")):
             missing = path
             made = []
