@@ -27,7 +27,8 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
     name = manifest["nuxeo"]["database"].get("name")
     if same and name == database.get("name"):
         problems.append(
-            f"{what}: its target is the source's own database '{name}'. "
+            f"{what}: its target is the source's own database '{name}', or one in a physical copy of its cluster, "
+            "which has the same identifier. "
             "Give another by restore_database_name or restore_database_host."
         )
     kept = manifest.get("audit") or {}
