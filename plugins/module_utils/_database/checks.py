@@ -256,6 +256,25 @@ def of_target(target: Target, overwrite: bool, in_use: bool = False) -> t.Iterat
         yield _problem(what, f"it is in use by {'; '.join(busy[:5])}", MAKE_FREE)
 
 
+def of_door(target: Target, name: str) -> t.Iterator[str]:
+    """Whether the login would be let into the database that is made first. That is looked at before its existence.
+
+    :param name: such as that one will have
+    """
+    if not target.swaps:
+        return
+    try:
+        Database(target.login.to(name)).close()
+    except DatabaseError as error:
+        if "pg_hba.conf" in error.why:  # in whatever language
+            yield _problem(
+                f"Restore to {target.login.subject}",
+                f"it is made as '{name}' first, into which pg_hba.conf does not let '{target.user}'",
+                f"Let '{target.user}' into all databases there, or log in as a role without CREATEDB: then an empty "
+                "database is filled where it is",
+            )
+
+
 def of_client(client: Client, target: Target) -> t.Iterator[str]:
     """A client of 17 or newer tells older servers a setting that they don't know, which ends a single transaction."""
     if not target.swaps and client.major >= 17 > target.server.major:

@@ -60,6 +60,11 @@ def temporary_prefix(name: str) -> str:
     return plain + "_restore_"
 
 
+def temporary_name(name: str) -> str:
+    """The name under which a target is made, if it is made now."""
+    return temporary_prefix(name) + now()
+
+
 def _quoted(value: str) -> str:
     """A name for postgresql_db, which puts it between quotes into a statement with parameters as it is."""
     return value.replace('"', '""').replace("%", "%%")
@@ -72,7 +77,7 @@ def creation(admin: Database, known: Recorded, target: Target, owner: str, local
     """
     space = target.existing.tablespace if target.existing else ""
     return {
-        "name": temporary_prefix(target.login.name) + now(),
+        "name": temporary_name(target.login.name),
         "maintenance_db": admin.login.name,
         "comment": UNFINISHED,
         "owner": _quoted(owner),

@@ -145,6 +145,7 @@ def _problems(
     found += checks.of_roles(admin, known, target, owner, privileges, made)
     found += checks.of_role_settings(admin, known, target, owner, privileges)
     found += checks.of_target(target, request.overwrite, request.in_use)
+    found += checks.of_door(target, making.temporary_name(request.login.name))
     found += checks.of_space(admin, known, target, making.unfinished_size(admin, target.login))
     if client is None or made is None:
         return found, None

@@ -98,6 +98,17 @@ def test_a_login_that_is_let_into_its_own_database_only_restores_there(
     assert "may not rename it" in again["msg"]
 
 
+def test_a_login_that_is_let_into_named_databases_only_is_told_before(
+    dump_of: t.Any, target_on: t.Any, run_module: Run, let_in: t.Callable[[str], None]
+) -> None:
+    """The database is made under a temporary name."""
+    dumped, target = dump_of("french"), target_on("french")
+    let_in(f"host postgres,{target.name} {target.user} 127.0.0.1/32 scram-sha-256")
+    target.server.psql(f'ALTER ROLE "{target.user}" CREATEDB')
+    found = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    assert f"first, into which pg_hba.conf does not let '{target.user}'" in found["msg"]
+
+
 def test_a_database_that_is_called_postgres_is_replaced(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("french"), target_on("french")
     server = target.server
