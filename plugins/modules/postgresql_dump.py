@@ -12,8 +12,8 @@ description:
   - Opens a repeatable-read transaction, exports its snapshot, and lets C(pg_dump) read exactly that snapshot in
     directory format with several workers. Rows committed later are not in the dump, whoever works meanwhile.
   - At the same snapshot it collects every blob key that the repository refers to.
-  - Succeeds only when C(pg_dump) ended with code 0 and said nothing, C(pg_restore) reads the archive, and the archive
-    holds the data of every table and every large object that there was at the snapshot.
+  - Succeeds only when C(pg_dump) ended with code 0 and said nothing but what RV(messages) tells, C(pg_restore) reads
+    the archive, and the archive holds the data of every table and every large object that there was at the snapshot.
   - Writes C(dump/), C(dump.json), C(blob-keys.txt) and C(record-digests.txt) into O(dest), all of them owner-only and
     on disk when the module ends.
 version_added: 1.0.0
@@ -259,8 +259,8 @@ jobs:
   type: int
   sample: 4
 messages:
-  description: Messages that are no fault of the dump, e.g. that the server's C library has changed its order of
-    letters.
+  description: Messages that are no fault of the dump, that the server's C library has changed its order of letters, or
+    that the login may not read the database's subscriptions, so that they are not in it.
   returned: success
   type: list
   elements: str

@@ -40,10 +40,13 @@ SELECT to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:S
 """statement_timestamp() is set before the statement takes its snapshot, clock_timestamp() is read after it."""
 
 COLLATION = re.compile(r"^.*\nDETAIL: .*\nHINT: .* REFRESH (?:COLLATION )?VERSION.*\n?", re.MULTILINE)
-"""The one message that is no fault of the dump: the system's C library is newer than the indexes. Told as a warning.
+"""No fault of the dump: the system's C library is newer than the indexes. Told as a warning.
 
 It is known by the statement that it names: the server writes it in its own language.
 """
+
+UNSAVED = re.compile(r"^pg_dump: warning: subscriptions not dumped .*\n?", re.MULTILINE | re.IGNORECASE)
+"""Only a superuser may read where they subscribe. They are none of Nuxeo's, and all else is in the dump."""
 
 LOOK = 2.0
 """Seconds between two looks at the session that holds the snapshot."""
@@ -205,9 +208,10 @@ def _pg_dump(request: DumpRequest, plan: _Plan, run: Run, keys: _Keys, snapshot:
 
 
 def _judge(request: DumpRequest, plan: _Plan, done: Finished) -> list[str]:
-    """Success is an exit code of 0 and not a word; the one known harmless message is told on."""
-    harmless = [told(match.group(0)) for match in COLLATION.finditer(done.stderr)]
-    rest = COLLATION.sub("", done.stderr).strip()
+    """Success is an exit code of 0 and not a word; the two known messages that are no fault are told on."""
+    known = (COLLATION, UNSAVED)
+    harmless = [told(match.group(0)) for message in known for match in message.finditer(done.stderr)]
+    rest = UNSAVED.sub("", COLLATION.sub("", done.stderr)).strip()
     if done.rc == 0 and not rest:
         return sorted(set(harmless))
     how = f"was ended by signal {-done.rc}" if done.rc < 0 else f"ended with code {done.rc}"

@@ -158,6 +158,22 @@ def test_a_prepared_transaction_keeps_a_database_from_being_restored(
         server.psql("ROLLBACK PREPARED 'left'", target.name)
 
 
+def test_a_subscription_that_the_login_may_not_read_is_told(
+    postgresql_of: t.Any, make_database: t.Any, run_module: Run, tmp_path: Path
+) -> None:
+    database = make_database(postgresql_of("french"))
+    database.psql(
+        "CREATE SUBSCRIPTION elsewhere CONNECTION 'host=nowhere' PUBLICATION p"
+        " WITH (connect = false, slot_name = NONE, enabled = false)"
+    )
+    try:
+        result = run_module("postgresql_dump", dest=tmp_path / "out", require_blob_keys=False, **login(database))
+    finally:
+        database.psql("DROP SUBSCRIPTION elsewhere")
+    assert result.get("changed"), result
+    assert "subscriptions not dumped" in result["messages"][0]
+
+
 IN_A_SCHEMA = """
 CREATE SCHEMA "{user}" AUTHORIZATION "{user}"; ALTER TABLE content SET SCHEMA "{user}";
 """
