@@ -309,6 +309,28 @@ def test_problems_of_streams_are_told_before_anything_is_done(make_streams: t.Ca
     instance.conf.write_text(conf)
 
 
+def test_two_instances_of_a_play_never_get_the_same_topics(
+    make_streams: t.Callable[..., Streams],
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+) -> None:
+    """Each would see nothing of the other before both have made them. A clone has its name in its prefix."""
+    streams = make_streams()
+    site, instance = streams.site, streams.instance.start()
+    instance.create_documents(3)
+    site.backup()
+    clone = make_nuxeo(make_database(postgresql15), "2023.31", properties=streams.properties)
+    site.add("staging", clone, nuxeo_client_python=sys.executable, restore_from_instance="acme", restore_overwrite=True)
+    given = {"nuxeo_hosts": "acme:staging", **site.admin(postgresql15), "restore_overwrite": True}
+    refused = site.run("restore", "--check", restore_streams_prefix="same-", **given)
+    told = " ".join(refused.failures)
+    assert "staging of this play would get the same one" in told and "acme of this play would get the same one" in told
+    found = site.run("restore", "--check", **given).check()
+    prefix = f"{streams.prefix}{site.manifest('acme')['id']}-"
+    assert f"to '{prefix}'" in found.stdout and f"to '{prefix}staging-'" in found.stdout
+
+
 def test_a_restore_that_was_killed_while_it_copied_is_finished_by_the_next(
     make_streams: t.Callable[..., Streams], postgresql15: t.Any
 ) -> None:
