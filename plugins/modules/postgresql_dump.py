@@ -220,6 +220,10 @@ database:
       description: Those of them that are not the objects' owners and gave privileges on to others.
       type: list
       elements: str
+    policies:
+      description: Roles that policies for rows are for.
+      type: list
+      elements: str
     search_path:
       description: The schemas in which the login looks for a table that is named without one.
       type: list

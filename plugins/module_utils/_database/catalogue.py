@@ -53,6 +53,12 @@ GRANTEES = _GRANTS.format("IN (a.grantee, CASE WHEN a.grantor <> s.owner THEN a.
 GRANTORS = _GRANTS.format("= a.grantor AND a.grantor <> s.owner")
 """Who gave privileges on to others: to restore that is to act as these."""
 
+POLICIES = """
+SELECT DISTINCT r.rolname FROM pg_policy p CROSS JOIN unnest(p.polroles) AS o JOIN pg_roles r ON r.oid = o
+WHERE r.oid >= 16384 ORDER BY 1
+"""
+"""Roles that rules about rows are for; whatever becomes of privileges, these have to be there."""
+
 TABLESPACES = """
 SELECT DISTINCT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace
 WHERE s.spcname NOT LIKE 'pg\\_%' ORDER BY 1
@@ -98,6 +104,7 @@ def about(database: Database) -> dict[str, t.Any]:
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],
         "grantors": [name for (name,) in database.rows(GRANTORS)],
+        "policies": [name for (name,) in database.rows(POLICIES)],
         "search_path": [name for (name,) in database.rows("SELECT unnest(current_schemas(false))::text")],
     }
 

@@ -163,6 +163,13 @@ def of_roles(
     granted = set(known["database"].get("grantees", [])) | (default_roles(made) if made else set())
     if target.existing is None:
         granted |= {one["role"] for one in known["database"].get("access") or []} - {""}
+    ruled = sorted(set(known["database"].get("policies", [])) - there)
+    if ruled:
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"these roles have policies for rows in the dump and are not on the server: {', '.join(ruled)}",
+            "Create them",
+        )
     lacking = sorted(granted - there) if privileges else []
     if lacking:
         yield _problem(

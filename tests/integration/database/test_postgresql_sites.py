@@ -254,6 +254,18 @@ def test_idle_jobs_are_not_ended(dump_of: t.Any, target_on: t.Any, restore: Run)
     assert result.get("changed"), result
 
 
+def test_a_role_that_a_policy_is_for_is_missed_before(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    more = """
+    CREATE ROLE ruled; CREATE POLICY few ON content TO ruled USING (length > 0);
+    ALTER TABLE content ENABLE ROW LEVEL SECURITY;
+    """
+    dumped, target = dump_of("15", more), target_on("18")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert "have policies for rows in the dump and are not on the server: ruled. Create them" in result["msg"]
+    target.server.psql("CREATE ROLE ruled")
+    assert restore(src=dumped.src, **as_admin(target)).get("changed")
+
+
 def test_another_version_quotes_other_names(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     """``public.json`` of PostgreSQL 15 is ``public."json"`` of 17 and newer."""
     more = 'CREATE TABLE json AS SELECT 1 AS a; ALTER TABLE json OWNER TO "{user}"'
