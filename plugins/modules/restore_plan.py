@@ -166,6 +166,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import folders, plan
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import streams_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import left_lines
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
 
 PLANNED = (
@@ -215,7 +216,7 @@ def main() -> None:
         if not found["already"]:
             files = p["path"], p["manifest"]["leader"]
             lacking, untold = space_problems(*files, found, p["pools"])
-            found["lines"] += untold
+            found["lines"] += untold + left_lines(p["target"], p["streams"])
             problems = problems + lacking + folders.owner_problems(*files, found["trees"], p["owner"], p["group"])
             problems += folders.inner_problems(p["path"], p["target"]) if p["target"] else []
         problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]

@@ -25,6 +25,17 @@ def state_file(data_dir: str, prefix: str) -> str:
     return os.path.join(data_dir, f".nuxeo-platform-streams-{prefix}.json")
 
 
+def left_lines(target: Plan, restored: bool) -> list[str]:
+    """What is to be known where the set's streams do not come back to a server on Kafka."""
+    streams = target.get("streams") or {}
+    if restored or streams.get("kind") != "kafka":
+        return []
+    return [
+        f"streams  those of prefix '{streams['prefix']}' stay as they are: unless that is a new one, work of after the "
+        "backup will be done to what is restored"
+    ]
+
+
 def derived(data_dir: str, source: str, set_id: str, clone: str) -> str:
     """The source's prefix followed by the set's id, the name of a clone, and a number where that has been used.
 

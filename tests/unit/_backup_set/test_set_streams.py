@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import left_lines, plan
 
 SET = "20261123T020004Z"
 
@@ -37,3 +37,10 @@ def test_clones_of_one_set_have_prefixes_of_their_own(tmp_path: Path, instance: 
     assert planned(tmp_path, instance, source)["prefix"] == f"{prefix}2-"
     begun = {"set": SET, "status": "begun", "streams": {"prefix": prefix}}
     assert planned(tmp_path, instance, source, marker=begun)["prefix"] == prefix
+
+
+def test_streams_that_stay_as_they_are_are_told() -> None:
+    target = {"streams": {"kind": "kafka", "prefix": "nuxeo-"}}
+    (line,) = left_lines(target, False)
+    assert "'nuxeo-' stay as they are" in line and "work of after the backup" in line
+    assert left_lines(target, True) == left_lines({"streams": {"kind": "memory"}}, False) == []
