@@ -266,6 +266,12 @@ def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
     return problems
 
 
+def _shown(paths: t.Sequence[str]) -> str:
+    """Some names, which may be of any bytes."""
+    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return ", ".join(paths[:LISTED]).encode("utf-8", "backslashreplace").decode() + more
+
+
 def tree_problems(facts: Facts, trees: t.Sequence[dict[str, t.Any]]) -> list[str]:
     """What copies of files and templates would refuse after all that comes before; of the node that does the work."""
     folders = [os.path.join(facts["home"], "templates", name) for name in facts["templates"]]
@@ -277,16 +283,16 @@ def tree_problems(facts: Facts, trees: t.Sequence[dict[str, t.Any]]) -> list[str
         todo = "list them in backup_files_exclude" if tree["name"] == "data" else "take them out of there"
         if found.outside:
             problems.append(
-                f"{what}: links lead out of it, to what would be missing: {', '.join(found.outside[:LISTED])}. "
+                f"{what}: links lead out of it, to what would be missing: {_shown(found.outside)}. "
                 f"Save that by other means and {todo}."
             )
         if found.closed:
             problems.append(
-                f"{what}: user {os.geteuid()} may not read {', '.join(found.closed[:LISTED])}. "
+                f"{what}: user {os.geteuid()} may not read {_shown(found.closed)}. "
                 f"Run as root or as the server's user, or {todo}."
             )
         if found.special and not tree["name"]:
-            problems.append(f"{what}: it holds what is no file: {', '.join(found.special[:LISTED])}. Take that out.")
+            problems.append(f"{what}: it holds what is no file: {_shown(found.special)}. Take that out.")
     return problems
 
 
