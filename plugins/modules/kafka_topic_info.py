@@ -247,23 +247,6 @@ def wait_for_cut(cluster: Cluster, prefix: str, params: dict[str, t.Any]) -> str
     return cut
 
 
-def warnings(result: dict[str, t.Any], unread: str) -> t.Iterator[str]:
-    """What is to be said of a snapshot."""
-    if unread:
-        yield unread
-    for one in result["open_transactions"]:
-        where = f"topic '{one['topic']}', partition {one['partition']}"
-        yield f"Records of {where} from offset {one['stable']} on are behind an open transaction and not in the cut"
-    for one in result["unusable_positions"]:
-        yield (
-            f"Group '{one['group']}' is at offset {one['offset']} of topic '{one['topic']}', partition "
-            f"{one['partition']}, and Kafka has those from {one['start']} to {one['end']}: a restore asks what to do. "
-            "Delete the group if nothing consumes with it any more"
-        )
-    if result["remade"]:
-        yield f"Topics were deleted or made anew since the positions were read: {', '.join(result['remade'])}"
-
-
 def main() -> None:
     """Entry point."""
     module = EnvironmentModule(
@@ -295,8 +278,9 @@ def main() -> None:
         if params["dest"]:
             snapshot.save(params["dest"], found)
         result = {**summary(found), "cut": cut, "remade": snapshot.remade(earlier, found)[:20] if earlier else []}
-    for warning in warnings(result, unread):
-        module.warn(f"{warning}.")
+    for warning in [unread, *snapshot.warnings(found, result["remade"])]:
+        if warning:
+            module.warn(f"{warning}.")
     module.exit_json(changed=False, duration=round(time.monotonic() - started, 3), **result)
 
 

@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP
 from servers.deployment import Site
 from servers.playbook import wait_for
 
@@ -166,6 +167,12 @@ def test_no_node_starts_when_its_leader_fails_half_way(
     assert "The restore had begun, so nuxeo.conf keeps the server from being started" in told
     assert (one.running, two.running) == (False, False)
     assert all("restore guard" in instance.conf.read_text() for instance in (one, two))
+    words = [sys.executable, "-c", "input()", f"-Dnuxeo.conf={two.conf}", BOOTSTRAP, "start"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as started:  # in spite of all, and nothing stops it
+        refused = site.run("restore", **{**options, "restore_service": "/nowhere/nuxeoctl"})
+        started.kill()
+    assert refused.rc != 0 and "The restore had begun, so nuxeo.conf keeps" in " ".join(refused.failures)
+    assert all("restore guard" in instance.conf.read_text() for instance in (one, two)), "they are half restored still"
     site.run("restore", **options).check()
     assert (one.running, two.running) == (True, True)
 

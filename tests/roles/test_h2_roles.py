@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
+import sys
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP
 from servers import h2
 from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
@@ -128,6 +131,28 @@ def test_a_step_is_waited_for(
         assert len(done.of("the node may be started")) == finished
 
 
+def test_a_server_that_its_manager_starts_again_is_no_target(
+    site: Site, make_nuxeo: t.Callable[..., t.Any], tmp_path: Path
+) -> None:
+    """A unit with Restart=always, whose server is stopped by nuxeoctl: what it starts has read nuxeo.conf already."""
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    site.backup()
+    instance.create_documents(2)
+    kept, conf = instance.counts(), instance.conf.read_text()
+    words = [sys.executable, "-c", "import time; time.sleep(15)", f"-Dnuxeo.conf={instance.conf}", BOOTSTRAP, "start"]
+    again = f"(sleep 0.1; exec setsid {shlex.join(words)}) > /dev/null 2>&1 &"
+    manager = tmp_path / "nuxeoctl"
+    manager.write_text(f'#!/bin/sh\n{instance.ctl} "$@"\ncase $2 in stop) {again}\nesac\n')
+    manager.chmod(0o755)
+    refused = site.run("restore", restore_overwrite=True, restore_service=str(manager))
+    told = " ".join(refused.failures)
+    assert refused.rc != 0 and "somebody has started it again" in told and "The restore had begun" not in told
+    assert instance.running and instance.counts() == kept and instance.conf.read_text() == conf
+    assert refused.of("mark it as unfinished") == []
+
+
 def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
@@ -135,7 +160,7 @@ def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.C
     site.add("acme", instance)
     failed = site.run("backup")
     assert failed.rc != 0
-    assert "missing" in " ".join(failed.failures)
+    assert "nor in the pool" in " ".join(failed.failures)
     assert instance.running
     assert site.sets("acme") == []
     assert site.partial("acme") == []

@@ -11,12 +11,8 @@ import typing as t
 from .._files.entry import read_tree_list
 from .._files.restore import unknown_owners
 from .marker import leads, staying
-from .mounts import mounts, unmounted
+from .mounts import away, mounts, unmounted
 from .place import ancestors
-
-
-def _away(point: str) -> str:
-    return f"nothing is mounted on '{point}', where /etc/fstab has a volume. Mount it"
 
 
 def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
@@ -26,7 +22,7 @@ def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
     with the folder that it is in, and be back over the restored one after a reboot.
     """
     above, stay = os.path.realpath(data_dir), staying(data_dir, keep)
-    problems = [f"Restore into data folder '{data_dir}': {_away(point)}." for point in unmounted(data_dir)]
+    problems = [f"Restore into data folder '{data_dir}': {away(point)}." for point in unmounted(data_dir)]
     for mount in mounts():
         name = os.path.relpath(mount, above)
         first, holder = name.split("/")[0], os.path.dirname(name)
@@ -50,7 +46,7 @@ def access_problems(keep: t.Sequence[str]) -> list[str]:
         while not os.path.lexists(place):
             place = os.path.dirname(place)
         what = f"Restore of the blobs to '{store}'"
-        problems += [f"{what}: {_away(point)}." for point in unmounted(store)]
+        problems += [f"{what}: {away(point)}." for point in unmounted(store)]
         if not os.path.isdir(place):
             problems.append(f"{what}: '{place}' leads to no folder. Is its volume mounted?")
         elif not os.access(place, os.W_OK | os.X_OK, effective_ids=True):

@@ -43,6 +43,11 @@ def unmounted(path: str) -> list[str]:
     return sorted(point for point in points - {"/", *there} if there and is_inside(path, point))
 
 
+def away(point: str) -> str:
+    """What is to be told of a mount point without its volume."""
+    return f"nothing is mounted on '{point}', where /etc/fstab has a volume. Mount it"
+
+
 def file_system(device: int) -> str:
     """The type of the file system with a device number; empty where nobody tells, as of subvolumes of Btrfs."""
     number = f"{os.major(device)}:{os.minor(device)}"

@@ -18,6 +18,7 @@ from .._files.at import below
 from .._files.entry import LISTED
 from .._files.look import obstacles
 from .._search import audit
+from .mounts import away, unmounted
 
 Facts = t.Dict[str, t.Any]
 Node = t.Dict[str, t.Any]
@@ -73,7 +74,8 @@ def uncovered(facts: Facts) -> dict[str, str]:
             found[f"{name}:{kept}"] = f"{name} {'is' if name == 'audit' else 'are'} kept in {why}"
     streams = facts["streams"]
     if streams["kind"] == "chronicle" and _inside(streams["path"], facts["data_dir"]) is None:
-        found["streams:chronicle"] = f"its files are in '{streams['path']}', outside of the data folder"
+        place = os.path.realpath(streams["path"])
+        found["streams:chronicle"] = f"its files are in '{place}', outside of the data folder"
     if facts["cluster"].get("redis"):
         found["redis"] = "Redis holds works, locks or key/value stores"
     return found
@@ -256,6 +258,7 @@ def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
     for what, path in [("Data folder", facts["data_dir"])] + [
         (f"Blob store '{s['provider']}'", s["path"]) for s in stores
     ]:
+        problems += [f"{what} '{path}': {away(point)}." for point in unmounted(path)]
         try:
             empty = not set(os.listdir(path)) - {"lost+found"}
         except OSError as error:

@@ -19,6 +19,9 @@ APPLICATION = "nuxeo.platform"
 
 PID = "SELECT pg_backend_pid()"
 
+KEEPS = "SELECT set_config('nuxeo_platform.session', '1', false)"
+"""Some poolers (RDS Proxy) leave a client its session as soon as something is set in it. Nobody else asks for this."""
+
 LOOKS = 5
 """So often it is looked whether two clients share a session: in a busy pool others may come between."""
 
@@ -99,7 +102,9 @@ class Database:
 
     def _refuse_shared(self, words: dict[str, str]) -> None:
         """A pooler that gives each transaction any session would give what is set here, and by pg_dump, to others."""
-        what, mine, shared = f"Login to {self.subject}", self.value(PID), False
+        what, shared = f"Login to {self.subject}", False
+        self.rows(KEEPS)
+        mine = self.value(PID)
         try:
             with contextlib.closing(self.library.connect(**words)) as other:
                 for _attempt in range(LOOKS):

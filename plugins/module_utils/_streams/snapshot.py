@@ -199,6 +199,24 @@ def unusable(snapshot: Snapshot) -> list[Snapshot]:
     return found
 
 
+def warnings(snapshot: Snapshot, made_anew: t.Sequence[str]) -> list[str]:
+    """What is to be said of a snapshot."""
+    found = [
+        f"Records of topic '{one['topic']}', partition {one['partition']} from offset {one['stable']} on are behind an "
+        "open transaction and not in the cut"
+        for one in open_transactions(snapshot)[:20]
+    ]
+    found += [
+        f"Group '{one['group']}' is at offset {one['offset']} of topic '{one['topic']}', partition {one['partition']}, "
+        f"and Kafka has those from {one['start']} to {one['end']}: a restore asks what to do. "
+        "Delete the group if nothing consumes with it any more"
+        for one in unusable(snapshot)[:20]
+    ]
+    if made_anew:
+        found.append(f"Topics were deleted or made anew since the positions were read: {', '.join(made_anew)}")
+    return found
+
+
 def save(path: str, snapshot: Snapshot) -> None:
     """Write streams.json, whole or not at all."""
     write_json(path, snapshot)

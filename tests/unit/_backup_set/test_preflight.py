@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import preflight
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import mounts, preflight
 
 
 @pytest.fixture
@@ -198,6 +198,16 @@ def test_missing_and_empty_folders_are_taken_for_unmounted(facts: dict[str, t.An
     assert [p for p in plan({"n1": {"facts": facts}})["problems"] if "it is empty" in p and "binaries" in p]
     facts["data_dir"] = str(tmp_path / "absent")
     assert [p for p in plan({"n1": {"facts": facts}})["problems"] if p.startswith("Data folder") and "mounted" in p]
+
+
+def test_a_volume_of_fstab_that_is_not_mounted_is_told(
+    facts: dict[str, t.Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the folder below it holds something."""
+    (tmp_path / "fstab").write_text(f"UUID=1 {facts['data_dir']}/binaries xfs defaults 0 0\n")
+    monkeypatch.setattr(mounts, "FSTAB", str(tmp_path / "fstab"))
+    (problem,) = plan({"n1": {"facts": facts}})["problems"]
+    assert problem.startswith("Blob store 'default'") and "nothing is mounted on" in problem
 
 
 def test_blobs_and_disposable_parts_are_left_out_of_the_files(facts: dict[str, t.Any]) -> None:

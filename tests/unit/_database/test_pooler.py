@@ -48,8 +48,9 @@ class Connection:
         ([7], [8], 7, False),  # no pooler
         ([7], [8], 1, False),  # each client has one of its own
         ([7], [7], 1, True),
-        ([7, 7, 9], [8], 1, True),  # somebody else has taken it meanwhile
-        ([7] * 5 + [9], [8], 1, True),
+        ([7, 7, 7, 9], [8], 1, True),  # somebody else has taken it meanwhile
+        ([7] * 6 + [9], [8], 1, True),
+        ([7, 7, 9], [7], 1, False),  # one that leaves it to whoever has set something
     ],
 )
 def test_a_pool_of_transactions_is_refused(
