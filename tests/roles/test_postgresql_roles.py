@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
+from servers.nuxeo.ports import free_port
 
 
 def removals(ledger: Path) -> set[str]:
@@ -245,6 +246,26 @@ def test_a_lost_server_gets_its_configuration_and_its_data_back(
     assert instance.running
     assert made <= proof.documents(postgresql15, database.name)
     assert proof.check_blobs(postgresql15, database.name, instance.store).good
+
+
+def test_the_server_behind_what_nuxeo_conf_names_is_dumped(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    """As where a pooler is between, from which no dump may be taken; here nothing answers at all."""
+    database = make_database(postgresql15)
+    instance = make_nuxeo(database).start()
+    instance.create_documents(3)
+    instance.stop()
+    conf, port = instance.conf.read_text(), f"nuxeo.db.port={postgresql15.port}\n"
+    assert port in conf
+    instance.conf.write_text(conf.replace(port, f"nuxeo.db.port={free_port()}\n"))
+    site.add("acme", instance)
+    there = {"backup_database_host": "127.0.0.1", "backup_database_port": str(postgresql15.port)}
+    assert site.run("backup").rc != 0
+    site.backup("--check", **there)
+    site.backup(**there)
+    site.assert_all_verify("acme")
+    assert site.manifest("acme")["database"]["server"]["system_identifier"]
 
 
 def test_what_a_set_holds_is_owner_only_and_without_secrets(

@@ -120,7 +120,8 @@ class Database:
                 what,
                 "a pooler there gives each transaction any session, and what pg_dump and pg_restore set would stay in "
                 "sessions that Nuxeo gets, which then finds no table",
-                "Name the server itself, or a pool that gives each client a session (pool_mode=session)",
+                "Name the server itself, by backup_database_host or restore_database_host (login_host), or a pool that "
+                "gives each client a session (pool_mode=session)",
             )
 
     def _clean(self, error: BaseException) -> str:
