@@ -155,6 +155,7 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.xdist_group("artefact")
 def test_artefact_holds_no_test_file(artefact: Path) -> None:
     """What a user installs is what they need, under 1 MB."""
     names = {path.name for path in artefact.iterdir()}
@@ -165,6 +166,7 @@ def test_artefact_holds_no_test_file(artefact: Path) -> None:
     assert not list(artefact.rglob("__pycache__"))
 
 
+@pytest.mark.xdist_group("artefact")
 def test_artefact_works_alone(artefact: Path, tmp_path: Path) -> None:
     """With all but meta, plugins, roles and playbooks deleted modules show their documents and playbooks parse."""
     for path in list(artefact.iterdir()):

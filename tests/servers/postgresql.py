@@ -89,6 +89,7 @@ class Server:
         port: int | None = None,
         options: dict[str, str] | None = None,
         user: str = "postgres",
+        language: str = "",
     ) -> None:
         self.folder = Path(folder).absolute()
         self.version = version
@@ -97,6 +98,7 @@ class Server:
         self.user = user
         self.password = secrets.token_urlsafe(12)
         self.options = {**QUICK, **(options or {})}
+        self.language = language
         self.bin_dir = bin_dir(version)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -186,6 +188,7 @@ class Server:
                 stderr=log,
                 start_new_session=True,
                 cwd="/",
+                env={**os.environ, **({"LANGUAGE": self.language} if self.language else {})},
             )
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

@@ -137,7 +137,7 @@ def extensions(known: Recorded, database: Database | None) -> dict[str, list[t.A
 
 def _unfinished(admin: Database, login: PostgresLogin, but: str) -> list[tuple[str, str | None]]:
     pattern = "^" + temporary_prefix(login.name).replace(".", "[.]") + "[0-9]{8}T[0-9]{6}Z$"
-    return [(name, comment) for name, comment in admin.rows(LEFT, pattern, but)]
+    return list(admin.rows(LEFT, pattern, but))
 
 
 def unfinished_size(admin: Database, login: PostgresLogin) -> int:

@@ -29,12 +29,8 @@ TRANSLATED = pytest.mark.skipif(
 def french(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
     """It speaks French, as those do that were installed where French is spoken."""
     options = {"wal_level": "logical", "max_prepared_transactions": "4"}
-    server = Server(tmp_path_factory.mktemp("french"), version="15", options=options)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("LANGUAGE", "fr")
-        server.start()
-    yield server
-    server.stop()
+    with Server(tmp_path_factory.mktemp("french"), version="15", options=options, language="fr") as server:
+        yield server
 
 
 @pytest.fixture
