@@ -85,8 +85,8 @@ options:
     default: []
   streams:
     description:
-      - Whether the streams of the set come back. Else a clone may not have the prefix of the instance whose set it is
-        in the same Kafka.
+      - Whether the streams that the set has come back. Where none do, a clone may not have the prefix of the instance
+        whose set it is in the same Kafka; and without this streams in files need not come back to a target on Kafka.
     type: bool
     default: false
   owner:
@@ -166,7 +166,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import folders, plan
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import streams_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import left_lines
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import file_problems, left_lines
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
 
 PLANNED = (
@@ -210,13 +210,13 @@ def main() -> None:
     p = module.params
     with fail_json_on_error(module):
         found = plan.plan(*(p[name] for name in PLANNED))
-        problems = found["problems"] + streams_problems(
-            p["manifest"], p["instance"], p["leader"], p["target"], p["streams"]
-        )
+        restored = p["streams"] and "streams" in p["manifest"]
+        problems = found["problems"] + file_problems(p["manifest"], p["target"], p["streams"])
+        problems += streams_problems(p["manifest"], p["instance"], p["leader"], p["target"], restored)
         if not found["already"]:
             files = p["path"], p["manifest"]["leader"]
             lacking, untold = space_problems(*files, found, p["pools"])
-            found["lines"] += untold + left_lines(p["target"], p["streams"])
+            found["lines"] += untold + left_lines(p["manifest"], p["target"], p["streams"])
             problems = problems + lacking + folders.owner_problems(*files, found["trees"], p["owner"], p["group"])
             problems += folders.inner_problems(p["path"], p["target"]) if p["target"] else []
         problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]

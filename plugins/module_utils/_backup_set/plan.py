@@ -48,25 +48,7 @@ def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
             f"opens '{h2_place(target)}', where it would make an empty one. Leave restore_database_name away, or set "
             "nuxeo.db.name and nuxeo.db.jdbc.url as the source had them."
         )
-    return problems + chronicle_problems(manifest, target) + audit_problems(manifest, target)
-
-
-def chronicle_problems(manifest: Manifest, target: Facts) -> list[str]:
-    """Streams in files are looked for where they come back."""
-    source, there = (chronicle_place(facts) for facts in (manifest["nuxeo"], target))
-    if not source or not there or source == there or source.startswith(".."):
-        return []
-    return [
-        f"Restore of the streams: in the set their files are '{source}' of the data folder, and the target has them in "
-        f"'{target['streams']['path']}'. Set nuxeo.stream.chronicle.dir as the source had it, in nuxeo.conf or by "
-        "restore_properties."
-    ]
-
-
-def chronicle_place(facts: Facts) -> str | None:
-    """Where Chronicle has its files, relative to the data folder; None where streams are elsewhere."""
-    streams = facts.get("streams") or {}
-    return os.path.relpath(streams["path"], facts["data_dir"]) if streams.get("kind") == "chronicle" else None
+    return problems + audit_problems(manifest, target)
 
 
 def h2_place(facts: Facts) -> str:

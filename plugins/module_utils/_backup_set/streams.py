@@ -25,15 +25,56 @@ def state_file(data_dir: str, prefix: str) -> str:
     return os.path.join(data_dir, f".nuxeo-platform-streams-{prefix}.json")
 
 
-def left_lines(target: Plan, restored: bool) -> list[str]:
-    """What is to be known where the set's streams do not come back to a server on Kafka."""
+def left_lines(manifest: Plan, target: Plan, wanted: bool) -> list[str]:
+    """What is to be known where the set's streams do not come back to a server on Kafka.
+
+    :param wanted: whether the operator wants them
+    """
     streams = target.get("streams") or {}
-    if restored or streams.get("kind") != "kafka":
+    if streams.get("kind") != "kafka" or (wanted and manifest.get("streams")):
         return []
-    return [
+    lines = [
         f"streams  those of prefix '{streams['prefix']}' stay as they are: unless that is a new one, work of after the "
         "backup will be done to what is restored"
     ]
+    if _in_set(manifest):
+        lines.append("streams  work that waits in the files of the set is left out")
+    return lines
+
+
+def file_problems(manifest: Plan, target: Plan, wanted: bool) -> list[str]:
+    """Streams in files of the set come back with these; the target has to look for them there.
+
+    :param wanted: whether the operator wants them
+    """
+    source, streams = _in_set(manifest), target.get("streams") or {}
+    if not source or not streams:
+        return []
+    if streams["kind"] != "chronicle":
+        return [
+            f"Restore of the streams: in the set they are in files, and the target has its own in {streams['kind']}, so "
+            "that no work that waits in them would ever be done. Set kafka.enabled=false as the source had it, in "
+            "nuxeo.conf or by restore_properties, or leave them out by restore_streams."
+        ][: int(wanted)]
+    if _chronicle_place(target) == source:
+        return []
+    return [
+        f"Restore of the streams: in the set their files are '{source}' of the data folder, and the target has them in "
+        f"'{streams['path']}'. Set nuxeo.stream.chronicle.dir as the source had it, in nuxeo.conf or by "
+        "restore_properties."
+    ]
+
+
+def _in_set(manifest: Plan) -> str | None:
+    """Where in the data folder of the set the files of its streams are, if they are there."""
+    place = _chronicle_place(manifest["nuxeo"])
+    return None if place is None or place.startswith("..") else place
+
+
+def _chronicle_place(facts: Plan) -> str | None:
+    """Where Chronicle has its files, relative to the data folder; None where streams are elsewhere."""
+    streams = facts.get("streams") or {}
+    return os.path.relpath(streams["path"], facts["data_dir"]) if streams.get("kind") == "chronicle" else None
 
 
 def derived(data_dir: str, source: str, set_id: str, clone: str) -> str:

@@ -217,20 +217,6 @@ def test_an_h2_database_is_opened_where_it_comes_back() -> None:
     assert "'h2/nuxeo'" in problem and "'h2/staging'" in problem
 
 
-def test_queues_are_looked_for_where_they_come_back() -> None:
-    def at(data_dir: str, path: str, kind: str = "chronicle") -> dict[str, t.Any]:
-        streams = {"kind": kind, "path": path}
-        return {"version": "10.10", "data_dir": data_dir, "database": DATABASE, "streams": streams}
-
-    manifest = {"nuxeo": at("/var/lib/nuxeo/data", "/var/lib/nuxeo/data/queues")}
-    assert kind_problems(manifest, at("/srv/data", "/srv/data/queues")) == []
-    assert kind_problems(manifest, at("/srv/data", "", "kafka")) == []
-    (problem,) = kind_problems(manifest, at("/srv/data", "/var/lib/nuxeo/data/queues"))  # those of the source
-    assert "'queues' of the data folder" in problem and "nuxeo.stream.chronicle.dir" in problem
-    elsewhere = {"nuxeo": at("/var/lib/nuxeo/data", "/srv/queues")}  # not in the set
-    assert kind_problems(elsewhere, at("/srv/data", "/srv/data/stream")) == []
-
-
 def test_the_bodies_of_queued_works_go_where_the_target_looks_for_them() -> None:
     manifest = {"trees": ["data", "big-works"]}
     target: dict[str, t.Any] = {"data_dir": "/d", "streams": {"kind": "kafka", "big_works": "/w"}}

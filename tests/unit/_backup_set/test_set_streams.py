@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import left_lines, plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import file_problems, left_lines, plan
 
 SET = "20261123T020004Z"
 
@@ -39,8 +39,35 @@ def test_clones_of_one_set_have_prefixes_of_their_own(tmp_path: Path, instance: 
     assert planned(tmp_path, instance, source, marker=begun)["prefix"] == prefix
 
 
+def streams_in(data_dir: str, path: str, kind: str = "chronicle") -> dict[str, t.Any]:
+    return {"data_dir": data_dir, "streams": {"kind": kind, "path": path}}
+
+
+QUEUES = {"nuxeo": streams_in("/var/lib/nuxeo/data", "/var/lib/nuxeo/data/queues")}
+ELSEWHERE = {"nuxeo": streams_in("/var/lib/nuxeo/data", "/srv/queues")}  # not in the set
+
+
 def test_streams_that_stay_as_they_are_are_told() -> None:
     target = {"streams": {"kind": "kafka", "prefix": "nuxeo-"}}
-    (line,) = left_lines(target, False)
+    saved = {"nuxeo": target, "streams": {"prefix": "nuxeo-"}}
+    (line,) = left_lines(saved, target, False)
     assert "'nuxeo-' stay as they are" in line and "work of after the backup" in line
-    assert left_lines(target, True) == left_lines({"streams": {"kind": "memory"}}, False) == []
+    assert left_lines({"nuxeo": target}, target, True) == [line]  # they were left out of the set
+    assert left_lines(saved, target, True) == left_lines(saved, {"streams": {"kind": "memory"}}, False) == []
+    assert left_lines(QUEUES, target, False) == [line, "streams  work that waits in the files of the set is left out"]
+
+
+def test_queues_are_looked_for_where_they_come_back() -> None:
+    assert file_problems(QUEUES, streams_in("/srv/data", "/srv/data/queues"), True) == []
+    (problem,) = file_problems(QUEUES, streams_in("/srv/data", "/var/lib/nuxeo/data/queues"), True)  # of the source
+    assert "'queues' of the data folder" in problem and "nuxeo.stream.chronicle.dir" in problem
+    assert file_problems(ELSEWHERE, streams_in("/srv/data", "/srv/data/stream"), True) == []
+
+
+@pytest.mark.parametrize("kind", ["kafka", "memory"])
+def test_queues_do_not_come_back_where_nobody_looks_for_them(kind: str) -> None:
+    target = streams_in("/srv/data", "", kind)
+    (problem,) = file_problems(QUEUES, target, True)
+    assert f"the target has its own in {kind}" in problem and "restore_streams" in problem
+    assert file_problems(QUEUES, target, False) == file_problems(ELSEWHERE, target, True) == []
+    assert file_problems({"nuxeo": target}, streams_in("/srv/data", "/srv/data/stream"), True) == []
