@@ -60,6 +60,9 @@ options:
     description: As O(nuxeo.platform.nuxeo_service#module:home).
     type: path
     required: true
+  environment:
+    description: As O(nuxeo.platform.nuxeo_service#module:environment).
+    type: dict
   version:
     description: As O(nuxeo.platform.nuxeo_service#module:version).
     type: str
@@ -97,13 +100,13 @@ import functools
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import BACKUP_ROOT
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import is_turn_taken
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.watch import Watch
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import running
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
@@ -118,16 +121,18 @@ def restored(p: dict[str, t.Any]) -> bool:
 def main() -> None:
     """Ansible calls this."""
     required = {"type": "path", "required": True}
-    module = AnsibleModule(
+    module = EnvironmentModule(
+        "environment",
         argument_spec={
             **BACKUP_ROOT,
             **dict.fromkeys(("note", "data_dir", "conf", "home"), required),
             "run_id": {"type": "str", "required": True},
             "lease_timeout": {"type": "int", "default": 900},
             "name": {"type": "str", "default": "nuxeoctl"},
+            "environment": {"type": "dict"},
             "version": {"type": "str"},
             "timeout": {"type": "int", "default": 600},
-        }
+        },
     )
     p = module.params
     started = False
@@ -138,7 +143,7 @@ def main() -> None:
         taken = watch.wait({"node": os.path.basename(p["note"]), "controller": identity(os.getpid())})
         if taken is not None:
             try:
-                configuration = resolve(p["conf"], p["home"], None, p["version"])
+                configuration = resolve(p["conf"], p["home"], p["environment"], p["version"])
                 Service(p["name"], configuration, runner(module), p["timeout"]).start()
                 started = True
             finally:

@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, environment_of, running
 from servers import h2
 from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
@@ -190,9 +190,9 @@ def test_it_is_started_again_though_the_backup_root_went_away(site: Site, make_n
     assert f"{site.root}/acme/sets/.partial-" in failed.failures[0] and "is not there any more" in failed.failures[0]
 
 
-def killed_while_stopped(site: Site, instance: t.Any) -> Path:
+def killed_while_stopped(site: Site, instance: t.Any, **variables: t.Any) -> Path:
     """A run that was killed when it had stopped the server; the note that it has left."""
-    run = site.start("backup")
+    run = site.start("backup", **variables)
     note = site.root / "acme" / "stopped-acme"
     wait_for(lambda: note.exists() and not instance.running)
     run.kill()
@@ -203,7 +203,7 @@ def test_it_is_started_again_though_the_run_was_killed(site: Site, make_nuxeo: t
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
     site.add("acme", instance)
-    note = killed_while_stopped(site, instance)
+    note = killed_while_stopped(site, instance, backup_environment={"WANTED": "by-nuxeoctl"})
     refused = site.run("backup", backup_blob_stores=[{"provider": "more", "path": "/nowhere", "kind": "file"}])
     assert refused.rc != 0
     assert note.exists() and not instance.running, "a run that never had the place has no say"
@@ -211,6 +211,7 @@ def test_it_is_started_again_though_the_run_was_killed(site: Site, make_nuxeo: t
     for sign in (lease, *lease.parent.glob("sets/.partial-*"), *lease.parent.glob("sets/.partial-*/progress*")):
         os.utime(sign, (1e9, 1e9))  # as if nothing had happened for long
     wait_for(lambda: instance.running and not note.exists())
+    assert environment_of(running(str(instance.conf))[0].pid)["WANTED"] == "by-nuxeoctl"
     wait_for(lambda: not lease.exists())
     wait_for(lambda: "it was started again" in (site.root / "acme" / "failed.json").read_text())
     site.backup()
