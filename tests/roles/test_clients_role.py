@@ -46,14 +46,14 @@ class Caller:
         play = {"name": "Clients", "hosts": "all", "gather_facts": False, "roles": [{"role": role}]}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
 
-    def run(self, *words: str, **variables: t.Any) -> playbook.Result:
+    def run(self, *words: str, hosts: t.Sequence[str] = ("node",), **variables: t.Any) -> playbook.Result:
         values = {
             "nuxeo_client_venv": str(self.venv),
             "nuxeo_client_base_python": sys.executable,
             "nuxeo_client_pip_args": ["--no-index", "--find-links", str(self.wheels)],
             **variables,
         }
-        inventory = playbook.local_inventory(self.folder / "inventory.json", {"node": {}})
+        inventory = playbook.local_inventory(self.folder / "inventory.json", {host: {} for host in hosts})
         return playbook.start(self.folder, self.folder / "play.yml", inventory, values, *words).wait(300)
 
 
@@ -78,6 +78,21 @@ def test_environment_is_made_once_and_completed(caller: Caller) -> None:
     words = f"--no-index,--find-links={caller.wheels}"  # as -e gives it
     caller.run(clients_requirements=["first>=1", "second"], nuxeo_client_pip_args=words).check()
     assert subprocess.check_output([python, "-c", "import first, second; print(second.WORD)"]) == b"there\n"
+
+
+def test_instances_of_one_host_make_one_environment(caller: Caller) -> None:
+    """At the same time, each with a library that the other has no need of."""
+    hosts = {f"node{number}": f"library{number}" for number in range(3)}
+    for library in hosts.values():
+        wheel(caller.wheels, library)
+    calls, base = caller.folder / "calls", caller.folder / "python"
+    base.write_text(f'#!/bin/sh\necho "$@" >> {calls}\nsleep 1\nexec {sys.executable} "$@"\n')
+    base.chmod(0o755)
+    wanted = "{{ ['library' ~ inventory_hostname[4:]] }}"
+    caller.run(hosts=list(hosts), clients_requirements=wanted, nuxeo_client_base_python=str(base)).check()
+    assert calls.read_text() == f"-m venv {caller.venv}\n"
+    words = [str(caller.venv / "bin" / "python"), "-c", f"import {', '.join(hosts.values())}"]
+    subprocess.run(words, check=True)
 
 
 def test_what_is_nowhere_is_told(caller: Caller) -> None:
