@@ -163,24 +163,8 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import folders, plan
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import streams_problems
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.space import space_problems
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import file_problems, left_lines
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import Wish, plan
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
-
-PLANNED = (
-    "instance",
-    "manifest",
-    "nodes",
-    "leader",
-    "target",
-    "database",
-    "audit",
-    "blob_stores",
-    "overwrite",
-    "drop_index",
-)
 
 
 def main() -> None:
@@ -207,21 +191,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    p = module.params
+    wish = dict(module.params)
+    others = wish.pop("problems")
     with fail_json_on_error(module):
-        found = plan.plan(*(p[name] for name in PLANNED))
-        restored = p["streams"] and "streams" in p["manifest"]
-        problems = found["problems"] + file_problems(p["manifest"], p["target"], p["streams"])
-        problems += streams_problems(p["manifest"], p["instance"], p["leader"], p["target"], restored)
-        if not found["already"]:
-            files = p["path"], p["manifest"]["leader"]
-            lacking, untold = space_problems(*files, found, p["pools"])
-            found["lines"] += untold + left_lines(p["manifest"], p["target"], p["streams"])
-            problems = problems + lacking + folders.owner_problems(*files, found["trees"], p["owner"], p["group"])
-            problems += folders.inner_problems(p["path"], p["target"]) if p["target"] else []
-        problems = problems + plan.blind_problems(p["manifest"], p["path"], p["blind"]) + p["problems"]
-    fail_json_on_problems(module, f"Restore to instance '{p['instance']}'", problems)
-    module.exit_json(changed=False, **found)
+        found = plan(Wish(**wish))
+    problems = found.pop("problems") + others
+    fail_json_on_problems(module, f"Restore to instance '{wish['instance']}'", problems)
+    module.exit_json(changed=False, problems=problems, **found)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import typing as t
 
@@ -12,10 +13,13 @@ from .._blobs.errors import BlobError
 from .._blobs.store import read_config, settings
 from .._files.at import is_inside
 from .._search.audit import is_embedded
-from .clones import clone_problems, index_problems, place_problems
-from .folders import access_problems, mount_problems
+from .clones import clone_problems, index_problems, place_problems, streams_problems
+from .folders import access_problems, inner_problems, mount_problems, owner_problems
 from .marker import Marker
+from .plan_words import audit_lines, index_lines, node_lines, set_lines
 from .preflight import POOLED_BLOBS, WORKS, disagreements, engine_place, node_problems
+from .space import space_problems
+from .streams import file_problems, left_lines
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
@@ -255,107 +259,106 @@ def blind_problems(manifest: Manifest, path: str, blind: t.Sequence[str]) -> lis
     ]
 
 
-def node_lines(manifest: Manifest, names: t.Collection[str], leader: str) -> list[str]:
-    """What becomes of nodes whose data folder is not the leader's."""
-    return [
-        f"node     {name}, where its data folder is its own: "
-        + ("gets its files of the set" if manifest["nodes"].get(name) else "the set has none of it, it begins empty")
-        for name in sorted(names)
-        if name != leader
-    ]
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """A restore that is asked for, as restore_plan has it."""
+
+    instance: str
+    manifest: Manifest
+    nodes: dict[str, dict[str, t.Any]]
+    """As for :func:`preflight.plan`; beside the facts ``marker`` and ``occupied`` of the data folder that the node sees
+    (nodes share one, or each has its own), and ``fixed``, why its nuxeo.conf cannot be changed."""
+    leader: str
+    target: Facts
+    """The facts that nuxeo.conf will give once the wanted properties are set; empty when it could not be read."""
+    path: str
+    """The folder of the set."""
+    pools: dict[str, str]
+    """Where the blobs of each store of the set are."""
+    blind: t.Sequence[str] = ()
+    """Nodes that do not see the set."""
+    database: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    """What the check of the database said: ``changed``, ``server``, ``name``; empty when it failed."""
+    audit: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    """``names``, what of the set goes under which name of the search engine, and what the check of that said:
+    ``changed``, ``removed``, ``kept_aside``, ``cluster``."""
+    blob_stores: t.Sequence[dict[str, t.Any]] = ()
+    """Stores of the target that its nuxeo.conf does not name."""
+    overwrite: bool = False
+    drop_index: t.Sequence[str] = ()
+    """Addresses of the search engine whose index of documents will be deleted; none when it stays."""
+    streams: bool = False
+    """Whether the streams that the set has are wanted."""
+    owner: str | None = None
+    group: str | None = None
 
 
-def plan(
-    instance: str,
-    manifest: Manifest,
-    nodes: dict[str, dict[str, t.Any]],
-    leader: str,
-    target: Facts,
-    database: dict[str, t.Any],
-    audit: dict[str, t.Any],
-    further_stores: t.Sequence[dict[str, t.Any]],
-    overwrite: bool,
-    drop_index: t.Sequence[str] = (),
-) -> dict[str, t.Any]:
+def plan(wish: Wish) -> dict[str, t.Any]:
     """Everything that a restore of this set onto this target will do.
 
-    :param nodes: as for :func:`preflight.plan`; beside the facts ``marker`` and ``occupied`` of the data folder that
-        the node sees (nodes share one, or each has its own), and ``fixed``, why its nuxeo.conf cannot be changed
-    :param target: the facts that nuxeo.conf will give once the wanted properties are set
-    :param database: what the check of the database said: ``changed``, ``server``, ``name``; empty when it failed
-    :param audit: ``names``, what of the set goes under which name of the search engine, and what the check of that
-        said: ``changed``, ``removed``, ``kept_aside``, ``cluster``
-    :param drop_index: addresses of the search engine whose index of documents will be deleted; none when it stays
     :returns: ``already`` (this very set is there, its database untouched), ``stores``, ``keep`` (the paths of those
         that stay where they are), ``emptied`` (of these, whose blobs are moved aside in them), ``providers`` (of all
         stores of the source), ``trees``, ``data_dir``, ``lines``, ``problems``
     """
+    manifest, target = wish.manifest, wish.target
+    blind = blind_problems(manifest, wish.path, wish.blind)
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
-        return {**nothing, "keep": [], "emptied": [], "problems": node_problems(nodes, True), "lines": []}
-    unchanged = database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
-    # who lets it be overwritten wants all of it back, and nobody has looked at its files
-    already = unchanged and not overwrite and all(is_there(node, manifest) for node in nodes.values())
-    stores, problems = store_plan(manifest, target, further_stores)
+        return {**nothing, "keep": [], "emptied": [], "problems": node_problems(wish.nodes, True) + blind, "lines": []}
+    stores, problems = store_plan(manifest, target, wish.blob_stores)
     trees, homeless = tree_plan(manifest, target, stores)
-    problems += homeless + node_problems(nodes, cold=True) + disagreements(nodes, leader)
-    problems += kind_problems(manifest, target) + clone_problems(manifest, instance, database, audit)
-    problems += place_problems(manifest, instance, target, stores)
-    problems += full_problems(target["data_dir"], nodes.values(), already or overwrite)
-    problems += store_problems(manifest, target["data_dir"], stores, nodes[leader].get("marker"), already or overwrite)
-    problems += index_problems(manifest, instance, leader, target, drop_index)
     keep = kept_in_place(stores, target["data_dir"])
-    problems += [] if already else fixed_problems(nodes, target["data_dir"], keep)
-    lines = _lines(instance, manifest, target, stores, already, overwrite) + node_lines(manifest, nodes, leader)
-    lines += _audit_lines(audit) + _index_lines(target, drop_index)
-    return {
-        "already": already,
+    found = {
+        "already": _is_already_there(wish),
         "data_dir": target["data_dir"],
         "stores": stores,
         "keep": keep,
         "emptied": emptied(stores, keep),
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
-        "problems": problems,
-        "lines": lines,
     }
+    problems += homeless + node_problems(wish.nodes, cold=True) + disagreements(wish.nodes, wish.leader)
+    problems += kind_problems(manifest, target) + file_problems(manifest, target, wish.streams)
+    problems += _source_problems(wish, stores) + _holding_problems(wish, found)
+    lines = set_lines(wish.instance, manifest, target, stores, found["already"], wish.overwrite)
+    lines += node_lines(manifest, wish.nodes, wish.leader)
+    lines += audit_lines(wish.audit) + index_lines(target, wish.drop_index)
+    if not found["already"]:
+        hindrances, untold = _folder_problems(wish, found)
+        problems += hindrances
+        lines += untold + left_lines(manifest, target, wish.streams)
+    return {**found, "problems": problems + blind, "lines": lines}
 
 
-def _index_lines(target: Facts, drop_index: t.Sequence[str]) -> list[str]:
-    return [f"index    {target['search']['index']} of documents will be deleted"] if drop_index else []
+def _is_already_there(wish: Wish) -> bool:
+    """Who lets it be overwritten wants all of it back, and nobody has looked at its files."""
+    audit = wish.audit
+    unchanged = wish.database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
+    return unchanged and not wish.overwrite and all(is_there(node, wish.manifest) for node in wish.nodes.values())
 
 
-def _audit_lines(audit: dict[str, t.Any]) -> list[str]:
-    lines = [f"audit    {name} as {new}" for name, new in (audit.get("names") or {}).items()]
-    lines += [f"audit    index {name} will be deleted" for name in audit.get("removed", ())]
-    return lines + [f"audit    index {name} is kept aside" for name in audit.get("kept_aside", ())]
+def _source_problems(wish: Wish, stores: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """What of the source's own a clone would take."""
+    manifest, instance, target = wish.manifest, wish.instance, wish.target
+    problems = clone_problems(manifest, instance, wish.database, wish.audit)
+    problems += place_problems(manifest, instance, target, stores)
+    problems += index_problems(manifest, instance, wish.leader, target, wish.drop_index)
+    restored = wish.streams and "streams" in manifest
+    return problems + streams_problems(manifest, instance, wish.leader, target, restored)
 
 
-def _lines(
-    instance: str, manifest: Manifest, target: Facts, stores: list[dict[str, t.Any]], already: bool, overwrite: bool
-) -> list[str]:
-    database = target["database"]
-    where = database.get("path") or f"{database['host']}:{database['port']}/{database['name']}"
-    lines = [
-        f"set      {manifest['id']} of '{manifest['instance']}', backup date {manifest['backup_date']}",
-        f"onto     instance '{instance}', Nuxeo {target['version']}, {target['conf']}",
-        f"database {database['kind']} {where} as {database.get('user')}",
-        f"data     {target['data_dir']}",
-    ]
-    for store in stores:
-        lines.append(f"blobs    {store['provider']}, {store['keys']} to {store['path']}")
-        if store["kind"] == "encrypted":
-            lines.append(
-                f"blobs    {store['provider']} is encrypted: the target reads it only with the key of the source, in "
-                "nuxeo.core.binarymanager_key, and nothing here compares these"
-            )
-    if manifest.get("uncovered"):
-        lines.append(f"NOT in the set: {', '.join(manifest['uncovered'])}")
-    if already:
-        lines.append(
-            "this very set is there already, and its database is untouched since. Only missing or wrong blobs are put "
-            "back, other files were not looked at: restore_overwrite restores them again"
-        )
-    elif overwrite:
-        lines.append("what is there now is kept aside")
-    return lines
+def _holding_problems(wish: Wish, found: dict[str, t.Any]) -> list[str]:
+    """What the target's folders hold, and may not lose unasked."""
+    data_dir, accepted = found["data_dir"], found["already"] or wish.overwrite
+    marker = wish.nodes[wish.leader].get("marker")
+    problems = full_problems(data_dir, wish.nodes.values(), accepted)
+    return problems + store_problems(wish.manifest, data_dir, found["stores"], marker, accepted)
+
+
+def _folder_problems(wish: Wish, found: dict[str, t.Any]) -> tuple[list[str], list[str]]:
+    """What stands in the way in the folders of the target, and what could not be told of them."""
+    files = wish.path, wish.manifest["leader"]
+    problems = fixed_problems(wish.nodes, found["data_dir"], found["keep"])
+    lacking, untold = space_problems(*files, found, wish.pools)
+    problems += lacking + owner_problems(*files, found["trees"], wish.owner, wish.group)
+    return problems + inner_problems(wish.path, wish.target), untold

@@ -17,6 +17,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones 
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import inner_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
+    Wish,
     audit_problems,
     blind_problems,
     kind_problems,
@@ -24,6 +25,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan im
     store_problems,
     tree_plan,
 )
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan_words import set_lines
 
 SET = "20261123T020004Z"
 DATABASE = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"}
@@ -31,32 +33,40 @@ FINISHED = {"status": "finished", "set": SET, "instance": "acme"}
 
 
 @pytest.fixture
-def facts(tmp_path: t.Any) -> dict[str, t.Any]:
+def facts(tmp_path: Path) -> dict[str, t.Any]:
+    (tmp_path / "data").mkdir()
     return {
         "version": "2023.31",
         "conf": "/etc/nuxeo/nuxeo.conf",
-        "data_dir": str(tmp_path),
+        "home": "/opt/nuxeo",
+        "data_dir": str(tmp_path / "data"),
         "database": DATABASE,
         "blobs": [],
         "streams": {"kind": "memory"},
     }
 
 
-def planned(
-    facts: dict[str, t.Any], overwrite: bool = False, blobs: t.Any = None, **nodes: dict[str, t.Any]
-) -> dict[str, t.Any]:
-    manifest = {
+def manifest_of(facts: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {
         "id": SET,
         "instance": "acme",
         "backup_date": "2026-11-23T02:00:04.512345Z",
         "leader": "n1",
         "nodes": {"n1": True, "n2": True},
         "nuxeo": facts,
-        "blobs": blobs or {},
+        "blobs": {},
         "trees": ["data"],
     }
+
+
+def planned(facts: dict[str, t.Any], overwrite: bool = False, **nodes: dict[str, t.Any]) -> dict[str, t.Any]:
+    folder = Path(facts["data_dir"]).with_name("set")
+    (folder / "files" / "n1").mkdir(parents=True, exist_ok=True)
+    (folder / "files" / "n1" / "data.jsonl").touch()
     known = {name: {"facts": facts, **node} for name, node in nodes.items()}
-    return plan("acme", manifest, known, "n1", facts, {"changed": False}, {}, (), overwrite)
+    database = {"changed": False}
+    wish = Wish("acme", manifest_of(facts), known, "n1", facts, str(folder), {}, database=database, overwrite=overwrite)
+    return plan(wish)
 
 
 def test_a_folder_of_another_node_that_holds_anything_is_refused(facts: dict[str, t.Any]) -> None:
@@ -86,18 +96,10 @@ def test_what_becomes_of_each_node_is_told(facts: dict[str, t.Any]) -> None:
     ]
 
 
-def test_that_encrypted_blobs_need_the_key_of_the_source_is_told(facts: dict[str, t.Any], tmp_path: Path) -> None:
-    store = {
-        "provider": "default",
-        "path": str(tmp_path / "binaries"),
-        "kind": "encrypted",
-        "digest": "MD5",
-        "depth": 2,
-    }
-    saved = {"kind": "encrypted", "digest": "MD5", "depth": 2, "keys": 7, "config_xml": ""}
-    facts["blobs"] = [store]
-    lines = planned(facts, n1={}, blobs={"default": saved})["lines"]
-    assert len([line for line in lines if line.startswith("blobs    default is encrypted: ")]) == 1
+def test_that_encrypted_blobs_need_the_key_of_the_source_is_told(facts: dict[str, t.Any]) -> None:
+    stores = [{"provider": name, "path": f"/srv/{name}", "kind": name, "keys": 7} for name in ("digest", "encrypted")]
+    lines = set_lines("acme", manifest_of(facts), facts, stores, False, False)
+    assert [line.split()[1] for line in lines if "is encrypted: " in line] == ["encrypted"]
 
 
 def test_what_a_restore_needs_is_not_moved_aside(tmp_path: Path) -> None:
