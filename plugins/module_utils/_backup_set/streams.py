@@ -52,9 +52,9 @@ def file_problems(manifest: Plan, target: Plan, wanted: bool) -> list[str]:
         return []
     if streams["kind"] != "chronicle":
         return [
-            f"Restore of the streams: in the set they are in files, and the target has its own in {streams['kind']}, so "
-            "that no work that waits in them would ever be done. Set kafka.enabled=false as the source had it, in "
-            "nuxeo.conf or by restore_properties, or leave them out by restore_streams."
+            f"Restore of the streams: in the set they are in files, and the target has its own in {streams['kind']}: "
+            "no work that waits in them would ever be done. Configure the target as the source was, or by "
+            "restore_properties, or leave them out by restore_streams."
         ][: int(wanted)]
     if _chronicle_place(target) == source:
         return []
