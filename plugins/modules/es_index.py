@@ -11,6 +11,7 @@ short_description: Remove an index of Elasticsearch or OpenSearch
 version_added: 1.0.0
 description:
   - Removes an index, or every index behind an alias, by its full name. No wildcards.
+  - Where O(nuxeo_conf) names several search engines, it is the one of the index of documents.
   - Used by the role P(nuxeo.platform.restore#role) for the index of documents, which Nuxeo rebuilds from the database.
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
@@ -70,7 +71,7 @@ def main() -> None:
         **RULES,
     )
     with fail_json_on_error(module):
-        client = client_for(module.params)
+        client = client_for(module.params, documents=True)
         removed = sorted(indices.behind(client, module.params["name"]))
         for index in [] if module.check_mode else removed:
             indices.remove(client, index)

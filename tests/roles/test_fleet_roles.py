@@ -352,6 +352,10 @@ def test_uncovered_stores_are_named(
         ).check()
         assert site.manifest("acme")["uncovered"] == [stores[0], "blobs:archive", *stores[1:]]
         assert "NOT in the set: audit:elasticsearch, blobs:archive, redis" in run.stdout
+        with instance.conf.open("a", encoding="utf-8") as conf:
+            conf.write("elasticsearch.client=TransportClient\nelasticsearch.addressList=127.0.0.1:9300\n")
+        refused = site.run("restore", restore_overwrite=True, restore_drop_index=True)
+        assert "no REST address of its search engine. Set restore_search_url" in " ".join(refused.failures)
         return
     message = " ".join(run.failures)
     assert run.rc != 0

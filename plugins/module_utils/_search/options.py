@@ -42,6 +42,7 @@ _BACKENDS = (
     ("nuxeo.uidsequencer.default", "class"),
 )
 """Since 2025 the audit and the sequences have a client each, of the family that is in the name of their class."""
+_DOCUMENTS = "nuxeo.search.client.default"
 _FAMILY = re.compile(r"org\.nuxeo\.(?:audit|uidgen)\.([a-z0-9]+)\.")
 _OLD = {"server": "elasticsearch.addressList"}
 
@@ -55,19 +56,22 @@ class Properties(t.Protocol):
     def get(self, name: str) -> str | None: ...
 
 
-def from_properties(properties: Properties) -> dict[str, str]:
+def from_properties(properties: Properties, documents: bool = False) -> dict[str, str]:
     """Addresses and login by which the instance itself reaches its audit, else its sequences, else its documents.
 
     Since 2025 several engines may be configured, of which an old one may still hold an audit that nobody writes to; and
     the login of one is not given to another.
+
+    :param documents: the index of documents is meant, wherever audit and sequences are
     """
     if properties.line.name != "2025":
         return {key: properties.get(_old(key)) or "" for key in ("server", "username", "password")}
-    for owner, kind in _BACKENDS:
+    for owner, kind in () if documents else _BACKENDS:
         family = _FAMILY.match(properties.get(f"{owner}.{kind}") or "")
         if family and properties.get(f"{owner}.{family[1]}.index.name"):
             return _client(properties, owner, family[1])
-    clients = [_client(properties, "nuxeo.search.client.default", family) for family in _FAMILIES]
+    used = [family for family in _FAMILIES if properties.get(f"{_DOCUMENTS}.{family}.index.name")]
+    clients = [_client(properties, _DOCUMENTS, family) for family in used or _FAMILIES]
     return next((client for client in clients if client["server"]), clients[0])
 
 
@@ -101,10 +105,13 @@ def addresses(listed: str, client: str, where: str) -> list[str]:
     return [each if "//" in each else f"http://{each}" for each in given]
 
 
-def connection(params: t.Mapping[str, t.Any], properties: Properties | None = None) -> Connection:
+def connection(
+    params: t.Mapping[str, t.Any], properties: Properties | None = None, documents: bool = False
+) -> Connection:
     """The connection that the options describe. The options win over what nuxeo.conf says.
 
     :param properties: the resolved nuxeo.conf; read from the path in the options where it is not given
+    :param documents: as for :func:`from_properties`
     """
     urls = [str(url) for url in params["url"] or []]
     login = {"username": params["url_username"] or "", "password": params["url_password"] or ""}
@@ -112,7 +119,7 @@ def connection(params: t.Mapping[str, t.Any], properties: Properties | None = No
     if properties is None and needed and (params["nuxeo_conf"] or params["nuxeo_home"]):
         properties = _resolved(params)
     if properties is not None:
-        found = from_properties(properties)
+        found = from_properties(properties, documents)
         where = str(params["nuxeo_conf"] or params["nuxeo_home"])
         urls = urls or addresses(found["server"], properties.get("elasticsearch.client") or "", where)
         if not (login["username"] or params["url_api_key"]):
@@ -145,6 +152,6 @@ def _resolved(params: t.Mapping[str, t.Any]) -> Properties:
     )
 
 
-def client_for(params: t.Mapping[str, t.Any]) -> Client:
-    """A client for a module's options."""
-    return Client(connection(params))
+def client_for(params: t.Mapping[str, t.Any], documents: bool = False) -> Client:
+    """A client for a module's options; ``documents`` as for :func:`from_properties`."""
+    return Client(connection(params, documents=documents))

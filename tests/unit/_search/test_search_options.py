@@ -45,8 +45,8 @@ IN_OS1 = {
 }
 
 
-def reached(version: str, values: dict[str, str]) -> tuple[tuple[str, ...], str, str]:
-    found = connection({**GIVEN, "nuxeo_conf": "/c"}, Conf(version, **values))
+def reached(version: str, values: dict[str, str], documents: bool = False) -> tuple[tuple[str, ...], str, str]:
+    found = connection({**GIVEN, "nuxeo_conf": "/c"}, Conf(version, **values), documents)
     return found.urls, found.username, found.password
 
 
@@ -70,6 +70,14 @@ def test_the_audit_of_2025_is_looked_for_where_it_is_and_no_login_goes_elsewhere
     assert reached("2025", {**OLD, **IN_OS1, **IN_ES9}) == (("http://es9:9200",), "", "")
     moved_back = {**IN_ES9, f"{AUDIT}.factory": "org.nuxeo.audit.opensearch1.OpenSearchAuditBackendFactory"}
     assert reached("2025", {**IN_OS1, **moved_back})[0] == ("http://os1:9200",)
+
+
+def test_documents_of_2025_are_looked_for_where_they_are() -> None:
+    both = {"nuxeo.search.client.default.elasticsearch9.client.server": "http://new:9200", **IN_OS1, **IN_ES9}
+    both["nuxeo.search.client.default.opensearch1.index.name"] = "nuxeo"
+    assert reached("2025", both, documents=True) == (("http://os1:9200",), "v", "canary")
+    assert reached("2025", {**OLD, **IN_ES9}, documents=True)[0] == ("http://a:9200", "https://b:9200")
+    assert reached("2021", OLD, documents=True) == reached("2021", OLD)
 
 
 def test_sequences_of_2025_with_a_client_of_their_own() -> None:
