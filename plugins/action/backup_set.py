@@ -12,7 +12,7 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity, is_dead
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity, is_alive, is_dead
 
 
 class ActionModule(ActionBase):
@@ -38,7 +38,8 @@ class ActionModule(ActionBase):
             holder = result.get("holder")
             if not result.get("failed") or not isinstance(holder, dict) or holder.get("run_id") in gone:
                 return result
-            if not is_dead(holder.get("controller") or {}):
+            process = holder.get("controller") or {}
+            if not is_dead(process) and (is_alive(process) or not holder.get("quiet")):
                 return result
             gone.append(str(holder.get("run_id")))
 

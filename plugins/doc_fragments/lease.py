@@ -11,7 +11,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   lease_timeout:
-    description: After how many seconds without a sign of life a run on another host is taken to be gone.
+    description: After how many seconds without a sign of life a run of another controller is taken to be gone.
     type: int
     default: 900
   controller:

@@ -18,7 +18,8 @@ from .._conf.load import begun_by
 from .._errors import PlatformError
 from .._files.at import why
 from .._io import fsync_directory, now, write_json
-from .lease import Lease, in_words, is_free, locked, read, set_aside, take
+from .controller import Identity
+from .lease import Lease, in_words, is_free, is_watched, locked, read, set_aside, take
 from .mounts import unmounted
 from .place import ABANDONED, PARTIAL, Place, SetError, Target, ancestors
 
@@ -67,12 +68,19 @@ def _overlaps(place: Place, path: str) -> list[str]:
 
 
 def begin(
-    place: Place, who: dict[str, t.Any], *, timeout: float, gone: t.Sequence[str] = (), check: bool = False
+    place: Place,
+    who: dict[str, t.Any],
+    *,
+    timeout: float,
+    gone: t.Sequence[str] = (),
+    asking: Identity | None = None,
+    check: bool = False,
 ) -> dict[str, t.Any]:
     """Take the lease and make the partial set.
 
     :param who: ``node`` and ``controller`` for the lease
     :param gone: the run ids whose controller process is known to have ended
+    :param asking: the controller's process, when the controller has looked for the holder's
     :raises SetError: the place is taken; ``result["holder"]`` says by whom
     """
     run_id = secrets.token_hex(8)
@@ -87,13 +95,13 @@ def begin(
     }
     if check:
         old = read(place)
-        _refuse(place, old, timeout, gone)
+        _refuse(place, old, timeout, gone, asking)
         return {**answer, "took_over": old.describe() if old else None, "leftovers": len(_leftovers(place, ""))}
     _private_folder(place.folder, passable=True)
     _private_folder(place.sets)
     with locked(place):
         old = read(place, mend=True)
-        _refuse(place, old, timeout, gone)
+        _refuse(place, old, timeout, gone, asking)
         for path in (partial, *(os.path.join(partial, name) for name in place.folders)):
             _private_folder(path)
         _sweep(place)
@@ -132,7 +140,7 @@ def _begin_alone(
     """Begin where no run of the other kind is on. Each takes its own place first, so one of two sees the other."""
     timeout, gone = options["lease_timeout"], options["gone"]
     who = {"node": options["node"], "controller": options["controller"] or {}, "silence": timeout}
-    begun = begin(place, who, timeout=timeout, gone=gone, check=check)
+    begun = begin(place, who, timeout=timeout, gone=gone, asking=options["controller"], check=check)
     try:
         _look(place, others, options)
     except (OSError, PlatformError):
@@ -150,7 +158,7 @@ def _look(place: Place, others: t.Sequence[Place], options: t.Mapping[str, t.Any
     """
     for other in others:
         lease = _seen(other)
-        _refuse(other, lease, _silence(lease), options["gone"], place.what)
+        _refuse(other, lease, _silence(lease), options["gone"], options["controller"], place.what)
     conf = options.get("nuxeo_conf")
     guard = find(conf) if conf else ""
     if guard:
@@ -179,20 +187,29 @@ def _sweep(place: Place) -> None:
             os.unlink(os.path.join(place.folder, name))
 
 
-def _refuse(place: Place, old: Lease | None, timeout: float, gone: t.Sequence[str], what: str = "") -> None:
+def _refuse(
+    place: Place,
+    old: Lease | None,
+    timeout: float,
+    gone: t.Sequence[str],
+    asking: Identity | None,
+    what: str = "",
+) -> None:
     """Refuse to begin where a run is on.
 
+    :param asking: the controller process of the run that was to begin
     :param what: what was to begin, when that is of another kind than what is on
     """
-    if old is None or is_free(old, timeout, gone):
+    if old is None or is_free(old, timeout, gone, asking):
         return
     holder = old.describe()
+    todo = f"Without a sign of life for {timeout:.0f} s it is taken to be gone"
     raise SetError(
         f"Begin of a {what or place.what}",
         f"{f'a {place.what}, ' if what else ''}{old.who} is on since "
         f"{holder.get('started', 'an unknown time')}; its last sign of life is {old.age:.0f} s old",
-        f"Wait for its end. Without a sign of life for {timeout:.0f} s it is taken to be gone",
-        {"holder": holder},
+        f"Wait for its end{', or end that process' if is_watched(old, asking) else f'. {todo}'}",
+        {"holder": {**holder, "quiet": old.age > timeout}},
     )
 
 

@@ -25,17 +25,36 @@ def identity(pid: int) -> Identity:
     }
 
 
+def sees(one: Identity, other: Identity) -> bool:
+    """Whether one process can tell if another one still runs: they are of one host, one boot and one container."""
+    return all(one.get(key) and one[key] == other.get(key) for key in ("host", "boot_id", "pid_namespace"))
+
+
+def is_same(one: Identity, other: Identity) -> bool:
+    """Whether both are one process, which may run several plays."""
+    return sees(one, other) and one.get("pid") == other.get("pid") and one.get("start") == other.get("start")
+
+
+def is_alive(holder: Identity) -> bool:
+    """Whether a process is known to run still. False when this host cannot know: it is not the same, or restarted."""
+    known = _known(holder)
+    return bool(known) and _start(known[0]) == known[1]
+
+
 def is_dead(holder: Identity) -> bool:
-    """Whether a process is known to have ended. False when this host cannot know: it is not the same, or restarted."""
-    here = identity(os.getpid())
-    for key in ("host", "boot_id", "pid_namespace"):
-        if not here[key] or holder.get(key) != here[key]:
-            return False
+    """Whether a process is known to have ended. False when this host cannot know, as for :func:`is_alive`."""
+    known = _known(holder)
+    return bool(known) and _start(known[0]) != known[1] and not _is_hidden(known[0])
+
+
+def _known(holder: Identity) -> tuple[int, int] | tuple[()]:
+    """Its pid and start, when they are those of a process of this host."""
+    if not sees(identity(os.getpid()), holder):
+        return ()
     try:
-        pid, start = int(holder["pid"]), int(holder["start"])
+        return int(holder["pid"]), int(holder["start"])
     except (KeyError, TypeError, ValueError):
-        return False
-    return _start(pid) != start and not _is_hidden(pid)
+        return ()
 
 
 def _is_hidden(pid: int) -> bool:

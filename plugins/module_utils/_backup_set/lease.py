@@ -19,6 +19,7 @@ import time
 import typing as t
 
 from .._io import fsync_directory, write_atomic, write_json
+from .controller import Identity, is_same, sees
 from .place import ABANDONED, BEAT, Place, SetError
 
 _LOCK_WAIT = 60.0
@@ -115,12 +116,24 @@ def _now(place: Place) -> float:
     return os.stat(place.lock).st_mtime
 
 
-def is_free(lease: Lease | None, timeout: float, gone: t.Sequence[str]) -> bool:
+def is_free(lease: Lease | None, timeout: float, gone: t.Sequence[str], asking: Identity | None = None) -> bool:
     """Whether a run may take the place: nobody has it, or its holder is gone.
 
+    A run that waits for other instances of its play gives no sign of life for long: where the controller can see
+    whether it is still on, the age of the last one says nothing.
+
     :param gone: the run ids whose controller process is known to have ended
+    :param asking: the controller process of the run that asks
     """
-    return lease is None or lease.age > timeout or bool(lease.run_id and lease.run_id in gone)
+    if lease is None or (lease.run_id and lease.run_id in gone):
+        return True
+    return lease.age > timeout and not is_watched(lease, asking)
+
+
+def is_watched(lease: Lease, asking: Identity | None) -> bool:
+    """Whether the controller of a run sees whether the holder's process, which is another one, has ended."""
+    holder = lease.value.get("controller") or {}
+    return bool(asking) and sees(asking or {}, holder) and not is_same(asking or {}, holder)
 
 
 def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> bool:

@@ -97,6 +97,10 @@ def test_the_second_of_two_runs_names_the_first_and_a_killed_one_is_in_nobodys_w
     assert f"run {run_id} of user" in second.failures[0]
     assert f"(process {first.process.pid}) is on since" in second.failures[0]
     assert root.sets() == [f".partial-{run_id}", "20261123T020001Z"]
+    for sign in (root.path / "acme/lease.json", root.path / "acme/sets" / f".partial-{run_id}"):
+        os.utime(sign, (1e9, 1e9))  # it has waited for long for another instance of its play
+    patient = root.run(root.begin(), root.publish(3))
+    assert "Wait for its end, or end that process" in patient.failures[0]
     first.kill()
     third = root.run(root.begin(), root.publish(3)).check()
     assert third.of("begun")[0].result["took_over"]["run_id"] == run_id

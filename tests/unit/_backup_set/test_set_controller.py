@@ -27,17 +27,24 @@ def sleeper() -> t.Iterator[subprocess.Popen[bytes]]:
     process.stdout.close()
 
 
+def fate(who: controller.Identity) -> str:
+    """What is known of a process."""
+    told = {"dead": controller.is_dead(who), "alive": controller.is_alive(who)}
+    assert sum(told.values()) <= 1
+    return next((word for word, is_so in told.items() if is_so), "unknown")
+
+
 def test_a_process_is_known_by_its_start_too(sleeper: subprocess.Popen[bytes]) -> None:
     who = controller.identity(sleeper.pid)
-    assert not controller.is_dead(who)
-    assert controller.is_dead({**who, "start": who["start"] - 1})  # the pid was given to another process since
+    assert fate(who) == "alive"
+    assert fate({**who, "start": who["start"] - 1}) == "dead"  # the pid was given to another process since
     sleeper.send_signal(signal.SIGSTOP)
-    assert not controller.is_dead(who)
+    assert fate(who) == "alive"
     sleeper.kill()
     time.sleep(0.2)
-    assert controller.is_dead(who)  # a zombie
+    assert fate(who) == "dead"  # a zombie
     sleeper.wait()
-    assert controller.is_dead(who)
+    assert fate(who) == "dead"
 
 
 @pytest.mark.parametrize("key", ["host", "boot_id", "pid_namespace", "pid", "start"])
@@ -46,11 +53,12 @@ def test_a_process_that_this_host_cannot_see_is_not_called_dead(
     sleeper: subprocess.Popen[bytes], key: str, value: t.Optional[str]
 ) -> None:
     who = controller.identity(sleeper.pid)
+    assert fate({**who, key: value}) == "unknown" or (key, value) == ("start", "another")
     sleeper.kill()
     sleeper.wait()
-    assert not controller.is_dead({**who, key: value})
+    assert fate({**who, key: value}) == "unknown"
     del who[key]
-    assert not controller.is_dead(who)
+    assert fate(who) == "unknown"
 
 
 def test_a_process_of_another_user_that_is_not_shown_is_not_called_dead(
@@ -68,10 +76,10 @@ def test_a_process_of_another_user_that_is_not_shown_is_not_called_dead(
             raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "kill", kill)
-    assert not controller.is_dead(who)
+    assert fate(who) == "unknown"
     sleeper.kill()
     sleeper.wait()
-    assert controller.is_dead(who)
+    assert fate(who) == "dead"
 
 
 def test_names_of_processes_may_hold_anything(tmp_path: pathlib.Path) -> None:
@@ -87,3 +95,13 @@ def test_names_of_processes_may_hold_anything(tmp_path: pathlib.Path) -> None:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def test_who_sees_whom(sleeper: subprocess.Popen[bytes]) -> None:
+    here, other = controller.identity(os.getpid()), controller.identity(sleeper.pid)
+    assert controller.sees(here, other) and not controller.is_same(here, other)
+    assert controller.is_same(here, controller.identity(os.getpid()))
+    for key in ("host", "boot_id", "pid_namespace"):
+        assert not controller.sees(here, {**other, key: "another"}) and not controller.sees({**here, key: None}, other)
+        assert not controller.is_same(here, {**here, key: "another"})
+    assert not controller.sees({}, {}) and not controller.is_same({}, {})

@@ -201,6 +201,21 @@ def test_a_holder_without_sign_of_life_is_replaced(place: Place) -> None:
     assert start(place)["took_over"]["run_id"] == first["run_id"]
 
 
+def test_a_holder_that_the_controller_sees_may_be_silent(place: Place) -> None:
+    """As one does that waits for another instance of its play."""
+    here = controller.identity(os.getpid())
+    holder = {"controller": {**here, "pid": 1}}
+    first = begin(place, holder, timeout=20)
+    grow_old(place, 21)
+    for check in (True, False):
+        with pytest.raises(SetError, match="or end that process") as caught:
+            begin(place, {}, timeout=20, asking=here, check=check)
+        assert caught.value.result["holder"]["quiet"] is True
+    for asking in (holder["controller"], {**here, "host": "another"}, None):  # an earlier play; who cannot see it
+        assert begin(place, {}, timeout=20, asking=asking, check=True)["took_over"]["run_id"] == first["run_id"]
+    begin(place, {}, timeout=20, asking=here, gone=[first["run_id"]])
+
+
 def test_a_sign_of_life_from_the_future_grows_old_from_now_on(place: Place) -> None:
     """A clock was set back after the holder died: its files are newer than now."""
     first = start(place)
