@@ -182,7 +182,9 @@ ambiguous:
   elements: str
   returned: when there are any
 remade:
-  description: Topics of O(positions) that were deleted or made anew since. At most 20.
+  description:
+    - Topics of O(positions) that were deleted or made anew since. At most 20.
+    - Positions on them are left out, as Kafka forgets them with the topic.
   type: list
   elements: str
   returned: success

@@ -147,6 +147,8 @@ def take(
         groups, positions_taken = earlier["groups"], earlier["positions_taken"]
         left_out += [one for one in earlier["left_out"] if one["kind"] == "group"]
     topics = [dict(topic) for topic in read_topics(cluster, chosen.taken, configs=False)]
+    if earlier is not None:
+        groups = _without(groups, set(remade(earlier, {"topics": topics})))
     ends_started = now()
     read_ends(cluster, topics)
     ends_taken = now()
@@ -165,6 +167,11 @@ def take(
         "groups": groups,
         "left_out": left_out,
     }
+
+
+def _without(groups: t.Sequence[Snapshot], topics: t.Collection[str]) -> list[Snapshot]:
+    """Groups without their positions on topics that are gone or others now: Kafka forgets these with the topic."""
+    return [{**group, "positions": [p for p in group["positions"] if p["topic"] not in topics]} for group in groups]
 
 
 def remade(earlier: Snapshot, later: Snapshot) -> list[str]:
@@ -213,7 +220,8 @@ def warnings(snapshot: Snapshot, made_anew: t.Sequence[str]) -> list[str]:
         for one in unusable(snapshot)[:20]
     ]
     if made_anew:
-        found.append(f"Topics were deleted or made anew since the positions were read: {', '.join(made_anew)}")
+        names = ", ".join(made_anew)
+        found.append(f"Topics were deleted or made anew since the positions were read, which are left out: {names}")
     return found
 
 

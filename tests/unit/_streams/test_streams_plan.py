@@ -292,6 +292,10 @@ def test_only_what_is_needed_and_lost_is_a_gap():
     both = recorded(start=50)
     both["groups"].append(other)  # each has no position where the other has one
     assert [(g["partition"], g["from"], g["to"]) for g in planned(both, Cluster(start=50))["gaps"]] == [(0, 40, 50)]
+    apart = recorded(start=10)
+    apart["groups"].append({"name": "p-other", "positions": recorded(positions=((1, 60),))["groups"][0]["positions"]})
+    gaps = planned(apart, Cluster(start=55))["gaps"]  # each begins at the start where only the other is farther
+    assert [(g["partition"], g["from"], g["to"]) for g in gaps] == [(0, 10, 55), (1, 10, 55)]
     gaps = planned(recorded(start=50, positions=((0, 40), (1, 50))), Cluster(topic_id=None))["gaps"]
     assert [(g["partition"], g["from"], g["to"]) for g in gaps] == [(0, 40, 100), (1, 50, 100)]
     assert planned(recorded(positions=()), Cluster(start=55))["gaps"] == []
