@@ -296,6 +296,31 @@ def test_a_shard_that_waits_its_turn_is_waited_for(can_allocate: str, looks: int
     assert passed[0] > 15.0 and (passed[0] < 30.0) == (can_allocate == "no")
 
 
+@pytest.mark.parametrize(
+    ("change", "cluster", "told"),
+    [
+        ({}, "u", ""),
+        ({}, "other", "another cluster writes the repository"),
+        ({"uuid": "another"}, "u", "not the one of the set (another)"),
+        ({"state": "PARTIAL"}, "u", "the snapshot is PARTIAL, 0 shards failed"),
+        ({"shards": {"total": 2, "successful": 1, "failed": 1}}, "u", "the snapshot is SUCCESS, 1 shards failed"),
+        ({"indices": ["b"]}, "u", "index 'a' is not in it (it holds b)"),
+    ],
+)
+def test_a_snapshot_is_restored_only_when_it_is_the_one_of_the_set_and_whole(
+    change: dict[str, t.Any], cluster: str, told: str
+) -> None:
+    listed = {**WHOLE, "snapshot": "s", "uuid": "one", "version": "8.8.2", "version_id": 8080299, **change}
+    answers = {
+        "GET /_snapshot/r": {"r": {"type": "fs", "settings": {}}},
+        "GET /_snapshot/r/s": {"snapshots": [listed]},
+    }
+    request = Request("r", "s", [Item("a", "x", {})], uuid="one", cluster=cluster)
+    run = Restore(fake(**answers), Engine("elasticsearch", "8.8.2", "c", "u"), request, Deadline(1))
+    problems = run._unreadable(run._snapshot())
+    assert len(problems) == bool(told) and all(told in problem for problem in problems)
+
+
 def test_bounds_admit_what_lies_between() -> None:
     assert [n for n in range(9, 14) if Documents(None, 10, 12).admits(n)] == [10, 11, 12]
     assert [n for n in range(9, 14) if Documents(11, 10, 12).admits(n)] == [11]
