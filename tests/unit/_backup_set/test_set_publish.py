@@ -167,6 +167,39 @@ def test_a_fifo_in_a_set_is_refused(place: Place) -> None:
         publish(place, begun["run_id"], given(), None, False)
 
 
+def test_all_of_a_set_is_durable_before_its_name_and_the_name_before_the_lease_is_given_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a crash of the host leaves is what was synced: a set that was said to be there is, and whole."""
+    begun = begin(place, {}, timeout=900)
+    fill(place, begun["partial"])
+    done: list[tuple[str, str]] = []
+    fsync, rename, unlink = os.fsync, os.rename, os.unlink
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        done.append(("sync", os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def note_rename(old: str, new: str) -> None:
+        rename(old, new)
+        done.append(("rename", new))
+
+    def note_unlink(path: str, **more: t.Any) -> None:
+        unlink(path, **more)
+        done.append(("unlink", path))
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    monkeypatch.setattr(os, "unlink", note_unlink)
+    folder = publish(place, begun["run_id"], given(), None, False)["path"]
+    named = done.index(("rename", folder))
+    synced = {os.path.relpath(path, begun["partial"]) for what, path in done[:named] if what == "sync"}
+    inside = [pathlib.Path(folder), *pathlib.Path(folder).rglob("*")]
+    made = {"manifest.json", "SHA256SUMS", "links.jsonl"}  # under other names, see test_io
+    assert {os.path.relpath(path, folder) for path in inside if not path.is_symlink()} - synced <= made
+    assert named < done.index(("sync", place.sets), named) < done.index(("unlink", place.lease))
+
+
 def test_an_error_of_the_disk_is_not_published(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = begin(place, {}, timeout=900)
     small(place, begun["partial"])
