@@ -349,6 +349,15 @@ def test_a_record_that_went_after_the_head_start_is_still_in_the_set(lab: t.Any,
     assert (tmp_path / "back" / "data" / "doc-2").read_text() == "doc-2"
 
 
+def test_a_record_that_is_written_in_place_is_copied_though_its_folder_has_not_changed(lab: t.Any) -> None:
+    records(lab)
+    lab.add(b"first", "doc-1")
+    lab.age()
+    assert lab.backup(kind="record").result["copied"] == 1
+    lab.path("doc-1").write_bytes(b"second")
+    assert lab.backup("a", kind="record").result["copied"] == 1
+
+
 def test_the_set_has_the_bytes_of_a_record_that_the_dump_means(lab: t.Any, tmp_path: Path) -> None:
     """Whatever has become of it between the head start, the snapshot and the pass that counts."""
     records(lab)
