@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 RUN = "0123456789abcdef"
+ROLE = {"name": "nuxeo.platform.backup"}
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -36,10 +37,44 @@ def test_the_snapshot_of_a_set_that_was_published_stays(
         "__backup_node": {"facts": {"conf": str(tmp_path / "nuxeo.conf"), "home": str(tmp_path)}},
         "backup_search_url": ["http://127.0.0.1:1"],
     }
-    include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.backup", "tasks_from": "failed"}}
+    include = {"ansible.builtin.include_role": {**ROLE, "tasks_from": "failed"}}
     block = {"block": [{"ansible.builtin.fail": {"msg": "killed"}}], "rescue": [include]}
     play = tmp_path / "failed.yml"
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [block]}]))
     done = run_playbook(play, local_inventory(acme=known)).check()
     assert len(done.of("Remove the snapshot that no set names")) == (not published)
     assert not partial.exists() and len(list(sets.iterdir())) == published
+
+
+@pytest.mark.parametrize("copied", [{"a1": {}, "a2": {}}, {"a1": {}, "a2": {"failed": True}}, {"a1": {}}])
+def test_a_set_that_a_node_has_not_come_to_is_not_published(
+    tmp_path: Path,
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    copied: dict[str, dict[str, bool]],
+) -> None:
+    """A node that fails on the way leaves the play, and its leader goes on."""
+    known = {
+        "nuxeo_instance": "acme",
+        "nuxeo_backup_root": str(tmp_path),
+        "__backup_leader": "a1",
+        "__backup_members": ["a1", "a2"],
+        "__backup_nodes": {"a1": {"facts": {}}, "a2": {"facts": {}}},
+        "__backup_begun": {"run_id": RUN},
+        "__backup_plan": {"providers": [], "trees": [], "stores": [], "uncovered": []},
+        "__backup_node": {"facts": {}},
+        "__backup_dump": {"backup_date": "2026-11-23T02:00:04Z"},
+        "__backup_blobs": {"results": []},
+        "__backup_cold": False,
+        "__backup_ends": {},
+        "__backup_audit": {},
+    }
+    hosts = {"a1": known, "a2": known}
+    hosts.update({name: {**known, "__backup_conf_copy": said} for name, said in copied.items()})
+    include = {"ansible.builtin.include_role": {**ROLE, "tasks_from": "publish"}}
+    play = tmp_path / "publish.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    told = " ".join(run_playbook(play, local_inventory(**hosts)).failures)
+    whole = copied == {"a1": {}, "a2": {}}
+    assert ("of its nodes a1, a2 not every one came this far" in told) != whole, told
+    assert ("Publish of run" in told) == whole, told

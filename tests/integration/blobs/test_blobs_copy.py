@@ -388,18 +388,20 @@ def test_the_set_has_the_bytes_of_a_record_that_the_dump_means(lab: t.Any, tmp_p
 
 
 def test_bytes_of_a_record_that_were_never_read_are_an_error(lab: t.Any, tmp_path: Path) -> None:
-    """Replaced before the snapshot and once more after it."""
+    """Replaced before the snapshot, and once more or removed after it."""
     records(lab)
-    lab.add(b"old", "doc-1")
-    lab.add(b"old", "doc-2")
+    for key in (f"doc-{number}" for number in range(1, 8)):
+        lab.add(b"old", key)
     lab.backup(kind="record")
     lab.add(b"young", "doc-1")
+    lab.path("doc-3").unlink()
     required, digests = tmp_path / "keys.txt", tmp_path / "digests.txt"
-    required.write_text("doc-1\ndoc-2\n")
-    digests.write_text(f"doc-1\t{hashlib.sha1(b'mid').hexdigest()}\n")
+    required.write_text("doc-1\ndoc-2\ndoc-3\n")
+    digests.write_text("".join(f"{key}\t{hashlib.sha1(b'mid').hexdigest()}\n" for key in ("doc-1", "doc-3")))
     done = lab.backup("a", kind="record", required=str(required), record_digests=str(digests))
-    assert done.rc == 1 and "doc-1: replaced while the backup ran" in done.result["msg"], done.output
-    assert done.result["problem_count"] == 1 and not Path(lab.prefix("a") + ".json").exists()
+    for key in ("doc-1", "doc-3"):
+        assert done.rc == 1 and f"{key}: replaced while the backup ran" in done.result["msg"], done.output
+    assert done.result["problem_count"] == 2 and not Path(lab.prefix("a") + ".json").exists()
     digests.unlink()
     lab.add(b"younger", "doc-1")
     lost = lab.backup("a", kind="record", required=str(required), record_digests=str(digests))
