@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 import typing as t
 
@@ -28,6 +29,7 @@ def copied(options: Options, progress: Progress, check: bool) -> dict[str, t.Any
         raise FilesError(what, "there is no such folder to copy", "See whether its volume is mounted")
     if check:
         return {"changed": True, "kept_aside": None, **summary(TreeResult())}
+    fresh = not (os.path.isdir(dest) and os.listdir(dest))
     try:
         _make_parents(os.path.dirname(os.path.abspath(dest)))
         _make_parents(os.path.dirname(os.path.abspath(tree_list(options))))
@@ -39,8 +41,12 @@ def copied(options: Options, progress: Progress, check: bool) -> dict[str, t.Any
                 "Exclude them and save that by other means, or set outside_links to keep",
             )
         write_tree_list(tree_list(options), result.entries)
-    except OSError as error:
-        raise FilesError(what, *why(error, dest)) from error
+    except BaseException as error:
+        if fresh:  # on a full disk there may be no room for whatever comes next, the end of the run neither
+            shutil.rmtree(dest, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise FilesError(what, *why(error, dest)) from error
+        raise
     return {"changed": True, "kept_aside": None, **summary(result)}
 
 

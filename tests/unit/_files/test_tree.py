@@ -454,6 +454,22 @@ def test_a_full_disk_is_an_error_that_names_it(tmp_path: pathlib.Path) -> None:
         run("umount", "-l", str(small))
 
 
+def test_a_copy_that_fails_takes_no_room_and_nothing_of_others(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """On a full disk not even the end of the run finds room: Ansible has to lay a module down for that."""
+    copy = tmp_path / "copy"
+    options: dict[str, t.Any] = {"src": str(data), "dest": str(copy), "state": "copied", "tree_list": None}
+    options.update(exclude=[], outside_links="refuse")
+    (data / "zz").symlink_to(tmp_path)
+    with pytest.raises(tree.FilesError, match="1 links lead out of it"):
+        files.copied(options, Progress(None, "files"), False)
+    assert not copy.exists()
+    copy.mkdir()
+    (copy / "theirs").touch()
+    with pytest.raises(tree.FilesError, match="is not empty"):
+        files.copied(options, Progress(None, "files"), False)
+    assert (copy / "theirs").exists()
+
+
 def test_a_mount_point_is_emptied_into_a_folder_of_its_own(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     copy, progress = str(tmp_path / "copy"), Progress(None, "files")
     options: dict[str, t.Any] = {"src": str(data), "dest": copy, "state": "copied", "tree_list": None, "exclude": []}
