@@ -20,7 +20,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = True
     _supports_check_mode = True
-    _supports_async = False
+    _supports_async = True
     module = "nuxeo.platform.backup_set"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -44,4 +44,9 @@ class ActionModule(ActionBase):
             gone.append(str(holder.get("run_id")))
 
     def _module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        return dict(self._execute_module(module_name=self.module, module_args=arguments, task_vars=variables))
+        waits = bool(self._task.async_val) and not self._connection.has_native_async
+        return dict(
+            self._execute_module(
+                module_name=self.module, module_args=arguments, task_vars=variables, wrap_async=waits
+            )
+        )

@@ -115,6 +115,15 @@ def test_the_second_of_two_runs_names_the_first_and_a_killed_one_is_in_nobodys_w
     assert info["last_failure"]["run_id"] == run_id and info["lease"] is None
 
 
+def test_a_set_is_published_apart_from_the_connection(root: Root) -> None:
+    """All of it is read back, for minutes in which nothing is said: a connection that is cut meanwhile costs no set."""
+    apart = {"async": 600, "poll": 1}
+    done = root.run(root.begin(), {**root.publish(1), **apart}).check().of("published")[0].result
+    assert (done["id"], done["changed"], bool(done["ansible_job_id"])) == ("20261123T020001Z", True, True)
+    failed = root.run(root.begin(), {**root.publish(1), **apart})
+    assert failed.rc != 0 and "two cuts in one second" in failed.failures[0]
+
+
 def test_check_mode_predicts_and_changes_nothing(root: Root) -> None:
     (root.folder / "data").mkdir()
     copy = root.task("file_tree_copy", src=str(root.folder / "data"), dest="{{ begun.partial }}/files/node1/data")
