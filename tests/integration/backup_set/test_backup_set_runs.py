@@ -42,7 +42,7 @@ class Root:
         self.path = folder / "root"
         self.path.mkdir()
         self.inventory = inventory
-        self._start = start
+        self.start_playbook = start
         self._number = 0
 
     def task(self, module: str, name: str = "", **options: t.Any) -> dict[str, t.Any]:
@@ -54,7 +54,7 @@ class Root:
         self._number += 1
         path = self.folder / f"play{self._number}.json"
         path.write_text(play(*tasks), encoding="utf-8")
-        return self._start(path, self.inventory, None, *words)
+        return self.start_playbook(path, self.inventory, None, *words)
 
     def run(self, *tasks: t.Mapping[str, t.Any], words: t.Sequence[str] = ()) -> Result:
         return self.start(*tasks, words=words).wait(120)
@@ -113,6 +113,22 @@ def test_the_second_of_two_runs_names_the_first_and_a_killed_one_is_in_nobodys_w
     info = root.run(root.task("backup_set_info")).check().of("backup_set_info")[0].result
     assert [item["id"] for item in info["sets"]] == [f"20261123T02000{second}Z" for second in (3, 2, 1)]
     assert info["last_failure"]["run_id"] == run_id and info["lease"] is None
+
+
+def test_the_list_tells_of_a_run_that_failed_after_the_newest_set(root: Root) -> None:
+    """A watch that has started a server, or a run that has found a killed one, has told nobody else."""
+    abandon = root.task("backup_set", "abandoned", state="abandoned", run_id="{{ begun.run_id }}", reason="no more room")
+    variables = {"nuxeo_backup_root": str(root.path), "nuxeo_instance": "acme"}
+
+    def listed() -> str:
+        return root.start_playbook("list.yml", root.inventory, variables).wait(60).check().stdout
+
+    assert "FAILED" not in listed()
+    root.run(root.begin(), root.publish(1)).check()
+    root.run(root.begin(), abandon).check()
+    assert re.search(r"LAST RUN FAILED at \S+Z: no more room", listed())
+    root.run(root.begin(), root.publish(2)).check()
+    assert "FAILED" not in listed()
 
 
 def test_a_set_is_published_apart_from_the_connection(root: Root) -> None:
