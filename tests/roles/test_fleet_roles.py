@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP
 from servers.deployment import Site
-from servers.playbook import wait_for
+from servers.playbook import REPO, wait_for
 
 
 def test_two_nodes_are_one_backup_and_a_failing_neighbour_harms_nobody(
@@ -363,3 +363,13 @@ def test_uncovered_stores_are_named(
     assert "127.0.0.1:1" in message, "the engine that holds the sequences could not be asked"
     assert "store 'audit:elasticsearch'" not in message
     assert site.sets("acme") == []
+
+
+@pytest.mark.parametrize("playbook", sorted(path.stem for path in (REPO / "playbooks").glob("*.yml")))
+def test_a_run_on_no_host_is_no_success(site: Site, playbook: str) -> None:
+    """As by a wrong name, or from where there is no inventory: Ansible ends such a run as a good one."""
+    empty = site.run(playbook)
+    assert empty.rc != 0
+    assert [failure.partition(".")[0] for failure in empty.failures] == [
+        "Choice of hosts 'nuxeo': the inventory has none of them"
+    ]
