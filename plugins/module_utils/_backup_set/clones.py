@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from .._conf.copy import saved_parts
+from .._conf.errors import ConfError
+from .._conf.host import this_host
+from .._conf.process import same_file
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
@@ -29,7 +35,8 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
         problems.append(
             f"{what}: its target is the source's own database '{name}', or one in a physical copy of its cluster, "
             "which has the same identifier. "
-            "Give another by restore_database_name or restore_database_host."
+            "Give another by restore_database_name or restore_database_host; "
+            f"if it is to take the source's place, set nuxeo_instance to '{manifest['instance']}'."
         )
     kept = manifest.get("audit") or {}
     own = sorted(set((kept.get("names") or {}).values()) & set((audit.get("names") or {}).values()))
@@ -62,33 +69,125 @@ def _real(paths: t.Iterable[str | None]) -> set[str]:
     return {os.path.realpath(path) for path in paths if path}
 
 
-def _hosts(urls: t.Iterable[str]) -> set[str]:
-    """The hosts of addresses, with or without scheme and port, some of which may hold several."""
+def own_confs(path: str, manifest: Manifest) -> list[str]:
+    """The nuxeo.conf that nodes of the source have on this very host; most often none."""
+    found = []
+    for node in (name for name, saved in manifest["nodes"].items() if saved):
+        with contextlib.suppress(ConfError):
+            value, _parts = saved_parts(os.path.join(path, "conf", node))
+            if value.get("host") and value["host"] == this_host():
+                found.append(str(value["conf"]))
+    return found
+
+
+def conf_problems(manifest: Manifest, instance: str, confs: t.Iterable[str], target: Facts) -> list[str]:
+    """A clone is never made of its source itself, which would be stopped and started with other data.
+
+    Where all stays in its place it is the source by another name.
+    """
+    source, conf = manifest["nuxeo"], target.get("conf")
+    if manifest["instance"] == instance or not conf or not any(same_file(conf, own) for own in confs):
+        return []
+    if source["data_dir"] == target["data_dir"] and _database(source) == _database(target):
+        return []
+    return [
+        f"Restore of a clone of '{manifest['instance']}' as '{instance}': '{conf}' is the source's own, so the source "
+        "would become the clone. Name the clone's by nuxeo_conf_path and nuxeo_home; "
+        f"if it is the source that is to change, set nuxeo_instance to '{manifest['instance']}'."
+    ]
+
+
+def _database(facts: Facts) -> list[t.Any]:
+    return [facts["database"].get(key) for key in ("kind", "host", "port", "name", "path")]
+
+
+def _hosts(urls: t.Iterable[str], port: int | None = None) -> set[str]:
+    """The hosts of addresses, with or without scheme and port, some of which may hold several.
+
+    :param port: what stands for one that is not given, when ports count
+    """
     parts = [part.strip() for url in urls for part in str(url).split(",")]
-    return {urlsplit(part if "//" in part else f"//{part}").hostname or "" for part in parts} - {""}
+    found = [urlsplit(part if "//" in part else f"//{part}") for part in parts]
+    return {f"{url.hostname}:{_port(url) or port}" if port else url.hostname for url in found if url.hostname}
 
 
-def _shared(manifest: Manifest, leader: str, source: t.Iterable[str], target: t.Iterable[str]) -> set[str]:
+def _port(url: SplitResult) -> int | None:
+    try:
+        return url.port
+    except ValueError:  # Nuxeo would not reach it either
+        return None
+
+
+def _shared(
+    manifest: Manifest, leader: str, source: t.Iterable[str], target: t.Iterable[str], port: int | None = None
+) -> set[str]:
     """The hosts that are among both addresses."""
-    found = _hosts(source) & _hosts(target)
-    return found if leader == manifest["leader"] else found - set(LOOPBACK)
+    found = _hosts(source, port) & _hosts(target, port)
+    if leader == manifest["leader"]:
+        return found
+    return {host for host in found if (host.rpartition(":")[0] if port else host) not in LOOPBACK}
 
 
 def index_problems(
     manifest: Manifest, instance: str, leader: str, target: Facts, drop_index: t.Sequence[str]
 ) -> list[str]:
-    """A clone never drops the index of documents of its source. ``localhost`` is the source's on its own node only."""
-    source = manifest["nuxeo"].get("search") or {}
-    name = (target.get("search") or {}).get("index")
-    if manifest["instance"] == instance or not drop_index or not name or name != source.get("index"):
+    """A clone never drops the index of documents of its source, nor writes to it; nor to its audit and sequences.
+
+    :param leader: that of the source where this is a host of the source: ``localhost`` is the source's there only
+    """
+    if manifest["instance"] == instance:
         return []
-    shared = _shared(manifest, leader, source.get("url") or (), drop_index)
-    if not shared:
+    source = manifest["nuxeo"]
+    what = f"Restore of a clone of '{manifest['instance']}' as '{instance}'"
+    todo = "Give the target an elasticsearch.indexName of its own, in its nuxeo.conf or by restore_properties"
+    name = (target.get("search") or {}).get("index")
+    if drop_index and name and name == (source.get("search") or {}).get("index"):
+        shared = _shared(manifest, leader, _engine(source, "search").get("url") or (), drop_index)
+        if shared:
+            own = f"the source's own index of documents '{name}' at {', '.join(sorted(shared))}"
+            return [f"{what}: restore_drop_index would delete {own}. {todo}, or leave restore_drop_index away."]
+    saved = (manifest.get("audit") or {}).get("names") or {}  # these were looked for in the engine itself
+    kinds = [kind for kind in ("search", "audit", "sequences") if kind not in saved]
+    taken = {
+        target[kind]["index"]: _written(manifest, leader, target, kind)
+        for kind in kinds
+        if target.get(kind, {}).get("index")
+    }
+    own = ", ".join(f"{index} at {', '.join(sorted(at))}" for index, at in taken.items() if at)
+    return [f"{what}: it would write to the source's own index {own}. {todo}."] if own else []
+
+
+def _engine(facts: Facts, kind: str) -> Facts:
+    """How the engine of one of search, audit and sequences is reached; up to 2023 all have that of search."""
+    own = facts.get(kind) or {}
+    return own if "url" in own else facts.get("search") or {}
+
+
+def _written(manifest: Manifest, leader: str, target: Facts, kind: str) -> set[str]:
+    """The engines of the source in which the target would write to an index of the same name."""
+    source = manifest["nuxeo"]
+    if target[kind]["index"] != (source.get(kind) or {}).get("index"):
+        return set()
+    here, there = _engine(source, kind), _engine(target, kind)
+    alike = here.get("client", "rest") == there.get("client", "rest")  # else the ports say nothing
+    port = (9300 if here.get("client") == "transport" else 9200) if alike else None
+    return _shared(manifest, leader, here.get("url") or (), there.get("url") or (), port)
+
+
+def redis_problems(manifest: Manifest, instance: str, leader: str, target: Facts) -> list[str]:
+    """A clone never takes works, locks and caches of its source in Redis for its own."""
+    here, there = ((facts.get("cluster") or {}).get("redis") for facts in (manifest["nuxeo"], target))
+    if manifest["instance"] == instance or not here or not there:
+        return []
+    servers = [[f"{host.strip()}:{redis['port']}" for host in redis["host"].split(",")] for redis in (here, there)]
+    shared = _shared(manifest, leader, *servers, port=6379)
+    if not shared or any(here[key] != there[key] for key in ("database", "prefix")):
         return []
     return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': restore_drop_index would delete the source's "
-        f"own index of documents '{name}' at {', '.join(sorted(shared))}. Give the target an elasticsearch.indexName "
-        "of its own, in its nuxeo.conf or by restore_properties, or leave restore_drop_index away."
+        f"Restore of a clone of '{manifest['instance']}' as '{instance}': it would work off the source's own works in "
+        f"Redis at {', '.join(sorted(shared))}, database {there['database']}, prefix '{there['prefix']}'. "
+        "Give the target a nuxeo.redis.database or nuxeo.redis.prefix of its own, in its nuxeo.conf or by "
+        "restore_properties."
     ]
 
 
@@ -108,3 +207,25 @@ def streams_problems(manifest: Manifest, instance: str, leader: str, target: Fac
         f"of prefix '{there['prefix']}' in Kafka at {', '.join(sorted(shared))}. "
         "Give the target a kafka.topicPrefix of its own, in its nuxeo.conf or by restore_properties."
     ]
+
+
+def shared_problems(
+    manifest: Manifest,
+    instance: str,
+    leader: str,
+    path: str,
+    target: Facts,
+    drop_index: t.Sequence[str],
+    restored: bool,
+) -> list[str]:
+    """What a clone would have in common with its source, beside database and folders.
+
+    :param path: of the set
+    :param restored: as for :func:`streams_problems`
+    """
+    confs = own_confs(path, manifest)
+    at = manifest["leader"] if confs else leader
+    found = conf_problems(manifest, instance, confs, target)
+    found += index_problems(manifest, instance, at, target, drop_index)
+    found += redis_problems(manifest, instance, at, target)
+    return found + streams_problems(manifest, instance, at, target, restored)

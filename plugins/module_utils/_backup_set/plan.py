@@ -13,7 +13,7 @@ from .._blobs.errors import BlobError
 from .._blobs.store import read_config, settings
 from .._files.at import is_inside
 from .._search.audit import is_embedded
-from .clones import clone_problems, index_problems, place_problems, streams_problems
+from .clones import clone_problems, place_problems, shared_problems
 from .folders import access_problems, inner_problems, mount_problems, owner_problems
 from .marker import Marker
 from .plan_words import audit_lines, index_lines, node_lines, set_lines
@@ -342,9 +342,8 @@ def _source_problems(wish: Wish, stores: t.Sequence[dict[str, t.Any]]) -> list[s
     manifest, instance, target = wish.manifest, wish.instance, wish.target
     problems = clone_problems(manifest, instance, wish.database, wish.audit)
     problems += place_problems(manifest, instance, target, stores)
-    problems += index_problems(manifest, instance, wish.leader, target, wish.drop_index)
     restored = wish.streams and "streams" in manifest
-    return problems + streams_problems(manifest, instance, wish.leader, target, restored)
+    return problems + shared_problems(manifest, instance, wish.leader, wish.path, target, wish.drop_index, restored)
 
 
 def _holding_problems(wish: Wish, found: dict[str, t.Any]) -> list[str]:

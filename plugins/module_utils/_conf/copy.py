@@ -23,6 +23,7 @@ from .._io import fsync_directory, write_json
 from .configuration import Configuration
 from .errors import ConfError
 from .guard import is_armed
+from .host import this_host
 from .load import read_bytes
 from .locate import Place
 from .parts import CONF, TEMPLATES, Part, parts
@@ -48,6 +49,7 @@ def save(configuration: Configuration, dest: str) -> tuple[list[Part], int, int]
             entries += _save_part(part, dest)
         write_tree_list(os.path.join(dest, LIST), entries)
         where = {"conf": configuration.conf, "home": configuration.home, "version": configuration.version}
+        where["host"] = this_host()
         write_json(os.path.join(dest, PARTS), {**where, "parts": [part.as_json() for part in found]})
     except OSError as error:
         raise ConfError(
