@@ -12,7 +12,7 @@ import typing as t
 
 from .._io import sha256_file
 from .lease import read
-from .place import ABANDONED, BEAT, ID, PARTIAL, Place, SetError
+from .place import ABANDONED, BEAT, ID, PARTIAL, Place, SetError, is_instance
 from .publish import MANIFEST
 from .schema import FORMAT, problems
 from .sums import SUMS
@@ -152,7 +152,17 @@ def _choose(
     why = f"there is no such set, the newest are {ids}" if ids else "there is no complete set"
     if unreadable:
         why += f"; not readable: {', '.join(bad['name'] for bad in unreadable[:5])}"
+    if not manifests and not unreadable and (others := _others(place)):
+        why += f"; the root has sets of {', '.join(others[:10])}"
+        todo = "Name the one that this server is in nuxeo_instance, or for a clone its source in restore_from_instance"
+        raise SetError(what, why, todo)
     raise SetError(what, why, "Run a backup first, or look whether the backup root and the instance are the right ones")
+
+
+def _others(place: Place) -> list[str]:
+    """The instances that have sets in this root."""
+    found = (Place(place.root, name) for name in sorted(os.listdir(place.root)) if is_instance(name))
+    return [other.instance for other in found if other.instance != place.instance and os.path.isdir(other.sets)]
 
 
 def _summary(place: Place, manifest: dict[str, t.Any]) -> dict[str, t.Any]:

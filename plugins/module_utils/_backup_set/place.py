@@ -26,6 +26,11 @@ class SetError(PlatformError):
     """A backup set could not be begun, published, listed or verified."""
 
 
+def is_instance(name: str) -> bool:
+    """Whether an instance may have this name."""
+    return _INSTANCE.fullmatch(name) is not None
+
+
 def ancestors(path: str) -> list[set[t.Any]]:
     """A path and all above it, each by its name and by device and inode: bind mounts and links deceive a name."""
     chain: list[set[t.Any]] = []
@@ -49,7 +54,7 @@ class Place:
     instance: str
 
     def __post_init__(self) -> None:
-        if not _INSTANCE.fullmatch(self.instance):
+        if not is_instance(self.instance):
             raise SetError(
                 f"Use of '{self.instance}' as a folder of '{self.root}'",
                 "the name of an instance has letters, digits, '.', '_' and '-' only and does not begin with '.' or '-'",

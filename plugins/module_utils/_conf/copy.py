@@ -142,7 +142,7 @@ class Restorer:
             raise ConfError(
                 f"Restore of the templates of '{self.src}' to '{self.home}'",
                 f"they are of Nuxeo {saved}, and Nuxeo {self.version} is installed there",
-                "Leave the templates out of option 'parts', or install the version of the set",
+                "Install the version of the set (or leave the templates out of option 'parts')",
             )
         wanted = [part for part in self.parts if part.kind in kinds]
         unknown = unknown_owners([entry for part in wanted for entry in self._entries(part)], self.owner, self.group)
@@ -150,7 +150,7 @@ class Restorer:
             raise ConfError(
                 f"Restore of the configuration of '{self.src}'",
                 "; ".join(unknown),
-                "Make them, or set the option owner or group",
+                "Make them, or name others by restore_owner and restore_group (owner, group)",
             )
         for part in wanted:
             self._part(part)

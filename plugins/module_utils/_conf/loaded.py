@@ -146,7 +146,7 @@ class Loaded:
             raise ConfError(
                 f"Reading of the templates of '{self.conf}'",
                 f"'{file}' does not exist",
-                "Give the right NUXEO_HOME as option 'home'",
+                "Name the right NUXEO_HOME by nuxeo_home",
             )
 
 

@@ -27,7 +27,7 @@ KNOWN = (
     ("/var/lib/nuxeo/server/bin/nuxeo.conf", "/var/lib/nuxeo/server"),
     ("/opt/nuxeo/bin/nuxeo.conf", "/opt/nuxeo"),
 )
-TODO = "Give them as options 'path' and 'home'"
+TODO = "Name them by nuxeo_conf_path and nuxeo_home (the module's own options)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,14 +111,14 @@ def _only_unit(conf: str | None, home: str | None, root: str) -> tuple[Unit | No
             raise ConfError(
                 f"Reading of the environment of {unit.name}",
                 str(error),
-                "Run as root, or give the environment as an option",
+                "Run as root, or give it by nuxeo_environment",
             ) from error
         if matching(unit, conf, home, values):
             found.append((unit, values))
     found = [one for one in found if one[0].is_direct] or found
     if len(found) > 1:
         told = ", ".join(unit.name for unit, _values in found)
-        todo = f"{TODO}, and the environment"
+        todo = f"{TODO}, and the environment by nuxeo_environment"
         raise ConfError("Search for the systemd unit of Nuxeo", f"there are several: {told}", todo)
     return found[0] if found else (None, {})
 
@@ -140,7 +140,9 @@ def _only_conf(home: str, root: str) -> str | None:
     found = {os.path.realpath(place): place for place in reversed(places) if os.path.exists(place)}
     if len(found) > 1:
         told = " and ".join(sorted(found.values()))
-        raise ConfError(f"Search for the nuxeo.conf of '{home}'", f"there are several: {told}", "Give option 'path'")
+        raise ConfError(
+            f"Search for the nuxeo.conf of '{home}'", f"there are several: {told}", "Name one by nuxeo_conf_path"
+        )
     return next(iter(found.values()), None)
 
 

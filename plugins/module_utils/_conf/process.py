@@ -138,7 +138,7 @@ def environment_of(pid: int, proc: str = "/proc") -> dict[str, str]:
         raise ConfError(
             f"Reading of the environment of the Nuxeo process {pid}",
             why,
-            "Run as root or as the user of Nuxeo, or give the environment as an option",
+            "Run as root or as the user of Nuxeo, or give it by nuxeo_environment",
         )
     values: dict[str, str] = {}
     for part in content.split(b"\0"):

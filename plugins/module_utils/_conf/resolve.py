@@ -55,11 +55,9 @@ def read_version(home: str) -> str:
         raise ConfError(
             f"Reading of Nuxeo's version from '{file}'",
             "there is no such file",
-            "Give the right NUXEO_HOME as option 'home', or the version as option 'version'",
+            "Name the right NUXEO_HOME by nuxeo_home, or the version by nuxeo_version",
         )
     found = load(file, LINES["8.10"]).get(VERSION)
     if found is None or not found.text:
-        raise ConfError(
-            f"Reading of Nuxeo's version from '{file}'", f"it has no {VERSION}", "Give it as option 'version'"
-        )
+        raise ConfError(f"Reading of Nuxeo's version from '{file}'", f"it has no {VERSION}", "Name it by nuxeo_version")
     return found.text

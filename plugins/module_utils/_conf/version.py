@@ -72,5 +72,5 @@ def line_of(version: str) -> Line:
     raise ConfError(
         f"Reading of Nuxeo's version '{version}'",
         "the rules of its configuration are not known; known are " + ", ".join(LINES),
-        "Give the version that is nearest to it as option 'version'",
+        "Name the version that is nearest to it by nuxeo_version",
     )

@@ -114,7 +114,9 @@ def try_out(request: H2Request, shell: Shell) -> dict[str, t.Any]:
     found = re.search(r"^(\d+\.\d+\.\d+\S*)\s*\n\(1 row", out, re.MULTILINE)
     if code or not found:
         raise DatabaseError(
-            f"Start of H2 '{jar}' by '{java}'", told(f"{out}\n{err}"), "Name the H2 of the instance, and its Java"
+            f"Start of H2 '{jar}' by '{java}'",
+            told(f"{out}\n{err}"),
+            "Name the H2 of the instance by backup_h2_jar (jar), and have its Java on the PATH of this user (java)",
         )
     nothing = {"changed": False, "file": "", "bytes": 0, "tables": 0, "blob_keys": 0, "blob_providers": []}
     return {**nothing, "h2_version": found.group(1), "jar": jar, "duration": round(time.monotonic() - begun, 3)}
@@ -146,7 +148,9 @@ def _jar(request: H2Request) -> str:
         found = next(filter(None, (glob.glob(os.path.join(glob.escape(one), "h2*.jar")) for one in folders)), [])
     if not found:
         raise DatabaseError(
-            f"Opening of the H2 database '{request.path}'", f"no H2 was found as {places}", "Name its file by jar"
+            f"Opening of the H2 database '{request.path}'",
+            f"no H2 was found as {places}",
+            "Name its file by backup_h2_jar (jar)",
         )
     return max(found, key=lambda name: (numbers(os.path.basename(name).replace("h2-", "")), name))
 
@@ -157,7 +161,9 @@ def _java(wanted: str | None) -> str:
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK):
             return candidate
-    raise DatabaseError("Start of Java on this host", f"'{wanted or 'java'}' is not there", "Name the program by java")
+    raise DatabaseError(
+        "Start of Java on this host", f"'{wanted or 'java'}' is not there", "Put it on the PATH of this user (java)"
+    )
 
 
 @contextlib.contextmanager

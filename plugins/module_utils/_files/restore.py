@@ -48,7 +48,9 @@ def restore_tree(
     what = f"Restore of '{src}' to '{dest}'"
     unknown = unknown_owners(entries, owner, group)
     if unknown:
-        raise FilesError(what, "; ".join(unknown), "Make them, or set the option owner or group")
+        raise FilesError(
+            what, "; ".join(unknown), "Make them, or name others by restore_owner and restore_group (owner, group)"
+        )
     for entry in entries:
         if progress and not check:
             progress.check(look=True)  # whoever took this run's place may restore another set to the same folder

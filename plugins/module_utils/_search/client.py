@@ -105,7 +105,7 @@ class Client:
             raise SearchError(
                 f"Address of {parts.hostname}",
                 "it holds a user or a password, which would end in logs",
-                "Give them as url_username and url_password",
+                "Give them by backup_search_user or restore_search_user, and its password (url_username, url_password)",
             )
         try:
             node = parse(url, use_default_ports_for_scheme=True)
@@ -143,7 +143,9 @@ class Client:
             )
         except self._library.TlsError as error:
             raise SearchError(
-                what, f"TLS: {str(error)[:300]}", "Give the authority's certificate as ca_cert, as PEM"
+                what,
+                f"TLS: {str(error)[:300]}",
+                "Give the authority's certificate as PEM, by backup_search_ca_cert or restore_search_ca_cert (ca_cert)",
             ) from error
         except self._library.TransportError as error:
             raise Lost(what, f"no answer: {str(error)[:300]}", "Check that a node listens there") from error

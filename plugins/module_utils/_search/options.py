@@ -90,17 +90,18 @@ def _old(key: str) -> str:
     return _OLD.get(key, f"elasticsearch.restClient.{key}")
 
 
+BY_URL = "Give the REST address by backup_search_url or restore_search_url (url)"
+
+
 def addresses(listed: str, client: str, where: str) -> list[str]:
     """The REST addresses in ``addressList``; a bare ``host:port`` means http."""
     given = [each.strip() for each in listed.split(",") if each.strip()]
     if not given:
-        todo = (
-            "Give the address as url; an embedded engine answers on port 9200 while elasticsearch.httpEnabled is true"
-        )
+        todo = f"{BY_URL}; an embedded engine answers on port 9200 while elasticsearch.httpEnabled is true"
         raise SearchError(f"Address of the search engine in {where}", "there is none: it is embedded in Nuxeo", todo)
     ports = {each.rpartition(":")[2] for each in given}
     if "//" not in listed and (client == "TransportClient" or ports & {"9300"}):
-        todo = "Give the REST address (mostly port 9200) as url"
+        todo = f"{BY_URL}, mostly on port 9200"
         raise SearchError(f"Address of the search engine in {where}", f"{listed} is that of the transport client", todo)
     return [each if "//" in each else f"http://{each}" for each in given]
 

@@ -117,7 +117,9 @@ class Restore:
             return False
         if not self.request.overwrite:
             problems = [self._stands(name) for name, there in sorted(self.standing.items()) if there]
-            raise_all(self.what, problems, "Nothing was changed. Choose other names, or set overwrite")
+            raise_all(
+                self.what, problems, "Nothing was changed. Choose other names, or set restore_overwrite (overwrite)"
+            )
         raise_all(self.what, self._blocked(), "Nothing was changed. Lift these blocks, then run again")
         raise_all(self.what, self._crowded(), "Nothing was changed. Make room, then run again")
         for item in self.request.items:

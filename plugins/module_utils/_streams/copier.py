@@ -269,7 +269,7 @@ class Copier:
                 f"Reading of topic '{task.topic}', partition {task.partition}",
                 f"its records were deleted ahead of the reader: offsets {since} to {min(low, task.end) - 1}, at most "
                 f"{min(low, task.end) - since} records",
-                "Set accept_gaps to go on without them, or restore from an archive",
+                "Set restore_streams_accept_gaps (accept_gaps) to go on without them, or restore from an archive",
                 {"gaps": [{"topic": task.topic, "partition": task.partition, "from": since, "to": min(low, task.end)}]},
             )
         if lost:
@@ -290,7 +290,7 @@ class Copier:
                 raise StreamsError(
                     where,
                     "its timestamp is 1970-01-01T00:00:00.000Z, which the library only writes as one millisecond more",
-                    "Set accept_gaps to have it so",
+                    "Set restore_streams_accept_gaps (accept_gaps) to have it so",
                 )
             lane.altered += 1
             return 1

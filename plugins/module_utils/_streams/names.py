@@ -168,7 +168,7 @@ def choose(names: t.Iterable[str], prefix: str, include: t.Sequence[str] = (), e
         raise StreamsError(
             f"Choice of the topics with prefix '{prefix}'",
             f"{len(ambiguous)} may be another instance's: {some}",
-            "Name them in include or in exclude, by what follows the prefix",
+            "Name them in backup_streams_include or backup_streams_exclude (include, exclude), without the prefix",
             {"ambiguous": [name for name, _other in ambiguous[:20]]},
         )
     return Chosen(taken, left_out)

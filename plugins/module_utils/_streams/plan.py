@@ -104,7 +104,7 @@ def refuse_gaps(gaps: t.Sequence[dict[str, t.Any]], what: str, todo: str) -> Non
         raise StreamsError(
             what,
             f"records that are wanted are lost: {described(gaps, len(gaps))}",
-            f"{todo}, or set accept_gaps to go on without them",
+            f"{todo}, or go on without them by backup_streams_accept_gaps or restore_streams_accept_gaps (accept_gaps)",
             {"gaps": list(gaps[:20]), "gap_count": len(gaps)},
         )
 
@@ -211,7 +211,7 @@ def from_cluster(
         raise StreamsError(
             f"Copy of '{recorded['prefix']}' on Kafka {cluster.where}",
             f"the offsets were recorded on cluster {recorded['cluster_id']}, this one is {cluster_id}",
-            "Give the cluster of the backup as source, or an archive",
+            "Give the cluster of the backup by restore_streams_source (source), or restore from an archive",
         )
     groups = groups_of(recorded, choice, have_positions)
     needs, source, gaps, topics = Needs(groups, recorded["topics"]), Source(cluster, recorded), Gaps(), []
@@ -275,7 +275,8 @@ def settle_out_of_range(plan: Plan, choice: t.Optional[str]) -> Plan:
         raise StreamsError(
             f"Translation of the positions of '{plan['prefix']}'",
             f"{len(wrong)} were past the end of their partition at the backup: {some}",
-            "Set positions to start (work is repeated, as Nuxeo itself would have done) or to end (work is skipped)",
+            "Set restore_streams_positions (positions) to start (work is repeated, as Nuxeo itself would have done) or "
+            "to end (work is skipped)",
         )
     offset = 0 if choice == "start" else PAST_END
     groups = [

@@ -117,6 +117,10 @@ def test_a_list_of_nothing(place: Place) -> None:
         list_sets(place, "latest", 9)
     with pytest.raises(SetError, match="there is no such folder"):
         list_sets(Place(place.root + "/no", "acme"), None, 9)
+    os.makedirs(os.path.join(place.root, "dms1.example.com", "sets"))
+    os.makedirs(os.path.join(place.root, "lost+found"))
+    with pytest.raises(SetError, match="no complete set; the root has sets of dms1.example.com. Name .* nuxeo_instance"):
+        list_sets(place, "latest", 9)
 
 
 def test_a_failure_is_listed(place: Place) -> None:

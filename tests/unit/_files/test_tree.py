@@ -331,7 +331,7 @@ def test_owners_by_name_or_given(data: pathlib.Path, tmp_path: pathlib.Path) -> 
     text = (tmp_path / "tree.jsonl").read_text().replace('"daemon"', '"no-such-user"')
     (tmp_path / "tree.jsonl").write_text(text)
     for check in (True, False):
-        with pytest.raises(tree.FilesError, match="no user 'no-such-user'.* set the option owner"):
+        with pytest.raises(tree.FilesError, match="no user 'no-such-user'.* by restore_owner"):
             tree.restore_tree(listed, str(tmp_path / "copy"), str(tmp_path / "third"), check=check)
     assert not (tmp_path / "third").exists()
     (tmp_path / "files").mkdir()
