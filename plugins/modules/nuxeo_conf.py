@@ -58,7 +58,7 @@ options:
     default: present
   backup:
     description:
-      - Keep a copy of the file as it was, beside it and with its mode.
+      - Keep a copy of the file as it was, beside it and with its mode, but without a restore guard.
     type: bool
     default: false
   restore_guard:
@@ -144,6 +144,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import disarm_copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -184,7 +185,9 @@ def main() -> None:
             with alone(plan.path):
                 plan = compute()  # another node may have changed it meanwhile, to the same end
                 if plan.changed:
-                    backup_file = module.backup_local(plan.path) if given["backup"] else None
+                    if given["backup"]:
+                        backup_file = module.backup_local(plan.path)
+                        disarm_copy(backup_file)
                     plan.write()
         module.exit_json(
             changed=plan.changed,

@@ -129,6 +129,7 @@ def test_a_clone_has_its_own_database_folder_and_owner(
     site.hosts.clear()
     site.add("staging", clone, restore_from_instance="acme")
     data_dir = clone.home / "elsewhere" / "data"
+    before_conf = clone.conf.read_text()
     done = site.restore(
         postgresql15,
         restore_database_name="acme_clone",
@@ -143,6 +144,8 @@ def test_a_clone_has_its_own_database_folder_and_owner(
         assert "nuxeo.db.name=acme_clone" in conf
         assert f"nuxeo.data.dir={data_dir}" in conf
         assert "## Of this instance" in conf  # its comments are still there
+        (kept,) = (word for word in done.stdout.replace('"', " ").split() if word.startswith(f"{clone.conf}."))
+        assert Path(kept).read_text() == before_conf, "for a way back"
         owner = "select pg_get_userbyid(datdba) from pg_database where datname = 'acme_clone'"
         assert postgresql15.psql(owner) == other.user
         where = "select nspname from pg_extension join pg_namespace n on n.oid = extnamespace where extname = 'pg_trgm'"

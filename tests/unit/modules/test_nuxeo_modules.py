@@ -123,6 +123,11 @@ def test_conf(call: Call, home: Path) -> None:
     assert (again["changed"], again["backup_file"], again["properties_changed"]) == (False, None, [])
     gone = call("nuxeo_conf", path=str(path), properties={"n": None}, state="absent")
     assert gone["properties_changed"] == ["n"]
+    plain = path.read_bytes()
+    call("nuxeo_conf", path=str(path), restore_guard="armed", restore_set="20261123T020004Z")
+    kept = call("nuxeo_conf", path=str(path), properties={"a": 2}, backup=True)["backup_file"]
+    assert Path(kept).read_bytes() == plain, "Nuxeo starts with it when it is put back"
+    assert "restore guard" in path.read_text(encoding="utf-8")
 
 
 def test_conf_guard(call: Call, home: Path) -> None:
