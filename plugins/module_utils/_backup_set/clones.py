@@ -36,7 +36,7 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
             f"{what}: its target is the source's own database '{name}', or one in a physical copy of its cluster, "
             "which has the same identifier. "
             "Give another by restore_database_name or restore_database_host; "
-            f"if it is to take the source's place, set nuxeo_instance to '{manifest['instance']}'."
+            f"if it takes the source's place, give its host nuxeo_instance '{manifest['instance']}' in the inventory."
         )
     kept = manifest.get("audit") or {}
     own = sorted(set((kept.get("names") or {}).values()) & set((audit.get("names") or {}).values()))
@@ -93,7 +93,7 @@ def conf_problems(manifest: Manifest, instance: str, confs: t.Iterable[str], tar
     return [
         f"Restore of a clone of '{manifest['instance']}' as '{instance}': '{conf}' is the source's own, so the source "
         "would become the clone. Name the clone's by nuxeo_conf_path and nuxeo_home; "
-        f"if it is the source that is to change, set nuxeo_instance to '{manifest['instance']}'."
+        f"if the source is to change, give its host nuxeo_instance '{manifest['instance']}' in the inventory."
     ]
 
 

@@ -154,7 +154,10 @@ def _choose(
         why += f"; not readable: {', '.join(bad['name'] for bad in unreadable[:5])}"
     if not manifests and not unreadable and (others := _others(place)):
         why += f"; the root has sets of {', '.join(others[:10])}"
-        todo = "Name the one that this server is in nuxeo_instance, or for a clone its source in restore_from_instance"
+        todo = (
+            "Give the host the one that it is as nuxeo_instance in the inventory, "
+            "or name the source of a clone in restore_from_instance"
+        )
         raise SetError(what, why, todo)
     raise SetError(what, why, "Run a backup first, or look whether the backup root and the instance are the right ones")
 
