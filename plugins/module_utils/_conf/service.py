@@ -76,11 +76,9 @@ class Service:
         return url.rstrip("/") + "/runningstatus?info=started"
 
     def _bind_address(self) -> str:
-        """Where HTTP is served: since 10.10 on the loopback interface only where HTTPS is served, on the other."""
+        """Where HTTP is served: on the loopback interface only where HTTPS is served, on the other."""
         https = self.configuration.used("nuxeo.server.https.port", "0")
-        if https not in ("", "0") and self.configuration.line.name not in ("8.10", "9.10"):
-            return LOCAL
-        return self.configuration.used("nuxeo.bind.address")
+        return LOCAL if https not in ("", "0") else self.configuration.used("nuxeo.bind.address")
 
     # -- start
 
