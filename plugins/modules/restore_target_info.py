@@ -42,7 +42,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 target:
-  description: The facts of the target, as RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo).
+  description:
+    - The facts of the target, as RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo).
+    - C(properties_changed) names those of O(properties) that C(nuxeo.conf) does not have already. C(regenerates) says
+      whether the next start of Nuxeo reads C(nuxeo.conf), or goes on with the files that were generated before.
   returned: success
   type: dict
 marker:
@@ -57,7 +60,8 @@ occupied:
 fixed:
   description:
     - Why C(nuxeo.conf) cannot be changed, which a restore has to. Empty when it can.
-    - So too which of O(properties) do not say where the database is, since a C(nuxeo.db.jdbc.url) does.
+    - So too which of O(properties) do not say where the database is, since a C(nuxeo.db.jdbc.url) does, and that the
+      server would not read them, since C(nuxeo.force.generation) is not true.
   returned: success
   type: list
   elements: str

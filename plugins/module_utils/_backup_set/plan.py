@@ -19,7 +19,7 @@ from .marker import Marker
 from .plan_words import audit_lines, index_lines, node_lines, set_lines
 from .preflight import POOLED_BLOBS, WORKS, disagreements, engine_place, node_problems
 from .space import space_problems
-from .streams import file_problems, left_lines
+from .streams import file_problems, left_lines, prefix_problems
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
@@ -358,6 +358,7 @@ def _folder_problems(wish: Wish, found: dict[str, t.Any]) -> tuple[list[str], li
     """What stands in the way in the folders of the target, and what could not be told of them."""
     files = wish.path, wish.manifest["leader"]
     problems = fixed_problems(wish.nodes, found["data_dir"], found["keep"])
+    problems += prefix_problems(wish.nodes, wish.streams and "streams" in wish.manifest)
     lacking, untold = space_problems(*files, found, wish.pools)
     problems += lacking + owner_problems(*files, found["trees"], wish.owner, wish.group)
     return problems + inner_problems(wish.path, wish.target), untold

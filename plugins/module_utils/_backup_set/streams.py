@@ -13,6 +13,7 @@ import os
 import re
 import typing as t
 
+from .._conf.generated import unheeded
 from .marker import Marker
 
 Plan = t.Dict[str, t.Any]
@@ -62,6 +63,19 @@ def file_problems(manifest: Plan, target: Plan, wanted: bool) -> list[str]:
         f"Restore of the streams: in the set their files are '{source}' of the data folder, and the target has them in "
         f"'{streams['path']}'. Set nuxeo.stream.chronicle.dir as the source had it, in nuxeo.conf or by "
         "restore_properties."
+    ]
+
+
+def prefix_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]], restored: bool) -> list[str]:
+    """Nodes that would go on with the streams of before, since they do not read the new prefix.
+
+    :param restored: whether streams of the set come back under one
+    """
+    every = {name: node.get("facts") or {} for name, node in sorted(nodes.items())}
+    return [
+        f"Node '{name}': {unheeded(facts['conf'], 'the prefix of the restored streams')}"
+        for name, facts in every.items()
+        if restored and facts.get("regenerates") is False
     ]
 
 

@@ -12,6 +12,7 @@ import typing as t
 from .change import Properties, change
 from .database import addresses
 from .facts import facts
+from .generated import regenerates, unheeded
 from .locate import locate
 from .resolve import resolve
 
@@ -26,9 +27,11 @@ def facts_with(
     """Resolve a private copy of nuxeo.conf in which the properties are set, and no restore guard stands.
 
     Parameters as for :func:`resolve`. The file itself is not touched; the copy is owner-only and gone afterwards.
+
+    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change) and ``properties_changed``
     """
     place = locate(path, home, environment)
-    new = change(
+    plan = change(
         path=place.conf,
         home=place.home,
         version=version,
@@ -36,21 +39,25 @@ def facts_with(
         secret_properties={},
         present=True,
         restore_guard="absent",
-    ).new
+    )
     with tempfile.TemporaryDirectory(prefix="nuxeo-platform-") as folder:
         copy = os.path.join(folder, "nuxeo.conf")
         with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(new)
-        found = facts(resolve(copy, place.home, place.environment, version))
-    return {**found, "conf": os.path.abspath(place.conf)}
+            stream.write(plan.new)
+        configuration = resolve(copy, place.home, place.environment, version)
+        found = {**facts(configuration), "regenerates": regenerates(configuration)}
+    return {**found, "properties_changed": plan.properties_changed, "conf": os.path.abspath(place.conf)}
 
 
 def without_effect(properties: Properties, found: t.Mapping[str, t.Any]) -> list[str]:
-    """Which of the properties that say where a database is do not say it, since a JDBC URL of its own does.
+    """Which of the properties that say where a database is do not say it, since a JDBC URL of its own does. None of
+    them does anything where Nuxeo does not read them.
 
     :param found: what :func:`facts_with` made of the properties
     """
     problems = []
+    if found["properties_changed"] and not found["regenerates"]:
+        problems.append(unheeded(found["conf"], ", ".join(found["properties_changed"])))
     for key in ("host", "port", "name", "user"):
         name, used = f"nuxeo.db.{key}", str(found["database"].get(key) or "")
         wanted = str(properties.get(name) or used)

@@ -9,7 +9,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import file_problems, left_lines, plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.streams import (
+    file_problems,
+    left_lines,
+    plan,
+    prefix_problems,
+)
 
 SET = "20261123T020004Z"
 
@@ -71,3 +76,16 @@ def test_queues_do_not_come_back_where_nobody_looks_for_them(kind: str) -> None:
     assert f"the target has its own in {kind}" in problem and "restore_streams" in problem
     assert file_problems(QUEUES, target, False) == file_problems(ELSEWHERE, target, True) == []
     assert file_problems({"nuxeo": target}, streams_in("/srv/data", "/srv/data/stream"), True) == []
+
+
+def test_a_prefix_that_a_node_would_not_read_is_refused() -> None:
+    """It would go on with the old streams, and nothing would ever work off the restored ones."""
+    facts = {"conf": "/etc/nuxeo/nuxeo.conf"}
+    nodes = {
+        "n1": {"facts": {**facts, "regenerates": True}},
+        "n2": {"facts": {**facts, "regenerates": False}},
+        "n3": {},
+    }
+    (problem,) = prefix_problems(nodes, True)
+    assert problem.startswith("Node 'n2': ") and "nuxeo.force.generation" in problem
+    assert prefix_problems(nodes, False) == []

@@ -201,3 +201,32 @@ def test_a_url_of_its_own_leaves_properties_without_effect(
     wanted = {f"nuxeo.db.{key}": value for key, value in properties.items()}
     found = without_effect(wanted, facts_with(wanted, str(conf), str(tmp_path / "home"), {}, "2023"))
     assert [problem.partition("=")[0] for problem in found] == [f"nuxeo.db.{key}" for key in lost]
+
+
+@pytest.mark.parametrize(
+    ("conf", "version", "heeded"),
+    [
+        ("nuxeo.force.generation=true\n", "2023", True),
+        ("nuxeo.force.generation=once\n", "9.10", True),
+        ("nuxeo.force.generation=TRUE\n", "10.10", True),
+        ("nuxeo.force.generation=TRUE\n", "2021", False),
+        ("nuxeo.force.generation=false\n", "8.10", False),
+        ("", "2025", False),
+    ],
+)
+def test_what_a_server_would_not_read_is_refused(tmp_path: Path, conf: str, version: str, heeded: bool) -> None:
+    """It goes on with what it has generated: the clone would be on the source's database."""
+    home = tmp_path / "home"
+    path = write_home(home, f"{conf}nuxeo.db.name=nuxeo\norg.nuxeo.ecm.contextPath=/dms\n")
+
+    def told(**properties: str) -> list[str]:
+        wanted = {f"nuxeo.{name.replace('_', '.')}": value for name, value in properties.items()}
+        return without_effect({}, facts_with(wanted, str(path), str(home), {}, version))
+
+    assert told(db_name="copy") == []  # nothing has been generated yet
+    (home / "conf/Catalina/localhost").mkdir(parents=True)
+    (home / "conf/Catalina/localhost/dms.xml").touch()
+    assert told(db_name="nuxeo") == []
+    assert told(db_name="copy", force_generation="once") == []
+    unread = f"Change of '{path}': nuxeo.force.generation is not true"
+    assert [problem.startswith(unread) for problem in told(db_name="copy")] == ([] if heeded else [True])
