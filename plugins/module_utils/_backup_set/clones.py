@@ -181,7 +181,7 @@ def redis_problems(manifest: Manifest, instance: str, leader: str, target: Facts
         return []
     servers = [[f"{host.strip()}:{redis['port']}" for host in redis["host"].split(",")] for redis in (here, there)]
     shared = _shared(manifest, leader, *servers, port=6379)
-    if not shared or any(here[key] != there[key] for key in ("database", "prefix")):
+    if not shared or any(here[key] != there[key] for key in ("database", "prefix", "sentinel")):
         return []
     return [
         f"Restore of a clone of '{manifest['instance']}' as '{instance}': it would work off the source's own works in "

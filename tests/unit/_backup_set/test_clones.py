@@ -101,6 +101,7 @@ def test_audit_and_sequences_that_no_set_holds_are_the_sources_too() -> None:
         ({}, "s1", True),
         ({"prefix": "staging:"}, "s1", False),
         ({"database": 1}, "s1", False),
+        ({"sentinel": "other"}, "s1", False),
         ({"port": 6380}, "s1", False),
         ({"host": "r3"}, "s1", False),
     ],
