@@ -20,6 +20,8 @@ import urllib.request
 from . import kept
 from .configuration import Configuration
 from .errors import ConfError
+from .java_options import before_nuxeoctl
+from .load import read_bytes
 from .loopback import LOCAL, own_address
 from .process import Running, environment_of, is_starting, running
 
@@ -179,6 +181,9 @@ class Service:
         values.update({name: os.environ[name] for name in ("JAVA_HOME", "HOME") if name in os.environ})
         values.update(kept.kept(self.configuration.conf) or {})
         values.update(self.configuration.environment)
+        if "JAVA_OPTS" in values:
+            text = read_bytes(self.configuration.conf).decode("utf-8", "surrogateescape")
+            values["JAVA_OPTS"] = before_nuxeoctl(values["JAVA_OPTS"], text)
         return {**values, "NUXEO_CONF": self.configuration.conf, "NUXEO_HOME": self.configuration.home}
 
     # -- commands

@@ -132,6 +132,45 @@ def test_without_a_private_place_for_its_environment_it_is_not_stopped(
         one.stop()
 
 
+AGENT = "-javaagent:/opt/jmx.jar=9404:/etc/jmx.yml"
+IPV4 = "-Djava.net.preferIPv4Stack=true -Djava.awt.headless=true"
+
+
+@pytest.mark.parametrize(
+    ("lines", "ran_with", "started_with"),
+    [
+        (["$JAVA_OPTS " + AGENT], f"-server -Xmx2g {AGENT} {IPV4}", "-Xmx2g"),
+        (
+            ["$JAVA_OPTS  -Da=1", "$JAVA_OPTS -Db=2"],
+            f"--illegal-access=permit -Xmx2g -Da=1 -Db=2 {IPV4} -Dc=3",
+            "-Xmx2g",
+        ),
+        (["$JAVA_OPTS " + AGENT], f"-Xmx2g {AGENT} {IPV4} {AGENT} {IPV4}", "-Xmx2g"),  # it was started so before
+        ([], f"-Xmx2g {IPV4}", "-Xmx2g"),
+        (["$JAVA_OPTS " + AGENT], f"{AGENT} {IPV4}", ""),
+        (["$JAVA_OPTS -Da=1"], "-Xmx2g", "-Xmx2g"),  # as an operator gives it
+        (["$JAVA_OPTS -Da=2"], f"-Xmx2g -Da=1 {IPV4}", f"-Xmx2g -Da=1 {IPV4}"),  # nuxeo.conf was changed since
+        (["-Xmx1g", "$JAVA_OPTS " + AGENT], f"-Xmx1g {AGENT} {IPV4}", f"-Xmx1g {AGENT} {IPV4}"),  # set anew in any case
+    ],
+)
+def test_what_nuxeoctl_adds_to_the_options_of_java_it_does_not_add_twice(
+    conf: Path, lines: list[str], ran_with: str, started_with: str
+) -> None:
+    """A second agent would find its port taken, and the server that was stopped would not come up again."""
+    with conf.open("a", encoding="utf-8") as stream:
+        stream.writelines(f"JAVA_OPTS={line}\n" for line in lines)
+    found = resolve(str(conf), str(conf.parent.parent), {"JAVA_OPTS": ran_with}, "2023")
+    given: list[dict[str, str] | None] = []
+
+    def run(_argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        given.append(environment)
+        return 1, "", "it is not started here"
+
+    with pytest.raises(ConfError, match="it is not started here"):
+        Service("/bin/true", found, run, 5).start()
+    assert given[0] and given[0]["JAVA_OPTS"] == started_with
+
+
 @pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
 def test_beside_https_it_is_asked_where_the_stock_template_serves_http(conf: Path, version: str) -> None:
     def asked(more: str) -> str:
