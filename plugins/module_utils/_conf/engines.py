@@ -10,7 +10,7 @@ import typing as t
 
 from .blobs import blobs
 from .configuration import Configuration
-from .java import file_below, is_blank
+from .java import file_below, is_blank, resolve_path
 from .secrets import mask
 
 Facts = t.Dict[str, t.Any]
@@ -90,12 +90,12 @@ def _engine_2025(configuration: Configuration, prefix: str) -> str | None:
 def _client_2025(configuration: Configuration, prefix: str) -> Facts:
     servers = _servers(configuration.used(f"{prefix}.client.server"))
     embedded = not servers and _enabled(configuration, "nuxeo.opensearch1.embed.enabled")
-    path = configuration.used("nuxeo.opensearch1.embed.dataPath") or f"{configuration.home}/nxserver/data/opensearch"
+    path = configuration.used("nuxeo.opensearch1.embed.dataPath") or "nxserver/data/opensearch"
     return {
         "url": [mask(url) for url in _urls(servers)],
         "user": configuration.used(f"{prefix}.client.username") or None,
         "embedded": embedded,
-        "path": path if embedded else None,
+        "path": resolve_path(configuration.home, path) if embedded else None,
     }
 
 
@@ -184,7 +184,8 @@ def streams(configuration: Configuration) -> Facts:
         return {"kind": "memory"}
     folder = configuration.used("nuxeo.stream.chronicle.dir")
     data = configuration.folder("nuxeo.data.dir")
-    path = file_below(data, "stream") if is_blank(folder) else folder
+    # the server's working directory is its home
+    path = file_below(data, "stream") if is_blank(folder) else resolve_path(configuration.home, folder)
     return {"kind": "chronicle", "path": path, **_big_works(configuration)}
 
 

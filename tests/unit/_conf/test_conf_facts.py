@@ -278,6 +278,8 @@ def test_2025_embedded(read: Facts) -> None:
     found = read("2025", lines)["search"]
     assert (found["kind"], found["embedded"], found["url"]) == ("opensearch", True, [])
     assert found["path"] == "<home>/nxserver/data/opensearch"  # wherever the data folder is
+    found = read("2025", lines + "nuxeo.opensearch1.embed.dataPath=nxserver/data/search\n")["search"]
+    assert found["path"] == "<home>/nxserver/data/search"
 
 
 def test_2025_packages(read: Facts) -> None:
@@ -319,8 +321,10 @@ def test_streams_without_kafka(read: Facts, version: str, expected: dict[str, st
     assert read(version)["streams"] == expected
 
 
-def test_a_chronicle_folder_of_its_own(read: Facts) -> None:
-    found = read("10.10", "nuxeo.stream.chronicle.dir=${nuxeo.data.dir}/queues\n")
+@pytest.mark.parametrize("folder", ["${nuxeo.data.dir}/queues", "nxserver/data/queues"])
+def test_a_chronicle_folder_of_its_own(read: Facts, folder: str) -> None:
+    """A relative one is that of the server's working directory, its home, and not of whoever asks."""
+    found = read("10.10", f"nuxeo.stream.chronicle.dir={folder}\n")
     assert found["streams"]["path"] == "<home>/nxserver/data/queues"
 
 
