@@ -25,6 +25,8 @@ class Configuration(t.Protocol):
 
     @property
     def environment(self) -> t.Mapping[str, str]: ...
+    @property
+    def home(self) -> str: ...
     def get(self, name: str) -> t.Optional[str]: ...
 
 
@@ -87,6 +89,7 @@ def from_nuxeo(conf: Configuration, given: t.Mapping[str, t.Any], folder: str, r
             if path and not given.get(option):
                 store_type = (conf.get(f"kafka.{kind}.type") or "JKS").strip().upper()
                 convert = certificates if kind == "truststore" else private_key_store
+                path = os.path.join(conf.home, path)  # the server's working directory
                 found.update(convert(path, store_type, conf.get(f"kafka.{kind}.password") or "", folder, run))
     return found
 

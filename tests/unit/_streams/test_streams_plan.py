@@ -28,6 +28,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._streams.stores imp
 class Conf(dict):
     """A resolved nuxeo.conf."""
 
+    home = "/opt/nuxeo/server"
+
 
 def settings(conf=None, folder="/nowhere", run=None, **options):
     return connection.settings(options, None if conf is None else Conf(conf), str(folder), run)
@@ -86,6 +88,19 @@ def test_options_win_over_nuxeo_conf():
         found["bootstrap.servers"] == "c:1" and found["sasl.password"] == "mine" and found["sasl.mechanism"] == "PLAIN"
     )
     assert found["ssl.endpoint.identification.algorithm"] == "none"
+
+
+def test_a_relative_store_is_below_the_home(tmp_path, monkeypatch):
+    """There the server has its working directory; ours is anywhere."""
+    monkeypatch.setattr(Conf, "home", str(tmp_path))
+    (tmp_path / "conf").mkdir()
+    for name in ("conf/ca.pem", "own.pem"):
+        (tmp_path / name).touch()
+    stores = {"kafka.truststore.path": "conf/ca.pem", "kafka.keystore.path": str(tmp_path / "own.pem")}
+    types = {"kafka.ssl": "true", "kafka.truststore.type": "PEM", "kafka.keystore.type": "PEM"}
+    found = settings({**SERVERS, **types, **stores})
+    assert found["ssl.ca.location"] == str(tmp_path / "conf/ca.pem")
+    assert found["ssl.certificate.location"] == str(tmp_path / "own.pem")
 
 
 @pytest.mark.parametrize(
