@@ -358,6 +358,17 @@ def test_a_record_that_is_written_in_place_is_copied_though_its_folder_has_not_c
     assert lab.backup("a", kind="record").result["copied"] == 1
 
 
+def test_a_full_pass_brings_back_the_bytes_of_a_record_that_the_pool_has_lost(lab: t.Any) -> None:
+    records(lab)
+    lab.add(b"one", "doc-1")
+    lab.add(b"two", "doc-2")
+    lab.age()
+    lab.backup(kind="record")
+    before = lab.kept()
+    (lab.pool / sorted(before)[0]).unlink()
+    assert (lab.backup("a", kind="record", full=True).result["copied"], lab.kept()) == (1, before)
+
+
 def test_the_set_has_the_bytes_of_a_record_that_the_dump_means(lab: t.Any, tmp_path: Path) -> None:
     """Whatever has become of it between the head start, the snapshot and the pass that counts."""
     records(lab)

@@ -129,6 +129,38 @@ def test_of_a_folder_that_is_as_before_nothing_is_said(folder: Path) -> None:
         assert [(each[3], each[4]) for each in said(Full())] == [(AS_BEFORE, [b"aa"])]
 
 
+class Written(Shelf):
+    """Takes records; each is written to in place, so often, after it was read."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def lacking(self, wanted: t.Sequence[bytes], full: bool) -> set[bytes]:
+        return set()
+
+    def store(self, source: bytes) -> tuple[bytes, int]:
+        content = Path(os.fsdecode(source)).read_bytes()
+        if self.times:
+            self.times -= 1
+            Path(os.fsdecode(source)).write_bytes(content + b"+")
+        return hashlib.sha256(content).hexdigest().encode(), len(content)
+
+
+@pytest.mark.parametrize(("times", "kept"), [(0, b"doc"), (2, b"doc++"), (3, b"")])
+def test_a_record_that_is_written_while_it_is_read_is_read_again(tmp_path: Path, times: int, kept: bytes) -> None:
+    (tmp_path / "doc-1").write_bytes(b"doc")
+    worker = Visitor(Plan(os.fsencode(tmp_path), b"/pool", True, False, False), State(), Written(times))
+    worker.handle([b""])
+    (_size, folders, *_none), (_zero, _no, counts, problems, _count) = worker.take(True)
+    if not kept:
+        assert (folders[0][3], counts["copied"]) == (b"", 3) and "again and again" in str(problems)
+        return
+    key, sha, signature = folders[0][3].rstrip(b"\n").split(b"\t")
+    assert (key, sha) == (b"doc-1", hashlib.sha256(kept).hexdigest().encode())
+    assert signature == b"-", "it may be written to once more within one tick of the clock"
+
+
 class Unknown:
     """A name of a file system that does not say what it is the name of; by the time one looks it is gone."""
 
