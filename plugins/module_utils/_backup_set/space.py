@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: whether what a restore writes has room on each volume of the target.
+"""PRIVATE to the collection: whether what a restore writes is there, and has room on each volume of the target.
 
 What is counted is surely needed: files that are there count nothing, nor do blobs that share their blocks with the
 pool, and sparse or packed ones count what they take up in the set. Where the file system may pack or share more than
@@ -16,10 +16,16 @@ import typing as t
 
 from .._blobs import keylist, names
 from .._blobs.copier import CHUNK
+from .._blobs.errors import Problems
 from .._files.entry import FILE, read_tree_list
 from .mounts import file_system
 
 Named = t.Dict[str, t.Any]
+
+_LOST = (
+    "Restore of blobs to '{}': {} are neither there nor in pool '{}': {}. "
+    "Take another set, or bring them back: verify, and then a backup, where the source still has them."
+)
 
 EXACT = ("ext2", "ext3", "ext4", "tmpfs", "xfs")
 """File systems in which a file takes up what its bytes do, but for blobs that share their blocks (XFS)."""
@@ -40,19 +46,22 @@ def _existing(path: str) -> str:
     return path
 
 
-def blobs_needed(keys: str, pool: str, store: Named, stays: bool) -> int:
-    """Bytes of the blobs that a store lacks, which are all where it is moved aside."""
+def blobs_needed(keys: str, pool: str, store: Named, stays: bool) -> t.Tuple[int, Problems]:
+    """Bytes of the blobs that a store lacks, all of them where it is moved aside; and those that the pool lacks too."""
     data = os.fsencode(os.path.join(store["path"], "data"))
     there = stays and os.path.isdir(data)
     device = os.stat(_existing(os.fsdecode(data))).st_dev
     shared = os.path.isdir(pool) and os.stat(pool).st_dev == device and file_system(device) == "xfs"
-    needed = 0
+    needed, lost = 0, Problems()
     for entry in map(names.parse, keylist.read_lines(keys)):
         place = os.path.join(data, names.folder_of(entry.key, store["depth"] or 0), entry.key)
         if not (there and os.path.exists(place)):
-            size = _taken(os.path.join(os.fsencode(pool), names.pool_path(entry.pool_name)))
+            path = os.path.join(os.fsencode(pool), names.pool_path(entry.pool_name))
+            size = _taken(path)
+            if size == 0 and not os.path.lexists(path):
+                lost.add(entry.key, "missing")
             needed += 0 if shared and size >= CHUNK else size
-    return needed
+    return needed, lost
 
 
 def tree_needed(copy: str, dest: str, moved: bool) -> int:
@@ -67,7 +76,8 @@ def tree_needed(copy: str, dest: str, moved: bool) -> int:
 def space_problems(
     path: str, leader: str, found: Named, pools: t.Mapping[str, str]
 ) -> t.Tuple[t.List[str], t.List[str]]:
-    """Each volume that has not the room for what goes there, and a line for each store of which nobody can tell.
+    """Each blob store whose pool lacks what it needs, each volume that has not the room for what goes there, and a line
+    for each store of which nobody can tell.
 
     :param path: the folder of the set
     :param leader: the node whose trees are restored
@@ -85,7 +95,7 @@ def _space_problems(
     path: str, leader: str, found: Named, pools: t.Mapping[str, str]
 ) -> t.Tuple[t.List[str], t.List[str]]:
     needs: t.Dict[str, int] = {}
-    lines = []
+    problems, lines = [], []
     for tree in (tree for tree in found["trees"] if tree["dest"]):
         dest = tree["dest"]
         needs[dest] = tree_needed(os.path.join(path, "files", leader, tree["name"]), dest, tree["name"] == "data")
@@ -95,16 +105,16 @@ def _space_problems(
             lines.append(f"blobs    {store['provider']}: room is not checked, its pool is on another host, {pool}")
             continue
         dest = os.path.join(store["path"], "data")
-        needs[dest] = blobs_needed(
+        needs[dest], lost = blobs_needed(
             os.path.join(path, "blobs", store["provider"]),
             pool,
             store,
             store["path"] in found["keep"] and store["path"] not in found["emptied"],
         )
+        problems += [_LOST.format(dest, lost.count, pool, lost.listed())] if lost.count else []
     volumes: t.Dict[int, t.List[str]] = {}
     for dest in needs:
         volumes.setdefault(os.stat(_existing(dest)).st_dev, []).append(dest)
-    problems = []
     for device, places in volumes.items():
         needed, free = sum(needs[dest] for dest in places), shutil.disk_usage(_existing(places[0])).free
         if needed <= free:

@@ -77,8 +77,8 @@ def test_where_blocks_may_be_shared_or_packed_nothing_is_refused(
     assert (problems, f"{6 * MIB} bytes, unless they are packed or shared" in line) == ([], True)
     monkeypatch.setattr(space, "file_system", lambda _device: "xfs")
     assert "it needs" in made.told(small / "data", small / "data/binaries")[0][0], "the pool is on another one"
-    for key in made.keys[:2]:
-        made.put(small / "pool", key, 2, bytes(MIB))
+    for key in made.keys:
+        made.put(small / "pool", key, 2, bytes(MIB) if key in made.keys[:2] else b"")
     assert made.told(small / "data", small / "data/binaries", pool=str(small / "pool")) == ([], [])
 
 
@@ -95,3 +95,14 @@ def test_a_pool_on_another_host_is_told_and_refuses_nothing(tmp_path: Path) -> N
     problems, lines = Set(tmp_path).told(tmp_path / "new", tmp_path / "new/binaries", pool="nas:/blobs/default")
     assert problems == []
     assert lines == ["blobs    default: room is not checked, its pool is on another host, nas:/blobs/default"]
+
+
+def test_a_blob_that_the_pool_has_lost_is_told_before_anything_is_changed(tmp_path: Path) -> None:
+    """A sample of a large pool does not meet it, and the database would be replaced before the copy does."""
+    made = Set(tmp_path)
+    lost, store = made.keys[2], tmp_path / "new/binaries"
+    (made.pool / lost[:2] / lost[2:4] / lost).unlink()
+    (problem,), _lines = made.told(tmp_path / "new", store)
+    assert f"1 are neither there nor in pool '{made.pool}': {lost}: missing. Take another set, or" in problem
+    made.put(store / "data", lost, 3, b"")
+    assert made.told(tmp_path / "new", store) == ([], []), "the target has it still"
