@@ -46,7 +46,5 @@ class ActionModule(ActionBase):
     def _module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         waits = bool(self._task.async_val) and not self._connection.has_native_async
         return dict(
-            self._execute_module(
-                module_name=self.module, module_args=arguments, task_vars=variables, wrap_async=waits
-            )
+            self._execute_module(module_name=self.module, module_args=arguments, task_vars=variables, wrap_async=waits)
         )

@@ -179,8 +179,8 @@ def redis_problems(manifest: Manifest, instance: str, leader: str, target: Facts
     here, there = ((facts.get("cluster") or {}).get("redis") for facts in (manifest["nuxeo"], target))
     if manifest["instance"] == instance or not here or not there:
         return []
-    servers = [[f"{host.strip()}:{redis['port']}" for host in redis["host"].split(",")] for redis in (here, there)]
-    shared = _shared(manifest, leader, *servers, port=6379)
+    ours, theirs = ([f"{host.strip()}:{redis['port']}" for host in redis["host"].split(",")] for redis in (here, there))
+    shared = _shared(manifest, leader, ours, theirs, port=6379)
     if not shared or any(here[key] != there[key] for key in ("database", "prefix", "sentinel")):
         return []
     return [

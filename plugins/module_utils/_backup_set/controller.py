@@ -38,23 +38,23 @@ def is_same(one: Identity, other: Identity) -> bool:
 def is_alive(holder: Identity) -> bool:
     """Whether a process is known to run still. False when this host cannot know: it is not the same, or restarted."""
     known = _known(holder)
-    return bool(known) and _start(known[0]) == known[1]
+    return known is not None and _start(known[0]) == known[1]
 
 
 def is_dead(holder: Identity) -> bool:
     """Whether a process is known to have ended. False when this host cannot know, as for :func:`is_alive`."""
     known = _known(holder)
-    return bool(known) and _start(known[0]) != known[1] and not _is_hidden(known[0])
+    return known is not None and _start(known[0]) != known[1] and not _is_hidden(known[0])
 
 
-def _known(holder: Identity) -> tuple[int, int] | tuple[()]:
+def _known(holder: Identity) -> tuple[int, int] | None:
     """Its pid and start, when they are those of a process of this host."""
     if not sees(identity(os.getpid()), holder):
-        return ()
+        return None
     try:
         return int(holder["pid"]), int(holder["start"])
     except (KeyError, TypeError, ValueError):
-        return ()
+        return None
 
 
 def _is_hidden(pid: int) -> bool:

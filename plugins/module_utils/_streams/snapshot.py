@@ -147,8 +147,6 @@ def take(
         groups, positions_taken = earlier["groups"], earlier["positions_taken"]
         left_out += [one for one in earlier["left_out"] if one["kind"] == "group"]
     topics = [dict(topic) for topic in read_topics(cluster, chosen.taken, configs=False)]
-    if earlier is not None:
-        groups = _without(groups, set(remade(earlier, {"topics": topics})))
     ends_started = now()
     read_ends(cluster, topics)
     ends_taken = now()
@@ -164,7 +162,7 @@ def take(
         "ends_started": ends_started,
         "ends_taken": ends_taken,
         "topics": topics,
-        "groups": groups,
+        "groups": _without(groups, set(remade(earlier, {"topics": topics}))) if earlier else groups,
         "left_out": left_out,
     }
 

@@ -117,7 +117,7 @@ def test_the_second_of_two_runs_names_the_first_and_a_killed_one_is_in_nobodys_w
 
 def test_the_list_tells_of_a_run_that_failed_after_the_newest_set(root: Root) -> None:
     """A watch that has started a server, or a run that has found a killed one, has told nobody else."""
-    abandon = root.task("backup_set", "abandoned", state="abandoned", run_id="{{ begun.run_id }}", reason="no more room")
+    abandon = root.task("backup_set", "abandoned", state="abandoned", run_id="{{ begun.run_id }}", reason="no room")
     variables = {"nuxeo_backup_root": str(root.path), "nuxeo_instance": "acme"}
 
     def listed() -> str:
@@ -126,7 +126,7 @@ def test_the_list_tells_of_a_run_that_failed_after_the_newest_set(root: Root) ->
     assert "FAILED" not in listed()
     root.run(root.begin(), root.publish(1)).check()
     root.run(root.begin(), abandon).check()
-    assert re.search(r"LAST RUN FAILED at \S+Z: no more room", listed())
+    assert re.search(r"LAST RUN FAILED at \S+Z: no room", listed())
     root.run(root.begin(), root.publish(2)).check()
     assert "FAILED" not in listed()
 
