@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 _NUMBERS = itertools.count(1)
 
 
-LONG_GROUPS = ("search", "streams", "molecule")
+LONG_GROUPS = ("search", "search-2", "streams", "molecule")
 """Each is run by one worker, from the beginning on: else the others end long before it."""
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real engines, one at a time, each started once; every test begins with an empty one."""
+"""Real engines, each started once, one at a time or two; every test begins with an empty one."""
 
 from __future__ import annotations
 
@@ -34,10 +34,15 @@ WITH_LOGINS = ("es8", "es819")
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when this file is loaded before it
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them in one worker: one server at a time."""
+    """A few engines are tried in one worker, one at a time; many in two, since one would need more than an hour."""
+    engines = wanted()
+    lanes = ("search", "search-2") if len(engines) > len(EVERY_RUN) else ("search",)
     for item in items:
         if "integration/search" in str(item.path):
-            item.add_marker(pytest.mark.xdist_group("search"))
+            given = getattr(item, "callspec", None)
+            name = given.params.get("engine") if given else None
+            lane = lanes[engines.index(name) % len(lanes)] if name in engines else lanes[0]
+            item.add_marker(pytest.mark.xdist_group(lane))
 
 
 @pytest.fixture(scope="session", params=wanted())
