@@ -180,7 +180,12 @@ class Delivery:
 
     def run(self) -> Report:
         """Prove the list, then bring what is missing or wrong."""
-        self._prove_list()
+        try:
+            self._prove_list()
+        except OSError as error:  # as large as the list of the set
+            why = f"{os_reason(error)} in '{tempfile.gettempdir()}'"
+            todo = "Make room there, or set TMPDIR to a folder that has it, then run again"
+            raise BlobError(f"Proof of key list '{self.options.keys}'", why, todo) from error
         if self.options.check:
             self._deliver(self._store(), b"", 0o700)
             return self._proven()

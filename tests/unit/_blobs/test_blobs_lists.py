@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, proof, state, visit
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import deliver, keylist, proof, state, visit
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 from hypothesis import given, settings
@@ -155,3 +157,17 @@ def test_a_folder_of_the_last_two_seconds_is_not_trusted(monkeypatch: pytest.Mon
     assert not visit.old_enough(now - 1_999_999_999, 0)
     assert not visit.old_enough(0, now - 1)
     assert not visit.old_enough(now + 10**12)
+
+
+def test_a_full_temporary_folder_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database has been replaced by then: a trace of Python's would be all that the operator sees."""
+
+    def full(**_words: t.Any) -> t.Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    prefix = tmp_path / "sets" / "a" / "blobs" / "default"
+    keylist.write_list(str(prefix), about(1), text([b"a"]), "")
+    monkeypatch.setattr(deliver.tempfile, "TemporaryFile", full)
+    told = f"No space left on device in '{tempfile.gettempdir()}'. Make room there, or set TMPDIR"
+    with pytest.raises(BlobError, match=told):
+        deliver.Delivery(Options(str(tmp_path), str(tmp_path / "store"), keys=str(prefix)), None).run()
