@@ -106,6 +106,11 @@ pid:
   type: int
   returned: success
   sample: 4711
+management_url:
+  description: Where the server takes administrators' calls, as seen from its host.
+  type: str
+  returned: success
+  sample: http://127.0.0.1:8080/nuxeo
 duration:
   description: How many seconds it took.
   type: float
@@ -155,6 +160,7 @@ def main() -> None:
             changed=bool(before) == stopping,
             running_before=bool(before),
             pid=pid,
+            management_url=service.management(),
             duration=round(time.monotonic() - begun, 3),
         )
 

@@ -70,12 +70,19 @@ class Service:
 
     def address(self) -> str:
         """The URL of the running status."""
-        url = self.url
-        if url is None:
-            host = own_address(self._bind_address())
-            port = self.configuration.used("nuxeo.server.http.port", "8080")
-            url = f"http://{host}:{port}{self.configuration.used('org.nuxeo.ecm.contextPath', '/nuxeo')}"
-        return url.rstrip("/") + "/runningstatus?info=started"
+        return (self.url or self._base(self._bind_address())).rstrip("/") + "/runningstatus?info=started"
+
+    def management(self) -> str:
+        """Where the server takes administrators' calls: since 2021 on one port only, which may be one of its own."""
+        port = self.configuration.used("nuxeo.management.api.http.port") if self.configuration.line.modern else ""
+        if port:
+            return self._base(self.configuration.used("nuxeo.bind.address"), port)
+        return (self.url or self._base(self._bind_address())).rstrip("/")
+
+    def _base(self, bind_address: str, port: str = "") -> str:
+        port = port or self.configuration.used("nuxeo.server.http.port", "8080")
+        context = self.configuration.used("org.nuxeo.ecm.contextPath", "/nuxeo")
+        return f"http://{own_address(bind_address)}:{port}{context}"
 
     def _bind_address(self) -> str:
         """Where HTTP is served: on the loopback interface only where HTTPS is served, on the other."""

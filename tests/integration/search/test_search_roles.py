@@ -62,8 +62,7 @@ def test_audit_and_sequences_make_the_whole_trip(trip: Trip, postgresql15: t.Any
     other = trip.instance("nuxeo")
     site.hosts.clear()
     trip.add("staging", other, restore_from_instance="acme", restore_drop_index=True, restore_reindex=True)
-    address = {"restore_nuxeo_url": other.url, "restore_nuxeo_password": "Administrator"}
-    site.restore(postgresql15, restore_overwrite=True, **address)
+    site.restore(postgresql15, restore_overwrite=True, restore_nuxeo_password="Administrator")
     check_audit(curl, "nuxeo", before, kept)
     assert curl.count("acme-audit") == source, "the source is as it was"
     assert list(curl.ok("GET", "/_snapshot")) == ["nuxeo-acme"], "the repository for the restore is forgotten"

@@ -183,6 +183,24 @@ def test_beside_https_it_is_asked_where_the_stock_template_serves_http(conf: Pat
     assert asked("") == "http://192.0.2.7:8080/nuxeo/runningstatus?info=started"
 
 
+@pytest.mark.parametrize(
+    ("version", "more", "url"),
+    [
+        ("2023", "", "http://192.0.2.7:8180/docs"),
+        ("2023", "nuxeo.management.api.http.port=8190\n", "http://192.0.2.7:8190/docs"),
+        ("2025", "nuxeo.management.api.http.port=8190\nnuxeo.server.https.port=8443\n", "http://192.0.2.7:8190/docs"),
+        ("10.10", "nuxeo.management.api.http.port=8190\n", "http://192.0.2.7:8180/docs"),
+        ("10.10", "nuxeo.server.https.port=8443\n", "http://127.0.0.1:8180/docs"),
+    ],
+)
+def test_administrators_are_heard_where_the_configuration_says(conf: Path, version: str, more: str, url: str) -> None:
+    """Another instance of the host may answer on the usual port: it must not be the one whose index is emptied."""
+    lines = "nuxeo.bind.address=192.0.2.7\nnuxeo.server.http.port=8180\norg.nuxeo.ecm.contextPath=/docs\n"
+    conf.write_text(lines + more, encoding="utf-8")
+    found = resolve(str(conf), str(conf.parent.parent), {}, version)
+    assert Service("nuxeo.service", found, Systemctl(conf), 1).management() == url
+
+
 def test_one_that_was_ending_is_started(conf: Path) -> None:
     """A stop that took too long: what runs still is not what is wanted."""
     systemctl = Systemctl(conf)
