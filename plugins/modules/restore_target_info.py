@@ -44,8 +44,8 @@ RETURN = r"""
 target:
   description:
     - The facts of the target, as RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo).
-    - C(properties_changed) names those of O(properties) that C(nuxeo.conf) does not have already. C(regenerates) says
-      whether the next start of Nuxeo reads C(nuxeo.conf), or goes on with the files that were generated before.
+    - C(regenerates) says whether the next start of Nuxeo reads C(nuxeo.conf), or goes on with the files that were
+      generated before; C(unread) names the properties that it would not see then.
   returned: success
   type: dict
 marker:

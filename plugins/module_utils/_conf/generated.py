@@ -8,8 +8,18 @@ from __future__ import annotations
 import os
 
 from .configuration import Configuration
+from .errors import ConfError
+from .java import resolve_path, trim
+from .load import read_bytes
+from .properties import MalformedEscape, parse
 
 FORCE = "nuxeo.force.generation"
+PLACES = (
+    *("nuxeo.db.jdbc.url", "nuxeo.db.host", "nuxeo.db.port", "nuxeo.db.name", "nuxeo.db.user", "nuxeo.mongodb.server"),
+    *("repository.binary.store", "nuxeo.binarystores.root", "kafka.enabled", "kafka.topicPrefix"),
+    *("kafka.bootstrap.servers", "elasticsearch.enabled", "elasticsearch.addressList", "elasticsearch.indexName"),
+)
+"""Properties that say where data is."""
 
 
 def regenerates(configuration: Configuration) -> bool:
@@ -19,6 +29,20 @@ def regenerates(configuration: Configuration) -> bool:
         return True
     context = configuration.get("org.nuxeo.ecm.contextPath") or "/nuxeo"
     return not os.path.exists(f"{configuration.home}/conf/Catalina/localhost/{context[1:]}.xml")
+
+
+def unread(configuration: Configuration) -> list[str]:
+    """Of the properties that say where data is those that the files generated before have otherwise.
+
+    The launcher leaves there what it has generated them from; nothing is told where it did not.
+    """
+    folder = resolve_path(configuration.home, configuration.raw("nuxeo.config.dir") or "nxserver/config")
+    try:
+        entries = parse(read_bytes(f"{folder}/configuration.properties").decode("utf-8", "replace"))
+    except (ConfError, MalformedEscape):
+        return []
+    before = {entry.name: trim(entry.value) for entry in entries}
+    return [name for name in PLACES if before.get(name, "") != (configuration.raw(name) or "")]
 
 
 def unheeded(conf: str, names: str) -> str:

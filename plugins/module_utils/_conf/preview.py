@@ -12,7 +12,7 @@ import typing as t
 from .change import Properties, change
 from .database import addresses
 from .facts import facts
-from .generated import regenerates, unheeded
+from .generated import regenerates, unheeded, unread
 from .locate import locate
 from .resolve import resolve
 
@@ -28,7 +28,8 @@ def facts_with(
 
     Parameters as for :func:`resolve`. The file itself is not touched; the copy is owner-only and gone afterwards.
 
-    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change) and ``properties_changed``
+    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change) and ``unread`` (else which
+        properties it would not see)
     """
     place = locate(path, home, environment)
     plan = change(
@@ -45,8 +46,10 @@ def facts_with(
         with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(plan.new)
         configuration = resolve(copy, place.home, place.environment, version)
-        found = {**facts(configuration), "regenerates": regenerates(configuration)}
-    return {**found, "properties_changed": plan.properties_changed, "conf": os.path.abspath(place.conf)}
+        heeds = regenerates(configuration)
+        lost = set() if heeds else {*plan.properties_changed, *unread(configuration)}
+        found = {**facts(configuration), "regenerates": heeds, "unread": sorted(lost)}
+    return {**found, "conf": os.path.abspath(place.conf)}
 
 
 def without_effect(properties: Properties, found: t.Mapping[str, t.Any]) -> list[str]:
@@ -56,8 +59,8 @@ def without_effect(properties: Properties, found: t.Mapping[str, t.Any]) -> list
     :param found: what :func:`facts_with` made of the properties
     """
     problems = []
-    if found["properties_changed"] and not found["regenerates"]:
-        problems.append(unheeded(found["conf"], ", ".join(found["properties_changed"])))
+    if found["unread"]:
+        problems.append(unheeded(found["conf"], ", ".join(found["unread"])))
     for key in ("host", "port", "name", "user"):
         name, used = f"nuxeo.db.{key}", str(found["database"].get(key) or "")
         wanted = str(properties.get(name) or used)

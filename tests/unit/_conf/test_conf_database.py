@@ -230,3 +230,28 @@ def test_what_a_server_would_not_read_is_refused(tmp_path: Path, conf: str, vers
     assert told(db_name="copy", force_generation="once") == []
     unread = f"Change of '{path}': nuxeo.force.generation is not true"
     assert [problem.startswith(unread) for problem in told(db_name="copy")] == ([] if heeded else [True])
+
+
+@pytest.mark.parametrize(
+    ("dump", "lost"),
+    [
+        ("nuxeo.db.name=nuxeo\nnuxeo.db.jdbc.url=jdbc\\:postgresql\\://h/${nuxeo.db.name}\nother=1\n", ""),
+        ("nuxeo.db.name=nuxeo\nnuxeo.db.jdbc.url=jdbc\\:h2\\:/h2/nuxeo\n", "nuxeo.db.jdbc.url"),
+        (None, ""),  # nobody knows
+    ],
+)
+def test_a_server_that_would_not_read_a_nuxeo_conf_put_back_is_refused(
+    tmp_path: Path, dump: str | None, lost: str
+) -> None:
+    """It has been started once with the stock configuration, so it would go on with an empty H2."""
+    home = tmp_path / "home"
+    path = write_home(home, "nuxeo.db.name=nuxeo\nnuxeo.db.jdbc.url=jdbc:postgresql://h/${nuxeo.db.name}\n")
+    for file, text in (("conf/Catalina/localhost/nuxeo.xml", ""), ("nxserver/config/configuration.properties", dump)):
+        (home / file).parent.mkdir(parents=True)
+        if text is not None:
+            (home / file).write_text(text, encoding="utf-8")
+    found = without_effect({}, facts_with({}, str(path), str(home), {}, "2023"))
+    assert [problem.partition("not see ")[2].partition(". ")[0] for problem in found] == [lost] * bool(lost)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("nuxeo.force.generation=once\n")
+    assert without_effect({}, facts_with({}, str(path), str(home), {}, "2023")) == []
