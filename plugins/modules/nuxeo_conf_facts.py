@@ -173,6 +173,14 @@ ansible_facts:
           type: dict
           returned: success
           sample: {enabled: false, id: null, redis: null}
+        unread:
+          description:
+            - Properties that the files of the server have otherwise, of those that say where data is.
+            - Empty unless C(nuxeo.force.generation) is not true and C(nuxeo.conf) was changed after they were made.
+          type: list
+          elements: str
+          returned: success
+          sample: []
 """
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts

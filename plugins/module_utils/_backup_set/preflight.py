@@ -13,6 +13,7 @@ import os
 import re
 import typing as t
 
+from .._conf.generated import unread_problems
 from .._database.error import DatabaseError, hint, told
 from .._files.at import below
 from .._files.entry import LISTED
@@ -372,6 +373,7 @@ def plan(
         return {**nothing, "embedded": False, "warnings": [], "problems": node_problems(nodes, cold=False)}
     cold = facts["database"]["kind"] == "h2"
     problems = node_problems(nodes, cold) + disagreements(nodes, leader) + provider_problems(further_stores)
+    problems += unread_problems(nodes)
     facts = with_stores(facts, further_stores)
     stores = blob_stores(facts)
     problems += database_problems(facts) + uncovered_problems(facts, accepted)

@@ -12,6 +12,7 @@ from .blobs import blobs
 from .configuration import Configuration
 from .database import database
 from .engines import audit, cluster, search, sequences, streams
+from .generated import unread
 
 
 def facts(configuration: Configuration, properties: t.Sequence[str] = ()) -> dict[str, t.Any]:
@@ -34,6 +35,7 @@ def facts(configuration: Configuration, properties: t.Sequence[str] = ()) -> dic
         "sequences": sequences(configuration),
         "streams": streams(configuration),
         "cluster": cluster(configuration),
+        "unread": unread(configuration),
     }
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import typing as t
 
 from .configuration import Configuration
 from .errors import ConfError
@@ -32,10 +33,12 @@ def regenerates(configuration: Configuration) -> bool:
 
 
 def unread(configuration: Configuration) -> list[str]:
-    """Of the properties that say where data is those that the files generated before have otherwise.
+    """Of the properties that say where data is those that the server's files have otherwise, where they stay so.
 
     The launcher leaves there what it has generated them from; nothing is told where it did not.
     """
+    if regenerates(configuration):
+        return []
     folder = resolve_path(configuration.home, configuration.raw("nuxeo.config.dir") or "nxserver/config")
     try:
         entries = parse(read_bytes(f"{folder}/configuration.properties").decode("utf-8", "replace"))
@@ -43,6 +46,18 @@ def unread(configuration: Configuration) -> list[str]:
         return []
     before = {entry.name: trim(entry.value) for entry in entries}
     return [name for name in PLACES if before.get(name, "") != (configuration.raw(name) or "")]
+
+
+def unread_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Nodes whose nuxeo.conf is not what their server runs with: what it names would be saved instead."""
+    every = {name: node.get("facts") or {} for name, node in sorted(nodes.items())}
+    return [
+        f"Node '{name}': its server has {', '.join(facts['unread'])} otherwise than '{facts['conf']}', since {FORCE} "
+        f"is not true there, and its files were generated before. Set {FORCE} to once and start the server anew, or "
+        "correct nuxeo.conf."
+        for name, facts in every.items()
+        if facts.get("unread")
+    ]
 
 
 def unheeded(conf: str, names: str) -> str:

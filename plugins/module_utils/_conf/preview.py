@@ -12,7 +12,7 @@ import typing as t
 from .change import Properties, change
 from .database import addresses
 from .facts import facts
-from .generated import regenerates, unheeded, unread
+from .generated import regenerates, unheeded
 from .locate import locate
 from .resolve import resolve
 
@@ -28,8 +28,8 @@ def facts_with(
 
     Parameters as for :func:`resolve`. The file itself is not touched; the copy is owner-only and gone afterwards.
 
-    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change) and ``unread`` (else which
-        properties it would not see)
+    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change), and what it would not see
+        of the properties is among ``unread``
     """
     place = locate(path, home, environment)
     plan = change(
@@ -46,9 +46,9 @@ def facts_with(
         with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(plan.new)
         configuration = resolve(copy, place.home, place.environment, version)
-        heeds = regenerates(configuration)
-        lost = set() if heeds else {*plan.properties_changed, *unread(configuration)}
-        found = {**facts(configuration), "regenerates": heeds, "unread": sorted(lost)}
+        found = {**facts(configuration), "regenerates": regenerates(configuration)}
+    if not found["regenerates"]:
+        found["unread"] = sorted({*plan.properties_changed, *found["unread"]})
     return {**found, "conf": os.path.abspath(place.conf)}
 
 

@@ -49,6 +49,13 @@ def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
     assert [store["kind"] for store in found["stores"]] == ["digest"]
 
 
+def test_a_nuxeo_conf_that_the_server_does_not_run_with_is_refused(facts: dict[str, t.Any]) -> None:
+    """Else the database would be saved that it names, and not the server's."""
+    nodes = {"n1": {"facts": facts}, "n2": {"facts": {**facts, "unread": ["nuxeo.db.name"]}}}
+    (problem,) = plan(nodes)["problems"]
+    assert problem.startswith("Node 'n2': its server has nuxeo.db.name otherwise than '/etc/nuxeo/nuxeo.conf'")
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [

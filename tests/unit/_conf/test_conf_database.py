@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import database, sql_database
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import Configuration, resolve
@@ -252,6 +253,7 @@ def test_a_server_that_would_not_read_a_nuxeo_conf_put_back_is_refused(
             (home / file).write_text(text, encoding="utf-8")
     found = without_effect({}, facts_with({}, str(path), str(home), {}, "2023"))
     assert [problem.partition("not see ")[2].partition(". ")[0] for problem in found] == [lost] * bool(lost)
+    assert facts(resolve(str(path), str(home), {}, "2023"))["unread"] == [lost] * bool(lost)
     with path.open("a", encoding="utf-8") as stream:
         stream.write("nuxeo.force.generation=once\n")
     assert without_effect({}, facts_with({}, str(path), str(home), {}, "2023")) == []
