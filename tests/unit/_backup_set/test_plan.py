@@ -22,6 +22,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan im
     blind_problems,
     kind_problems,
     plan,
+    store_plan,
     store_problems,
     tree_plan,
 )
@@ -206,6 +207,46 @@ def test_a_clone_on_the_host_of_its_source_goes_elsewhere(tmp_path: Path) -> Non
         assert told("source.conf", data, store) == [], "another name for the same server"
         assert told("clone.conf", data, store, instance="acme") == []
     assert told("clone.conf", "/srv/own", "/srv/own") == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "kinds", "told"),
+    [
+        (("10.10-HF45", "10.10"), ("postgresql", "postgresql"), ""),
+        (("2023.6", "2023.31"), ("postgresql", "postgresql"), ""),
+        (("2021.48", "2023.31"), ("postgresql", "postgresql"), "Restore onto a server of the same line"),
+        (("10.10", "9.10"), ("postgresql", "postgresql"), "Restore onto a server of the same line"),
+        (("2023.6", "2023.6"), ("postgresql", "h2"), "nuxeo.conf of the target says h2"),
+        (("2023.6", "2023.6"), ("h2", "postgresql"), "nuxeo.conf of the target says postgresql"),
+    ],
+)
+def test_a_set_goes_onto_a_server_of_its_own_kind(versions: tuple[str, str], kinds: tuple[str, str], told: str) -> None:
+    source, target = (
+        {"version": version, "database": {"kind": kind, "path": "/d/h2/nuxeo"}, "data_dir": "/d"}
+        for version, kind in zip(versions, kinds)
+    )
+    problems = kind_problems({"nuxeo": source}, target)
+    assert len(problems) == bool(told) and all(told in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ""),
+        ({"digest": None}, ""),
+        ({"provider": "other"}, "the target has no store of that name"),
+        ({"kind": "encrypted"}, "the set has digest MD5, the target encrypted MD5"),
+        ({"digest": "SHA-256"}, "the set has digest MD5, the target digest SHA-256"),
+    ],
+)
+def test_blobs_go_into_a_store_that_finds_them(change: dict[str, t.Any], told: str) -> None:
+    """Under the digests of another algorithm, or without its encryption, Nuxeo would not."""
+    saved = {"kind": "digest", "digest": "MD5", "depth": 2, "keys": 7}
+    store = {"provider": "default", "path": "/b", "kind": "file", "digest": "MD5", "depth": 2, **change}
+    manifest = {"blobs": {"default": saved}, "nuxeo": {"blobs": [{"provider": "default"}]}}
+    stores, problems = store_plan(manifest, {"blobs": [store]}, ())
+    assert len(problems) == bool(told) and all(told in problem for problem in problems)
+    assert [each["default"] for each in stores] == [True] * (change.get("provider") is None)
 
 
 def test_an_h2_database_is_opened_where_it_comes_back() -> None:

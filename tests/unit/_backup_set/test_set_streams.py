@@ -44,6 +44,28 @@ def test_clones_of_one_set_have_prefixes_of_their_own(tmp_path: Path, instance: 
     assert planned(tmp_path, instance, source, marker=begun)["prefix"] == prefix
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"wanted": "mine-"}, ""),
+        ({"wanted": "nuxeo-"}, "it is that of the set itself"),
+        ({"wanted": "a b-"}, "Kafka allows letters"),
+        ({"wanted": "old-"}, "it was restored to before, and worked on"),
+        ({"wanted": "old-", "marker": {"set": SET, "status": "begun", "streams": {"prefix": "old-"}}}, ""),
+        ({"wanted": "old-", "marker": {"set": "other", "status": "begun", "streams": {"prefix": "old-"}}}, "before"),
+        ({"wanted": "old-", "marker": {"set": SET, "status": "finished", "streams": {"prefix": "old-"}}}, "before"),
+        (
+            {"wanted": "mine-", "unchanged": True, "marker": {"set": SET, "streams": {"prefix": "first-"}}},
+            "this very set is there already under 'first-'",
+        ),
+    ],
+)
+def test_a_prefix_that_would_touch_what_is_there_is_refused(tmp_path: Path, given: dict[str, t.Any], told: str) -> None:
+    Path(planned(tmp_path, wanted="old-")["state"]).touch()
+    problems = planned(tmp_path, **given)["problems"]
+    assert len(problems) == bool(told) and all(told in problem for problem in problems)
+
+
 def streams_in(data_dir: str, path: str, kind: str = "chronicle") -> dict[str, t.Any]:
     return {"data_dir": data_dir, "streams": {"kind": kind, "path": path}}
 
