@@ -21,6 +21,8 @@ PLACES = (
     *("kafka.bootstrap.servers", "elasticsearch.enabled", "elasticsearch.addressList", "elasticsearch.indexName"),
 )
 """Properties that say where data is."""
+ENCRYPTED = "{$"
+"""How a value begins that stands there as it was given, and here in clear."""
 
 
 def regenerates(configuration: Configuration) -> bool:
@@ -45,7 +47,8 @@ def unread(configuration: Configuration) -> list[str]:
     except (ConfError, MalformedEscape):
         return []
     before = {entry.name: trim(entry.value) for entry in entries}
-    return [name for name in PLACES if before.get(name, "") != (configuration.raw(name) or "")]
+    told = [name for name in PLACES if not before.get(name, "").startswith(ENCRYPTED)]
+    return [name for name in told if before.get(name, "") != (configuration.raw(name) or "")]
 
 
 def unread_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:

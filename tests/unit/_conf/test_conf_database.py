@@ -238,6 +238,7 @@ def test_what_a_server_would_not_read_is_refused(tmp_path: Path, conf: str, vers
     [
         ("nuxeo.db.name=nuxeo\nnuxeo.db.jdbc.url=jdbc\\:postgresql\\://h/${nuxeo.db.name}\nother=1\n", ""),
         ("nuxeo.db.name=nuxeo\nnuxeo.db.jdbc.url=jdbc\\:h2\\:/h2/nuxeo\n", "nuxeo.db.jdbc.url"),
+        ("nuxeo.db.name={$AES$c2VjcmV0}\nnuxeo.db.jdbc.url=jdbc\\:postgresql\\://h/${nuxeo.db.name}\n", ""),
         (None, ""),  # nobody knows
     ],
 )
