@@ -305,7 +305,7 @@ def test_copy_of_an_owner_that_is_not_known_here(call: Call, home: Path, tmp_pat
         (home / damaged).write_text("another", encoding="utf-8")
     before = tree(home)
     refused = call("nuxeo_conf_copy", **options, owner="no-such-user")
-    assert "there is no user 'no-such-user' on this host. Make them, or set" in refused["msg"]
+    assert "there is no user 'no-such-user' on this host. Make them, or name others by restore_owner" in refused["msg"]
     assert tree(home) == before
     assert call("nuxeo_conf_copy", **options)["changed"]
     (home / "keys/store.jks").chmod(0o604)  # as a killed run would have left one: the bytes alone are not all
