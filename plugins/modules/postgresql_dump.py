@@ -70,7 +70,9 @@ options:
     type: bool
     default: true
   lock_timeout:
-    description: How many seconds C(pg_dump) waits for a table that another session has locked exclusively.
+    description:
+      - How many seconds to wait for a table that another session has locked exclusively.
+      - From before the snapshot until the dump has ended every table is locked against being emptied or written anew.
     type: int
     default: 300
   cut:

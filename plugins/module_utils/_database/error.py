@@ -36,6 +36,9 @@ _WHERE = "password retrieved from file"
 class DatabaseError(PlatformError):
     """What failed in the store "database"."""
 
+    state = ""
+    """The server's own code of it (SQLSTATE), where it told one."""
+
 
 def hint(text: str, otherwise: str = "") -> str:
     """What to do about a message of libpq, a client program or the server."""

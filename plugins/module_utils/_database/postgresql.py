@@ -136,7 +136,9 @@ class Database:
                 return list(cursor.fetchall()) if cursor.description else []
         except (self.library.Error, UnicodeError) as error:
             why = self._clean(error)
-            raise DatabaseError(f"Statement in {self.subject}", why, hint(why)) from None
+            failure = DatabaseError(f"Statement in {self.subject}", why, hint(why))
+            failure.state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+            raise failure from None
 
     def value(self, sql: str, *parameters: object) -> t.Any:
         """The first column of the first row, None when there is no row."""

@@ -3,9 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: a dump of a PostgreSQL database and its blob keys, both of one snapshot.
 
-The order: a session opens a repeatable-read transaction and exports its snapshot; pg_dump reads that snapshot with
-several workers; meanwhile the session, in the same transaction, reads the blob keys and stays open until pg_dump has
-ended. When the session dies, the dump fails.
+The order: a session opens a repeatable-read transaction, locks all tables against being emptied or written anew, and
+exports its snapshot; pg_dump reads that snapshot with several workers; meanwhile the session, in the same transaction,
+reads the blob keys and stays open until pg_dump has ended. When the session dies, the dump fails.
+
+The locks come first, since TRUNCATE and some of ALTER TABLE leave a table empty for every snapshot taken before they
+are committed, and pg_dump would take its own locks only after the snapshot.
 
 The backup date is the moment at which the server received the statement that takes the snapshot. The snapshot is taken
 directly after it, so whatever was committed by the backup date is in the dump. ``snapshot_window`` says how many
@@ -51,6 +54,15 @@ UNSAVED = re.compile(r"^pg_dump: warning: subscriptions not dumped .*\n?", re.MU
 LOOK = 2.0
 """Seconds between two looks at the session that holds the snapshot."""
 
+PATIENCE = 500
+"""Milliseconds to wait for one table. After a second the server looks for deadlocks, and might end Nuxeo's session."""
+
+LOCKED = ("55P03", "40P01")
+"""What the server says in any language: a lock was not to be had in time, or this session was ended for a deadlock."""
+
+QUEUED = 30
+"""Seconds that pg_dump waits for a table: what it waits for waits for the session's own lock, and others behind it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DumpRequest:
@@ -64,7 +76,7 @@ class DumpRequest:
     bin_dir: t.Optional[str] = None
     require_blob_keys: bool = True
     lock_timeout: int = 300
-    """Seconds that pg_dump waits for a table that somebody has locked exclusively."""
+    """Seconds to wait for a table that somebody has locked exclusively, before the snapshot."""
 
 
 RECORD_DIGESTS = "record-digests.txt"
@@ -99,6 +111,7 @@ def dump(
         plan = _plan(database, request, run)
         folder = _fresh_folder(request.dest)
         try:
+            _lock(database, request, progress)
             result = _snapshot(database, plan)
             if on_snapshot:
                 on_snapshot(result)
@@ -180,10 +193,38 @@ def _remove(dest: str) -> None:
             os.unlink(os.path.join(dest, name))
 
 
+def _lock(database: Database, request: DumpRequest, progress: Progress) -> None:
+    """Begin the transaction and lock the tables. None of these statements takes its snapshot.
+
+    While one is waited for, others wait for those that are locked already: so never for long, and from the start again.
+    """
+    database.rows("SET row_security = off")
+    until = time.monotonic() + request.lock_timeout
+    while True:
+        found = catalogue.tables(database).own
+        database.rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        name = ""
+        try:
+            database.rows(f"SET LOCAL lock_timeout = {PATIENCE}")
+            for name in (found[oid] for oid in sorted(found)):
+                database.rows(f"LOCK TABLE ONLY {name} IN ACCESS SHARE MODE")
+            database.rows("SET LOCAL lock_timeout = 0")
+            return
+        except DatabaseError as error:
+            database.rows("ROLLBACK")
+            there = name in catalogue.tables(database).own.values()
+            if there and (error.state not in LOCKED or time.monotonic() > until):
+                raise DatabaseError(
+                    f"Dump of {request.login.subject}",
+                    f"table {name} could not be locked against being emptied or written anew: {error.why}",
+                    hint(error.why, "Find in pg_locks who holds a lock on that table, and let it end first"),
+                ) from None
+        progress.check()
+        time.sleep(PATIENCE / 1000)
+
+
 def _snapshot(database: Database, plan: _Plan) -> dict[str, t.Any]:
     """Take the snapshot; from here on the session's transaction must stay open."""
-    database.rows("SET row_security = off")
-    database.rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     moment, name, snapshot, window = database.rows(SNAPSHOT)[0]
     taken = {"backup_date": moment, "id": name, "snapshot": snapshot, "snapshot_window": round(float(window), 6)}
     return {**_described(plan), **taken}
@@ -201,7 +242,7 @@ def _pg_dump(request: DumpRequest, plan: _Plan, run: Run, keys: _Keys, snapshot:
             f"--jobs={request.jobs}",
             f"--snapshot={snapshot}",
             f"--compress={plan.word}",
-            f"--lock-wait-timeout={request.lock_timeout * 1000}",
+            f"--lock-wait-timeout={min(request.lock_timeout, QUEUED) * 1000}",
             f"--file={keys.folder}",
         ]
         return run(argv, env=secret, progress=keys.progress, watch=keys.step)
