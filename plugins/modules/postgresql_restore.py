@@ -101,6 +101,15 @@ options:
         when it is whole.
       - Required but in check mode, and where the login may not create databases.
     type: str
+  marked:
+    description:
+      - A data folder that M(nuxeo.platform.restore_marker) has marked for this restore. As soon as the database is
+        whole the mark tells so, to whoever goes on with the restore when the caller was killed meanwhile.
+      - Nothing is told when another O(run) has marked the folder since.
+    type: path
+  run:
+    description: As O(nuxeo.platform.restore_marker#module:run) was given. Required with O(marked).
+    type: str
   in_use:
     description:
       - What sessions in the target database mean.
@@ -274,6 +283,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import note_filled
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_dump import default_jobs
@@ -332,9 +342,12 @@ def main() -> None:
             "unchanged_since": {"type": "dict"},
             "temporary": {"type": "str"},
             "in_use": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
+            "marked": {"type": "path"},
+            "run": {"type": "str"},
             **LOGIN,
             **PROGRESS,
         },
+        required_together=[("marked", "run")],
         supports_check_mode=True,
     )
     with fail_json_on_error(module):
@@ -344,6 +357,8 @@ def main() -> None:
         else:
             with Progress(module.params["progress"], "restore") as progress:
                 result = restore(wanted, run, progress)
+                if result["changed"] and module.params["marked"]:
+                    note_filled(module.params["marked"], module.params["run"], result)
         for message in result["messages"]:
             module.warn(message)
         module.exit_json(diff=diff(result), **result)

@@ -35,12 +35,11 @@ options:
   state:
     description:
       - V(begun) moves what is there aside and marks the folder as unfinished.
-      - V(filled) notes that the database is whole, for a run that goes on with this restore.
       - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database
         since.
         With PostgreSQL that takes some ten seconds in which nothing may change, with H2 three, forty-five at most.
     type: str
-    choices: [begun, filled, finished]
+    choices: [begun, finished]
     required: true
   set:
     description: The id of the set. Required with O(state=begun).
@@ -67,11 +66,6 @@ options:
         do not.
     type: bool
     default: true
-  filled:
-    description:
-      - What M(nuxeo.platform.postgresql_restore) returned. C(fingerprint) shows whether anybody has changed the
-        database since, C(kept_aside) and C(messages) are for the end. Required with O(state=filled).
-    type: dict
   keep:
     description: Blob stores that stay where they are, links below O(data_dir) that lead to them too.
     type: list
@@ -129,19 +123,18 @@ def main() -> None:
     module = EnvironmentModule(
         argument_spec={
             "data_dir": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["begun", "filled", "finished"], "required": True},
+            "state": {"type": "str", "choices": ["begun", "finished"], "required": True},
             "set": {"type": "str"},
             "instance": {"type": "str"},
             "run": {"type": "str"},
             "streams": {"type": "dict"},
             "replaces": {"type": "dict"},
             "database": {"type": "bool", "default": True},
-            "filled": {"type": "dict"},
             "keep": {"type": "list", "elements": "path", "default": []},
             "emptied": {"type": "list", "elements": "path", "default": []},
             **NUXEO_CONF,
         },
-        required_if=[("state", "begun", ("set", "instance", "run")), ("state", "filled", ("filled",))],
+        required_if=[("state", "begun", ("set", "instance", "run"))],
         supports_check_mode=True,
     )
     p = module.params
@@ -150,9 +143,6 @@ def main() -> None:
             written = marker.read_marker(p["data_dir"]) or {}
         elif p["state"] == "begun":
             written = marker.begin(p["data_dir"], {key: p[key] for key in KEPT}, p["keep"], p["emptied"])
-        elif p["state"] == "filled":
-            told = {key: p["filled"][key] for key in ("kept_aside", "messages")}
-            written = marker.note(p["data_dir"], {"database": p["filled"]["fingerprint"], "filled": told})
         else:
             database = of_database(p) if p["database"] else None
             written = marker.note(p["data_dir"], {"status": "finished", "database": database})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import re
 import shutil
@@ -147,13 +148,14 @@ def _wait(what: t.Callable[[], t.Any], seconds: float = 120) -> t.Any:
     raise AssertionError("it did not come to that")
 
 
-def _dumping(site: Site) -> list[int]:
+def _dumping(site: Site, program: str = "pg_dump", word: str = "--file=") -> list[int]:
     """The pg_dump processes of this site; others end while one looks."""
-    done = subprocess.run(["pgrep", "-x", "pg_dump"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["pgrep", "-x", program], capture_output=True, text=True, check=False)
     found = []
     for pid in done.stdout.split():
         with contextlib.suppress(OSError):
-            if str(site.root).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if str(site.root).encode() in words and word.encode() in words:
                 found.append(int(pid))
     return found
 
@@ -349,6 +351,25 @@ def test_a_login_that_may_not_rename_a_database_finishes_what_it_has_filled(
     assert acme.running
     assert proof.documents(postgresql15, name) == before
     assert proof.check_blobs(postgresql15, name, acme.store).good
+
+
+def test_a_database_that_is_filled_when_its_run_is_gone_is_not_filled_again(
+    site: Site, acme: t.Any, postgresql15: t.Any
+) -> None:
+    """The controller is lost and the node goes on to the end of the step, for hours maybe."""
+    name = acme.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
+    before = proof.documents(postgresql15, name)
+    _slow(postgresql15, acme)
+    site.backup()
+    run = site.start("restore", **site.admin(postgresql15), restore_overwrite=True)
+    _wait(lambda: _dumping(site, "pg_restore", "--use-list"))
+    run.kill(modules=False)
+    marker = acme.data_dir / ".nuxeo-platform-restore.json"
+    aside = _wait(lambda: json.loads(marker.read_text()).get("filled"))["kept_aside"]
+    done = site.restore(postgresql15)
+    assert not done.of("community.postgresql.postgresql_db")
+    assert f"kept aside: {aside}" in done.stdout
+    assert proof.documents(postgresql15, name) == before
 
 
 def test_a_bit_that_flipped_is_found_named_and_healed(site: Site, acme: t.Any, postgresql15: t.Any) -> None:

@@ -170,3 +170,21 @@ def note(data_dir: str, values: Marker) -> Marker:
     marker = {**marker, **values}
     write_marker(data_dir, marker)
     return marker
+
+
+def note_filled(data_dir: str, run: str, restored: t.Mapping[str, t.Any]) -> None:
+    """Note that the database is whole, for a run that goes on with this restore.
+
+    Whose folder it is now may not be ours any more: the caller was killed, and another restores another set.
+
+    :param restored: what was told of the database
+    """
+    marker = read_marker(data_dir)
+    if marker and (marker["status"], marker["run"]) == ("begun", run):
+        filled = {key: restored[key] for key in ("kept_aside", "messages")}
+        try:
+            write_marker(data_dir, {**marker, "database": restored["fingerprint"], "filled": filled})
+        except OSError as error:
+            raise RestoreError(
+                f"Note in '{data_dir}' that the database is whole", str(error.strerror), "Mend that, then run again"
+            ) from error

@@ -209,9 +209,12 @@ def test_a_second_begin_of_unfinished_work_remembers_the_first(tmp_path: Path) -
 @pytest.mark.parametrize("other", [{}, {"set": "20200101T000000Z"}, {"run": "another"}])
 def test_a_run_that_goes_on_knows_the_database_that_was_filled(tmp_path: Path, other: dict[str, str]) -> None:
     marker.begin(str(tmp_path), WHO, [])
-    marker.note(str(tmp_path), {"database": {"oid": 1}, "filled": {"messages": []}})
+    restored = {"fingerprint": {"oid": 1}, "kept_aside": "", "messages": [], "duration": 1.0}
+    marker.note_filled(str(tmp_path), "another", {**restored, "fingerprint": {"oid": 2}})
+    assert marker.read_marker(str(tmp_path))["database"] is None
+    marker.note_filled(str(tmp_path), WHO["run"], restored)
     again = marker.begin(str(tmp_path), {**WHO, **other}, [])
-    wanted = (None, None) if other else ({"oid": 1}, {"messages": []})
+    wanted = (None, None) if other else ({"oid": 1}, {"kept_aside": "", "messages": []})
     assert (again["status"], again["database"], again["filled"]) == ("begun", *wanted)
 
 
