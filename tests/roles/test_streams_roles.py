@@ -296,7 +296,7 @@ def test_problems_of_streams_are_told_before_anything_is_done(make_streams: t.Ca
     refused = site.run("backup")
     assert refused.rc != 0
     assert "'test-bulk-command'" in " ".join(refused.failures).replace(streams.prefix, "")
-    assert "include or in exclude" in " ".join(refused.failures)
+    assert "backup_streams_include" in " ".join(refused.failures)
     assert site.sets("acme") == [] == site.partial("acme")
     told = site.backup("--check", backup_streams_exclude=["test-*"])
     assert "WOULD BACK UP" in told.stdout
