@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sys
 import typing as t
 from pathlib import Path
@@ -30,6 +31,15 @@ _NUMBERS = itertools.count(1)
 
 LONG_GROUPS = ("search", "search-2", "streams", "molecule")
 """Each is run by one worker, from the beginning on: else the others end long before it."""
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> t.Iterator[None]:
+    """What a test runs in this process may have made files private; what later ones fetch is for other users, too."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    yield
+    os.umask(mask)
 
 
 @pytest.hookimpl(trylast=True)
