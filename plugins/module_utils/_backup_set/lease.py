@@ -132,8 +132,8 @@ def is_free(lease: Lease | None, timeout: float, gone: t.Sequence[str], asking: 
 
 def is_watched(lease: Lease, asking: Identity | None) -> bool:
     """Whether the controller of a run sees whether the holder's process, which is another one, has ended."""
-    holder = lease.value.get("controller") or {}
-    return bool(asking) and sees(asking or {}, holder) and not is_same(asking or {}, holder)
+    holder, asking = lease.value.get("controller") or {}, asking or {}
+    return sees(asking, holder) and not is_same(asking, holder)
 
 
 def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> bool:
