@@ -16,7 +16,8 @@ from meta.tool import REPO
 EXPRESSIONS = {"when", "that", "until", "failed_when", "changed_when"}
 """Keys whose values are expressions without braces."""
 PARSER = jinja2.Environment(autoescape=True)
-FILES = [path for folder in ("roles/*/tasks", "roles/*/vars", "playbooks") for path in sorted(REPO.glob(f"{folder}/*"))]
+FOLDERS = ("roles/*/tasks", "roles/*/vars", "playbooks", "playbooks/tasks")
+FILES = [path for folder in FOLDERS for path in sorted(REPO.glob(f"{folder}/*.yml"))]
 
 
 def options() -> dict[str, str]:

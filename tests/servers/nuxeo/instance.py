@@ -28,6 +28,7 @@ import time
 import typing as t
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 if __package__:
@@ -117,7 +118,7 @@ class Instance:
                 with urllib.request.urlopen(f"{self.url}/runningstatus?info=started", timeout=5) as answer:
                     if answer.read() == b"true":
                         return
-            except OSError:
+            except (OSError, HTTPException):
                 pass
             time.sleep(0.1)
         raise TimeoutError(f"{self.url} is not started")

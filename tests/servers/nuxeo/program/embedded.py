@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from configuration import Configuration
@@ -71,7 +72,7 @@ class EmbeddedEngine:
             try:
                 with urllib.request.urlopen(f"{self.url}/_cluster/health?wait_for_status=yellow", timeout=30):
                     return
-            except OSError:
+            except (OSError, HTTPException):
                 time.sleep(0.2)
         self.stop()
         raise OSError(f"the embedded search engine did not start, {self.process.returncode}")

@@ -14,6 +14,7 @@ import sys
 import time
 import typing as t
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -104,7 +105,7 @@ class Control:
                 with urllib.request.urlopen(url, timeout=5) as answer:
                     if answer.read() == b"true":
                         return OK
-            except OSError:
+            except (OSError, HTTPException):  # also cut off between head and body
                 pass
             time.sleep(0.1)
         print(f"Starting process is taking too long - giving up after {limit:.0f} seconds.", file=sys.stderr)
