@@ -11,16 +11,13 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.nuxeo.platform.plugins.action.long_step import LongStep
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.controller import identity, is_alive, is_dead
 
 
-class ActionModule(ActionBase):
+class ActionModule(LongStep):
     """One call of the module, and one more for each lease that it found whose holder has ended."""
 
-    _requires_connection = True
-    _supports_check_mode = True
-    _supports_async = True
     module = "nuxeo.platform.backup_set"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -34,7 +31,7 @@ class ActionModule(ActionBase):
         }
         gone: list[str] = []
         while True:  # a backup looks at the lease of restores too, and the reverse: two may be left by killed runs
-            result: dict[str, t.Any] = self._module({**arguments, "gone": gone}, variables)
+            result: dict[str, t.Any] = self._module(self.module, {**arguments, "gone": gone}, variables)
             holder = result.get("holder")
             if not result.get("failed") or not isinstance(holder, dict) or holder.get("run_id") in gone:
                 return result
@@ -42,9 +39,3 @@ class ActionModule(ActionBase):
             if not is_dead(process) and (is_alive(process) or not holder.get("quiet")):
                 return result
             gone.append(str(holder.get("run_id")))
-
-    def _module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        waits = bool(self._task.async_val) and not self._connection.has_native_async
-        return dict(
-            self._execute_module(module_name=self.module, module_args=arguments, task_vars=variables, wrap_async=waits)
-        )

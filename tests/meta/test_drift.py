@@ -123,6 +123,26 @@ def test_action_groups_hold_the_modules() -> None:
         assert "nuxeo.platform.attributes" in text, f"{name} does not use the fragment of attributes"
 
 
+def tasks_of(value: t.Any) -> t.Iterator[dict[str, t.Any]]:
+    """Every task of a file of tasks, those of its blocks too."""
+    for task in value or []:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from tasks_of(task.get(part))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_long_steps_are_waited_for_by_the_plugin_that_sees_them_end(role: str) -> None:
+    """Ansible itself would wait for a step that is no more."""
+    routed = load("meta/runtime.yml")["plugin_routing"]["modules"]
+    own = [path.stem for path in (REPO / "plugins" / "action").glob("*.py") if "(LongStep)" in path.read_text()]
+    seen = {name for name, route in routed.items() if route == {"action_plugin": "nuxeo.platform.long_step"}} | set(own)
+    for path in sorted((REPO / "roles" / role / "tasks").glob("*.yml")):
+        for task in tasks_of(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            if "async" in task and task["poll"] != 0:
+                assert {f"nuxeo.platform.{name}" for name in seen} & set(task), f"{path.name}: {task['name']}"
+
+
 @functools.cache
 def all_documents() -> dict[str, t.Any]:
     """What ansible-doc knows of every module."""

@@ -1,0 +1,120 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits for a step of hours, a module with C(async), for as long as there is one to wait for.
+
+Ansible itself believes the note that the step is on until the time that it may take is over. Here the step has failed
+as soon as its process has ended without a result (killed, or its node was booted), and when its node has been out of
+reach for C(nuxeo_platform_lost_timeout) seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+
+LOST = "nuxeo_platform_lost_timeout"
+NOTHING_KNOWN = "could not find job"
+"""What M(ansible.builtin.async_status) says of a step that has noted nothing, beside that it has ended."""
+Result = dict[str, t.Any]
+
+
+class LongStep(ActionBase):
+    """What the action plugins of modules that may take long have in common."""
+
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_async = True
+
+    def _module(self, name: str, arguments: Result, variables: Result) -> Result:
+        """The result of a module at its end, or that of its start where the task does not poll."""
+        patience = self._patience(variables)
+        apart = bool(self._task.async_val) and not self._connection.has_native_async
+        result = self._execute_module(module_name=name, module_args=arguments, task_vars=variables, wrap_async=apart)
+        if not apart or not self._task.poll or result.get("failed"):
+            return dict(result)
+        self._cleanup_remote_tmp = True  # what was started removes its own folder; those of the looks at it are ours
+        time.sleep(self._task.poll)
+        ended = self._ended(name, result["ansible_job_id"], self._task.poll, patience, variables)
+        if not ended.get("failed"):
+            self._task.async_val = 0  # else Ansible would wait for the same step now
+        return ended
+
+    def _patience(self, variables: Result) -> int:
+        given = self._templar.template(variables.get(LOST, 3600))
+        with contextlib.suppress(TypeError, ValueError):
+            if int(given) > 0:
+                return int(given)
+        raise AnsibleActionFail(
+            f"Check of {LOST}: it is {given!r}. Give the seconds that a node may be out of reach while a step is on."
+        )
+
+    def _ended(self, name: str, job: str, poll: int, patience: int, variables: Result) -> Result:
+        seen = time.monotonic()
+        while True:
+            try:
+                works = self._works(job)  # before the note: what ends has written its result by then
+                told = self._note(job, "status", variables)
+            except AnsibleError as error:
+                if time.monotonic() - seen >= patience:
+                    why = f"for {patience} s the node could not be reached, {error}. See to the node, and run again."
+                    return self._failure(name, variables, why)
+                self._connection._shell.tmpdir = None  # it may be no more
+                with contextlib.suppress(AnsibleError, AttributeError):
+                    self._connection.reset()
+            else:
+                seen = time.monotonic()
+                known = told.get("finished") and told.get("msg") != NOTHING_KNOWN
+                if known or not works:
+                    self._forget(job, variables)
+                    why = "its process has ended without a result: it was killed, or the node was booted. Run again."
+                    return told if known else self._failure(name, variables, why)
+            time.sleep(poll)
+
+    def _works(self, job: str) -> bool:
+        """Whether a process on the node bears the job's name."""
+        word = job.partition(".")[0]
+        pattern = f"[{word[0]}]{word[1:]}"  # not to be found in the command that looks for it
+        done = self._low_level_execute_command(f"grep -ls '{pattern}' /proc/[0-9]*/cmdline; echo looked")
+        lines = str(done.get("stdout", "")).split()
+        if not lines or lines[-1] != "looked":
+            raise AnsibleError(f"its processes could not be seen: {done.get('stderr') or done.get('stdout')}")
+        return len(lines) > 1
+
+    def _note(self, job: str, mode: str, variables: Result) -> Result:
+        folder = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
+        arguments = {"jid": job, "mode": mode, "_async_dir": folder}
+        told = self._execute_module("ansible.legacy.async_status", module_args=arguments, task_vars=variables)
+        if not told.get("_ansible_parsed"):
+            raise AnsibleError(f"its note could not be read: {told.get('msg')}")
+        return dict(told)
+
+    def _forget(self, job: str, variables: Result) -> None:
+        with contextlib.suppress(AnsibleError):
+            self._note(job, "cleanup", variables)
+            self.cleanup(force=True)
+
+    @staticmethod
+    def _failure(name: str, variables: Result, why: str) -> Result:
+        return {"failed": True, "msg": f"Wait for {name} on {variables.get('inventory_hostname')}: {why}"}
+
+
+class ActionModule(LongStep):
+    """One wait for a step, or one call of another module that may be one."""
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        """Run the task."""
+        variables = task_vars or {}
+        super().run(tmp, variables)
+        if self._task.action.rpartition(".")[2] != "long_step":
+            return self._module(self._task.action, self._task.args, variables)
+        options: Result = {"jid": {"type": "str", "required": True}, "step": {"type": "str", "required": True}}
+        options["poll"] = {"type": "int", "default": 2}
+        _whole, given = self.validate_argument_spec(argument_spec=options)
+        if given["poll"] < 1:
+            raise AnsibleActionFail(f"Wait for {given['step']}: poll is {given['poll']}. Give 1 or more seconds.")
+        return self._ended(given["step"], given["jid"], given["poll"], self._patience(variables), variables)

@@ -1,0 +1,161 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A step that takes long, over real ssh, on a host that is restarted, cut off, or loses the step's process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from conftest import StartPlaybook
+
+pytestmark = [
+    pytest.mark.xdist_group("long-step"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make test hosts"),
+]
+TREE = Path(__file__).resolve().parents[2] / ".cache" / "tree"
+LOST = "nuxeo_platform_lost_timeout"
+ALIVE = "-o ServerAliveInterval=1 -o ServerAliveCountMax=2 -o ConnectTimeout=3"
+COPY = {"src": "/srv/data", "dest": "{{ dest }}"}
+
+
+class Node:
+    """h1, and what happens to it."""
+
+    def __init__(self, lab: t.Any) -> None:
+        self.lab = lab
+        self.name = f"{lab.name}-h1"
+
+    def podman(self, *words: str) -> str:
+        argv = ["podman", *words]
+        return subprocess.run(argv, env=self.lab.environment, capture_output=True, text=True, check=True).stdout
+
+    def inside(self, command: str) -> str:
+        return self.podman("exec", self.name, "sh", "-c", command)
+
+    def link(self, state: str) -> None:
+        subprocess.run(["ip", "-n", self.lab.name, "link", "set", "v1", state], check=True)
+
+    def working(self) -> bool:
+        return "slow-reader" in self.inside("ps -eo args")
+
+
+@pytest.fixture(scope="module")
+def lab_of_one(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[t.Any]:
+    from servers.hosts import Lab, make_tree
+
+    make_tree(TREE)
+    lab = Lab(tmp_path_factory.mktemp("long") / "hosts")
+    try:
+        lab.up(1, TREE)
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture
+def node(lab_of_one: t.Any) -> Node:
+    """The host with a folder to copy, and no step left on it."""
+    node = Node(lab_of_one)
+    node.inside("pkill -9 sleep; rm -rf /srv/*; mkdir -p /srv/data /srv/store; echo it > /srv/data/file")
+    node.inside("printf '#!/bin/sh\\nsleep 600' > /srv/slow-reader; chmod 755 /srv/slow-reader")
+    return node
+
+
+@pytest.fixture
+def start(node: Node, tmp_path: Path, start_playbook: StartPlaybook) -> t.Callable[..., t.Any]:
+    """Starts one module of ours on h1, and looks at it each second."""
+
+    def begin(module: str, arguments: dict[str, t.Any], **variables: t.Any) -> t.Any:
+        task = {f"nuxeo.platform.{module}": arguments, "async": 600, "poll": 1, "name": "step"}
+        play = tmp_path / "play.json"
+        play.write_text(json.dumps([{"hosts": "h1", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+        folders = {"ansible_async_dir": "/srv/notes", "ansible_remote_tmp": "/srv/tmp"}
+        given = {"ansible_ssh_extra_args": ALIVE, **folders, **variables}
+        return start_playbook(play, node.lab.state / "inventory.yml", given)
+
+    return begin
+
+
+@pytest.fixture
+def slow(start: t.Callable[..., t.Any], node: Node) -> t.Callable[..., t.Any]:
+    """Starts a step that does not end by itself, and waits until it is on."""
+    from servers.playbook import wait_for
+
+    def begin(**variables: t.Any) -> t.Any:
+        far = {"src": "/srv/store", "dest": "h9:/pool", "src_layout": "store", "dest_layout": "pool"}
+        run = start("blob_rsync", {**far, "rsh": ["/srv/slow-reader"], "accept_shrink": True}, **variables)
+        wait_for(node.working, 60)
+        time.sleep(2)  # its start has been told by then
+        return run
+
+    return begin
+
+
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_its_result_is_that_of_a_short_step(start: t.Callable[..., t.Any], node: Node, pipelining: bool) -> None:
+    """Nothing is left of it; Ansible's own part on the node takes seconds to see that it has ended."""
+    from servers.playbook import wait_for
+
+    run = start("file_tree_copy", COPY, dest="/srv/copy", ansible_pipelining=pipelining).wait(60).check()
+    result = run.of("step")[0].result
+    assert (result["files"], result["changed"]) == (1, True)
+    assert node.inside("cat /srv/copy/file") == "it\n"
+    wait_for(lambda: node.inside("find /srv/notes /srv/tmp -mindepth 1") == "", 30)
+
+
+def test_a_step_whose_process_is_killed_has_failed(slow: t.Callable[..., t.Any], node: Node) -> None:
+    run = slow()
+    node.inside("pkill -9 python3; true")
+    result = run.wait(30)
+    assert result.rc != 0
+    assert "blob_rsync on h1: its process has ended without a result" in result.failures[-1]
+
+
+def test_a_step_whose_host_is_restarted_has_failed(slow: t.Callable[..., t.Any], node: Node) -> None:
+    """The note that it is on is still there."""
+    run = slow()
+    node.podman("restart", "-t", "0", node.name)
+    assert node.inside("ls /srv/notes").split()
+    result = run.wait(60)
+    assert result.rc != 0
+    assert "or the node was booted. Run again." in result.failures[-1]
+
+
+def test_a_host_that_is_out_of_reach_for_too_long_is_given_up(slow: t.Callable[..., t.Any], node: Node) -> None:
+    run = slow(**{LOST: 5})
+    node.link("down")
+    try:
+        result = run.wait(60)
+    finally:
+        node.link("up")
+    assert result.rc != 0
+    assert "blob_rsync on h1: for 5 s the node could not be reached" in result.failures[-1]
+
+
+def test_a_host_that_comes_back_soon_has_gone_on(slow: t.Callable[..., t.Any], node: Node) -> None:
+    run = slow(**{LOST: 60})
+    node.link("down")
+    time.sleep(8)
+    assert run.process.poll() is None
+    node.link("up")
+    time.sleep(8)
+    assert run.process.poll() is None
+    node.inside("pkill sleep; true")
+    result = run.wait(60)
+    assert result.rc != 0
+    assert "Wait for" not in result.failures[-1] and "h9" in result.failures[-1], "what the step itself told"
+
+
+def test_a_limit_that_is_no_number_is_told_before_the_step(start: t.Callable[..., t.Any], node: Node) -> None:
+    result = start("file_tree_copy", COPY, dest="/srv/copy", **{LOST: "an hour"}).wait(30)
+    assert result.rc != 0 and f"Check of {LOST}: it is 'an hour'" in result.failures[-1]
+    assert node.inside("ls /srv").split() == ["data", "slow-reader", "store"]
