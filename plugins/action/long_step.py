@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits for a step of hours, a module with C(async), for as long as there is one to wait for.
+"""Waits for a step of hours, a module with C(async), for as long as there is one to wait for, and shows how far it is.
 
 Ansible itself believes the note that the step is on until the time that it may take is over. Here the step has failed
 as soon as its process has ended without a result (killed, or its node was booted), and when its node has been out of
@@ -11,16 +11,49 @@ reach for C(nuxeo_platform_lost_timeout) seconds.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
+import shlex
 import time
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.text.formatters import bytes_to_human
 from ansible.plugins.action import ActionBase
 
 LOST = "nuxeo_platform_lost_timeout"
 NOTHING_KNOWN = "could not find job"
 """What M(ansible.builtin.async_status) says of a step that has noted nothing, beside that it has ended."""
+TELL = 30.0
+"""Seconds between two lines about how far a step is."""
 Result = dict[str, t.Any]
+
+
+@dataclasses.dataclass
+class Step:
+    """What runs in the background of a node."""
+
+    name: str
+    job: str
+    poll: int
+    progress: str | None
+    node: str
+
+    def failed(self, why: str) -> Result:
+        """The result of a step that has none."""
+        return {"failed": True, "msg": f"Wait for {self.name} on {self.node}: {why}"}
+
+
+def progress_line(text: str) -> str:
+    """What a progress file says, in words; nothing where it says nothing."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        told = json.loads(text)
+        in_bytes = told["unit"] == "bytes"
+        size = bytes_to_human if in_bytes else "{:,}".format
+        whole = f" of {size(told['total'])}" if told["total"] else ""
+        share = f" ({told['done'] / told['total']:.0%})" if told["total"] else ""
+        return f"{told['phase']}: {size(told['done'])}{whole}{'' if in_bytes else ' ' + told['unit']}{share}"
+    return ""
 
 
 class LongStep(ActionBase):
@@ -39,7 +72,9 @@ class LongStep(ActionBase):
             return dict(result)
         self._cleanup_remote_tmp = True  # what was started removes its own folder; those of the looks at it are ours
         time.sleep(self._task.poll)
-        ended = self._ended(name, result["ansible_job_id"], self._task.poll, patience, variables)
+        node = str(variables.get("inventory_hostname"))
+        step = Step(name, result["ansible_job_id"], self._task.poll, arguments.get("progress"), node)
+        ended = self._ended(step, patience, variables)
         if not ended.get("failed"):
             self._task.async_val = 0  # else Ansible would wait for the same step now
         return ended
@@ -53,37 +88,43 @@ class LongStep(ActionBase):
             f"Check of {LOST}: it is {given!r}. Give the seconds that a node may be out of reach while a step is on."
         )
 
-    def _ended(self, name: str, job: str, poll: int, patience: int, variables: Result) -> Result:
-        seen = time.monotonic()
+    def _ended(self, step: Step, patience: int, variables: Result) -> Result:
+        seen = told = time.monotonic()
         while True:
+            due = step.progress is not None and time.monotonic() - told >= TELL
             try:
-                works = self._works(job)  # before the note: what ends has written its result by then
-                told = self._note(job, "status", variables)
+                works, progress = self._look(step, due)  # before the note: what ends has written its result by then
+                note = self._note(step.job, "status", variables)
             except AnsibleError as error:
                 if time.monotonic() - seen >= patience:
-                    why = f"for {patience} s the node could not be reached, {error}. See to the node, and run again."
-                    return self._failure(name, variables, why)
-                self._connection._shell.tmpdir = None  # it may be no more
-                with contextlib.suppress(AnsibleError, AttributeError):
-                    self._connection.reset()
+                    return step.failed(
+                        f"for {patience} s the node could not be reached, {error}. See to the node, and run again."
+                    )
+                self._reconnect()
             else:
                 seen = time.monotonic()
-                known = told.get("finished") and told.get("msg") != NOTHING_KNOWN
+                known = note.get("finished") and note.get("msg") != NOTHING_KNOWN
                 if known or not works:
-                    self._forget(job, variables)
+                    self._forget(step.job, variables)
                     why = "its process has ended without a result: it was killed, or the node was booted. Run again."
-                    return told if known else self._failure(name, variables, why)
-            time.sleep(poll)
+                    return note if known else step.failed(why)
+                if due:
+                    told = seen
+                    if progress:
+                        self._display.display(f"{step.node}: {progress}")
+            time.sleep(step.poll)
 
-    def _works(self, job: str) -> bool:
-        """Whether a process on the node bears the job's name."""
-        word = job.partition(".")[0]
+    def _look(self, step: Step, due: bool) -> tuple[bool, str]:
+        """Whether a process on the node bears the job's name, and how far it is where that is ``due``."""
+        word = step.job.partition(".")[0]
         pattern = f"[{word[0]}]{word[1:]}"  # not to be found in the command that looks for it
-        done = self._low_level_execute_command(f"grep -ls '{pattern}' /proc/[0-9]*/cmdline; echo looked")
-        lines = str(done.get("stdout", "")).split()
-        if not lines or lines[-1] != "looked":
+        show = f"; cat {shlex.quote(str(step.progress))}" if due else ""
+        done = self._low_level_execute_command(f"grep -ls '{pattern}' /proc/[0-9]*/cmdline; echo looked{show}")
+        lines = str(done.get("stdout", "")).splitlines()
+        if "looked" not in lines:
             raise AnsibleError(f"its processes could not be seen: {done.get('stderr') or done.get('stdout')}")
-        return len(lines) > 1
+        at = lines.index("looked")
+        return at > 0, progress_line("".join(lines[at + 1 :]))
 
     def _note(self, job: str, mode: str, variables: Result) -> Result:
         folder = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
@@ -93,14 +134,15 @@ class LongStep(ActionBase):
             raise AnsibleError(f"its note could not be read: {told.get('msg')}")
         return dict(told)
 
+    def _reconnect(self) -> None:
+        self._connection._shell.tmpdir = None  # it may be no more
+        with contextlib.suppress(AnsibleError, AttributeError):
+            self._connection.reset()
+
     def _forget(self, job: str, variables: Result) -> None:
         with contextlib.suppress(AnsibleError):
             self._note(job, "cleanup", variables)
             self.cleanup(force=True)
-
-    @staticmethod
-    def _failure(name: str, variables: Result, why: str) -> Result:
-        return {"failed": True, "msg": f"Wait for {name} on {variables.get('inventory_hostname')}: {why}"}
 
 
 class ActionModule(LongStep):
@@ -112,9 +154,11 @@ class ActionModule(LongStep):
         super().run(tmp, variables)
         if self._task.action.rpartition(".")[2] != "long_step":
             return self._module(self._task.action, self._task.args, variables)
-        options: Result = {"jid": {"type": "str", "required": True}, "step": {"type": "str", "required": True}}
-        options["poll"] = {"type": "int", "default": 2}
+        options: Result = {name: {"type": "str", "required": True} for name in ("jid", "step")}
+        options.update({"poll": {"type": "int", "default": 2}, "progress": {"type": "path"}})
         _whole, given = self.validate_argument_spec(argument_spec=options)
         if given["poll"] < 1:
             raise AnsibleActionFail(f"Wait for {given['step']}: poll is {given['poll']}. Give 1 or more seconds.")
-        return self._ended(given["step"], given["jid"], given["poll"], self._patience(variables), variables)
+        node = str(variables.get("inventory_hostname"))
+        step = Step(given["step"], given["jid"], given["poll"], given["progress"], node)
+        return self._ended(step, self._patience(variables), variables)

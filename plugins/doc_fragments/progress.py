@@ -16,5 +16,6 @@ options:
         V(done), V(total), V(unit) and V(updated) (ISO 8601, UTC).
       - It is also the heartbeat of the run. When it cannot be written any more the module stops, since another run has
         taken the place of this one.
+      - With C(async) and C(poll) what it says is shown every half minute.
     type: path
 """

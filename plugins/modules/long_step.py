@@ -16,7 +16,7 @@ description:
   - A connection that is cut is tried again. When the node has been out of reach for longer than the variable
     C(nuxeo_platform_lost_timeout) says (seconds, by default 3600; of the host, as C(ansible_async_dir) is), it fails.
   - The modules of this collection that may take hours are waited for in the same way when they get C(async) and a
-    C(poll) of at least 1.
+    C(poll) of at least 1, and what is in their O(progress) is shown.
   - What the step has noted on the node is removed at its end.
 author:
   - Nuxeo Platform collection contributors (@nuxeo)
@@ -45,6 +45,9 @@ options:
     description: Seconds between two looks at the step, at least V(1).
     type: int
     default: 2
+  progress:
+    description: The progress file of the step. What it says is shown every half minute.
+    type: path
 """
 
 EXAMPLES = r"""

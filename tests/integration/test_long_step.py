@@ -91,8 +91,9 @@ def slow(start: t.Callable[..., t.Any], node: Node) -> t.Callable[..., t.Any]:
     from servers.playbook import wait_for
 
     def begin(**variables: t.Any) -> t.Any:
-        far = {"src": "/srv/store", "dest": "h9:/pool", "src_layout": "store", "dest_layout": "pool"}
-        run = start("blob_rsync", {**far, "rsh": ["/srv/slow-reader"], "accept_shrink": True}, **variables)
+        far: dict[str, t.Any] = {"src": "/srv/store", "dest": "h9:/pool", "src_layout": "store", "dest_layout": "pool"}
+        far.update({"rsh": ["/srv/slow-reader"], "accept_shrink": True, "progress": "/srv/progress.json"})
+        run = start("blob_rsync", far, **variables)
         wait_for(node.working, 60)
         time.sleep(2)  # its start has been told by then
         return run
@@ -128,6 +129,17 @@ def test_a_step_whose_host_is_restarted_has_failed(slow: t.Callable[..., t.Any],
     result = run.wait(60)
     assert result.rc != 0
     assert "or the node was booted. Run again." in result.failures[-1]
+
+
+def test_how_far_a_step_is_is_shown(slow: t.Callable[..., t.Any], node: Node) -> None:
+    """Its host, and what its progress file says."""
+    from servers.playbook import wait_for
+
+    run = slow()
+    told = json.dumps({"phase": "blobs default", "done": 1200, "total": 4000, "unit": "blobs"})
+    node.inside(f"echo '{told}' > /srv/progress.json")
+    wait_for(lambda: "h1: blobs default: 1,200 of 4,000 blobs (30%)\n" in run.shown, 60)
+    run.kill()
 
 
 def test_a_host_that_is_out_of_reach_for_too_long_is_given_up(slow: t.Callable[..., t.Any], node: Node) -> None:

@@ -182,6 +182,11 @@ class Run:
         """The results so far."""
         return [Task(**line) for line in self._lines() if "stats" not in line]
 
+    @property
+    def shown(self) -> str:
+        """What it has printed so far."""
+        return self._out.read_text(encoding="utf-8", errors="replace")
+
     def _lines(self) -> list[dict[str, t.Any]]:
         if not self._record.exists():
             return []
