@@ -130,7 +130,7 @@ class LongStep(ActionBase):
         folder = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
         arguments = {"jid": job, "mode": mode, "_async_dir": folder}
         told = self._execute_module("ansible.legacy.async_status", module_args=arguments, task_vars=variables)
-        if not told.get("_ansible_parsed"):
+        if "ansible_job_id" not in told:  # so it is not what the node's Ansible has said
             raise AnsibleError(f"its note could not be read: {told.get('msg')}")
         return dict(told)
 
