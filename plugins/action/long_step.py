@@ -70,7 +70,6 @@ class LongStep(ActionBase):
         result = self._execute_module(module_name=name, module_args=arguments, task_vars=variables, wrap_async=apart)
         if not apart or not self._task.poll or result.get("failed"):
             return dict(result)
-        self._cleanup_remote_tmp = True  # what was started removes its own folder; those of the looks at it are ours
         time.sleep(self._task.poll)
         node = str(variables.get("inventory_hostname"))
         step = Step(name, result["ansible_job_id"], self._task.poll, arguments.get("progress"), node)
