@@ -51,6 +51,12 @@ def running(conf: str | None = None, proc: str = "/proc") -> list[Running]:
     return sorted(found, key=lambda server: server.pid)
 
 
+def is_ending(server: Running, proc: str = "/proc") -> bool:
+    """Whether a server that was seen may still write: while a process ends it has no command line any more."""
+    state, threads, started = _stat(proc, server.pid)
+    return started == server.started and (state not in ("Z", "X") or threads > 1)
+
+
 def is_starting(conf: str, proc: str = "/proc") -> bool:
     """Whether a launcher is about to start a server with a nuxeo.conf, which it may have read already."""
     for name in filter(str.isdigit, os.listdir(proc)):
@@ -92,7 +98,7 @@ def _server(proc: str, pid: int) -> Running | None:
         conf = next((part for part in before if os.path.basename(part) in ("nuxeo.conf", "nuxeo.conf" + FIXED)), None)
     if conf is None:
         return None
-    state, _sep, started = _stat(proc, pid)
+    state, _threads, started = _stat(proc, pid)
     if state in ("Z", "X", "") or _is_apart(proc, pid, conf):
         return None
     return Running(pid, conf, _setting(before, "-Dnuxeo.home="), started)
@@ -112,10 +118,10 @@ def _is_apart(proc: str, pid: int, conf: str) -> bool:
         return True
 
 
-def _stat(proc: str, pid: int) -> tuple[str, str, str]:
-    """State and start time; the name before them may hold anything."""
+def _stat(proc: str, pid: int) -> tuple[str, int, str]:
+    """State, number of threads and start time; the name before them may hold anything."""
     fields = _read(f"{proc}/{pid}/stat").rpartition(b")")[2].decode("ascii", "replace").split()
-    return (fields[0], "", fields[19]) if len(fields) > 19 else ("", "", "")
+    return (fields[0], int(fields[17]), fields[19]) if len(fields) > 19 else ("", 0, "")
 
 
 def _setting(arguments: t.Sequence[str], prefix: str) -> str | None:

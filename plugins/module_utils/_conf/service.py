@@ -23,7 +23,7 @@ from .errors import ConfError
 from .java_options import before_nuxeoctl
 from .load import read_bytes
 from .loopback import LOCAL, own_address
-from .process import Running, environment_of, is_starting, running
+from .process import Running, environment_of, is_ending, is_starting, running
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -146,7 +146,7 @@ class Service:
         self._refuse_masked()
         self._call("stop")
         while True:
-            left = self.servers()
+            left = self.servers() or [server for server in before if is_ending(server)]
             if not left:
                 return
             pids = ", ".join(str(server.pid) for server in left)

@@ -101,6 +101,46 @@ def test_unit(conf: Path) -> None:
     ]
 
 
+LINGERS = """
+import ctypes, os, signal, sys, threading, time
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+stopped = threading.Event()
+
+def last_words():
+    stopped.wait()
+    time.sleep(0.5)
+    with open(sys.argv[1], "w") as file:
+        file.write("last words")
+    os._exit(0)
+
+threading.Thread(target=last_words).start()
+print("ready", flush=True)
+signal.sigwait([signal.SIGTERM])
+stopped.set()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""When it is told to end its first thread does, and with it goes the command line; the other still writes."""
+
+
+def test_a_process_that_is_ending_may_still_write(conf: Path) -> None:
+    words = [sys.executable, "-c", LINGERS, str(conf.with_name("last")), f"-Dnuxeo.conf={conf}", BOOTSTRAP, "start"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
+        assert child.stdout and child.stdout.readline()
+        line = Path(f"/proc/{child.pid}/cmdline")
+
+        def systemctl(argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+            if argv[1] == "stop":
+                child.terminate()
+                wait_for(lambda: not line.read_bytes(), 10)
+            return 0, "LoadState=loaded\n", ""
+
+        one = Service("nuxeo.service", resolve(str(conf), str(conf.parent.parent), {}, "2023"), systemctl, 30)
+        assert len(one.servers()) == 1
+        one.stop()
+        assert conf.with_name("last").read_text() == "last words"
+
+
 def test_a_masked_unit_is_not_stopped_since_nothing_could_start_it(conf: Path) -> None:
     systemctl = Systemctl(conf)
     one = service(conf, systemctl, 30)
