@@ -23,6 +23,10 @@ options:
     description: Properties that the restore will set in C(nuxeo.conf). Without secrets.
     type: dict
     default: {}
+  service:
+    description: How the server will be started, as O(nuxeo.platform.nuxeo_service#module:name). Without it nothing is
+      said of that.
+    type: str
 notes:
   - A C(nuxeo.conf) that an unfinished restore keeps from being used is read as if it were not.
 seealso:
@@ -62,6 +66,7 @@ fixed:
     - Why C(nuxeo.conf) cannot be changed, which a restore has to. Empty when it can.
     - So too which of O(properties) do not say where the database is, since a C(nuxeo.db.jdbc.url) does, and that the
       server would not read them, since C(nuxeo.force.generation) is not true.
+    - So too why O(service) could not start the server.
   returned: success
   type: list
   elements: str
@@ -80,13 +85,15 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker 
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
 def main() -> None:
     """Ansible calls this."""
     module = EnvironmentModule(
-        argument_spec={**NUXEO_CONF, "properties": {"type": "dict", "default": {}}},
+        argument_spec={**NUXEO_CONF, "properties": {"type": "dict", "default": {}}, "service": {"type": "str"}},
         supports_check_mode=True,
     )
     p = module.params
@@ -96,6 +103,8 @@ def main() -> None:
         marker = read_marker(target["data_dir"]) or {}
         found = occupied(target["data_dir"])
         fixed = conf_problems(target["conf"]) + without_effect(p["properties"], target)
+        if p["service"]:
+            fixed += Service(p["service"], resolve(*conf, ignore_guard=True), runner(module), 0).problems()
     path = target["database"].get("path")
     unchanged = bool(path) and marker.get("status") == "finished" and marker["database"] == of_h2(path)
     told = {"target": target, "marker": marker, "occupied": found[:LISTED], "fixed": fixed}

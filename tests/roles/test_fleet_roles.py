@@ -134,11 +134,15 @@ def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
 ) -> None:
     one, two = pair
     before = [instance.conf.read_bytes() for instance in (one, two)]
+    site.hosts["a2"]["restore_service"] = "/nowhere/nuxeoctl"
+    run = site.run("restore", restore_overwrite=True, **site.admin(postgresql15))
+    assert "Node 'a2': Start of Nuxeo by '/nowhere/nuxeoctl': '/nowhere/nuxeoctl' is no" in " ".join(run.failures)
+    assert run.rc != 0 and run.of("Stop the node") == []
     for broken, why in (
         ("a2", "not every one of its nodes (a1, a2) could be stopped"),
         ("a1", "its leader a1 did not go on, so nothing of this node was changed"),
     ):
-        site.hosts[broken]["restore_service"] = "/nowhere/nuxeoctl"
+        site.hosts[broken]["restore_service"] = "/bin/false"
         run = site.run("restore", restore_overwrite=True, **site.admin(postgresql15))
         del site.hosts[broken]["restore_service"]
         told = " ".join(run.failures)
@@ -169,7 +173,7 @@ def test_no_node_starts_when_its_leader_fails_half_way(
     assert all("restore guard" in instance.conf.read_text() for instance in (one, two))
     words = [sys.executable, "-c", "input()", f"-Dnuxeo.conf={two.conf}", BOOTSTRAP, "start"]
     with subprocess.Popen(words, stdin=subprocess.PIPE) as started:  # in spite of all, and nothing stops it
-        refused = site.run("restore", **{**options, "restore_service": "/nowhere/nuxeoctl"})
+        refused = site.run("restore", **{**options, "restore_service": "/bin/false"})
         started.kill()
     assert refused.rc != 0 and "The restore had begun, so nuxeo.conf keeps" in " ".join(refused.failures)
     assert all("restore guard" in instance.conf.read_text() for instance in (one, two)), "they are half restored still"

@@ -267,7 +267,7 @@ class Wish:
     manifest: Manifest
     nodes: dict[str, dict[str, t.Any]]
     """As for :func:`preflight.plan`; beside the facts ``marker`` and ``occupied`` of the data folder that the node sees
-    (nodes share one, or each has its own), and ``fixed``, why its nuxeo.conf cannot be changed."""
+    (nodes share one, or each has its own), and ``fixed``, why it cannot be changed or started."""
     leader: str
     target: Facts
     """The facts that nuxeo.conf will give once the wanted properties are set; empty when it could not be read."""

@@ -100,6 +100,7 @@ class Service:
             found = self.servers()
             if not found and not called:  # perhaps one that was ending: a stop of it may have taken too long
                 self._refuse_taken_address()
+                self._refuse_unusable("start")
                 self._call("start")
                 called, found = True, self.servers()
                 seen = None
@@ -143,7 +144,7 @@ class Service:
         before = self.servers()
         if before and self.uses_control:
             self._keep_environment(before[0])
-        self._refuse_masked()
+        self._refuse_unusable("stop")  # what is stopped has to be started again
         self._call("stop")
         while True:
             left = self.servers() or [server for server in before if is_ending(server)]
@@ -164,13 +165,34 @@ class Service:
                 )
             time.sleep(POLL)
 
-    def _refuse_masked(self) -> None:
-        """What is stopped has to be started again."""
+    # -- can it be done
+
+    def problems(self) -> list[str]:
+        """Why it could not start the server."""
+        unusable = self._unusable()
+        return [str(self._failed("start", *unusable))] if unusable else []
+
+    def _refuse_unusable(self, action: str) -> None:
+        unusable = self._unusable()
+        if unusable:
+            raise self._failed(action, *unusable)
+
+    def _unusable(self) -> tuple[str, str] | None:
+        """Why nothing can be done by it, and what to do about that."""
         if self.uses_control:
-            return
-        _rc, out, _err = self.run(["systemctl", "show", "--property=LoadState", "--", self.name], None)
-        if "LoadState=masked" in out.split():
-            raise self._failed("stop", "the unit is masked, so it could not be started again", "Unmask it")
+            if os.access(self._control, os.X_OK) and os.path.isfile(self._control):
+                return None
+            return f"'{self._control}' is no program", "Give its path, or the name of a unit"
+        _rc, out, err = self.run(["systemctl", "show", "--property=LoadState", "--", self.name], None)
+        state = out.strip().partition("=")[2]
+        if state == "masked":
+            return "the unit is masked", "Unmask it"
+        said = f"systemd has it as {state!r}" if state else f"systemd does not tell, {err.strip() or 'without a word'}"
+        return None if state == "loaded" else (said, "Give the name of the unit of Nuxeo, or nuxeoctl")
+
+    @property
+    def _control(self) -> str:
+        return self.name if "/" in self.name else f"{self.configuration.home}/bin/nuxeoctl"
 
     # -- the environment, which nuxeoctl takes from whoever calls it
 
@@ -197,10 +219,7 @@ class Service:
 
     def _call(self, action: str) -> None:
         if self.uses_control:
-            control = self.name if "/" in self.name else f"{self.configuration.home}/bin/nuxeoctl"
-            if not os.access(control, os.X_OK):
-                raise self._failed(action, f"'{control}' is no program", "Give its path, or the name of a unit")
-            argv = [*self._as_owner(), control, "--quiet", "startbg" if action == "start" else action]
+            argv = [*self._as_owner(), self._control, "--quiet", "startbg" if action == "start" else action]
             rc, out, err = self.run(argv, self._control_environment())
         else:
             rc, out, err = self.run(["systemctl", action, "--", self.name], None)

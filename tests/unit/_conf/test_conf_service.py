@@ -95,6 +95,7 @@ def test_unit(conf: Path) -> None:
     one.stop()
     assert one.servers() == []
     assert systemctl.calls == [
+        ["systemctl", "show", "--property=LoadState", "--", "nuxeo.service"],
         ["systemctl", "start", "--", "nuxeo.service"],
         ["systemctl", "show", "--property=LoadState", "--", "nuxeo.service"],
         ["systemctl", "stop", "--", "nuxeo.service"],
@@ -153,6 +154,26 @@ def test_a_masked_unit_is_not_stopped_since_nothing_could_start_it(conf: Path) -
     finally:
         systemctl.state = "loaded"
         one.stop()
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("loaded", []),
+        ("masked", ["the unit is masked. Unmask it."]),
+        ("not-found", ["systemd has it as 'not-found'. Give the name of the unit of Nuxeo, or nuxeoctl."]),
+        ("", ["systemd does not tell, without a word. Give the name of the unit of Nuxeo, or nuxeoctl."]),
+    ],
+)
+def test_what_could_not_start_it_is_known_before(conf: Path, state: str, told: list[str]) -> None:
+    systemctl = Systemctl(conf)
+    systemctl.state = state
+    assert service(conf, systemctl, 0).problems() == [f"Start of Nuxeo by 'nuxeo.service': {why}" for why in told]
+    by_control = service(conf, systemctl, 0)
+    by_control.name = str(conf)
+    assert by_control.problems() == [
+        f"Start of Nuxeo by '{conf}': '{conf}' is no program. Give its path, or the name of a unit."
+    ]
 
 
 def test_without_a_private_place_for_its_environment_it_is_not_stopped(
@@ -316,11 +337,11 @@ def test_a_unit_that_stops_another_process(conf: Path) -> None:
 def test_a_server_that_somebody_starts_again_while_it_is_stopped(conf: Path) -> None:
     class Restless(Systemctl):
         def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
-            super().__call__(argv, environment)
+            answer = super().__call__(argv, environment)
             if argv[1] == "stop":
                 time.sleep(0.1)  # processes are told apart by the hundredth of a second
                 super().__call__(["systemctl", "start"], environment)
-            return 0, "", ""
+            return answer
 
     restless = Restless(conf)
     service(conf, restless, 30).start()
@@ -357,6 +378,6 @@ def test_a_server_that_runs_is_not_started_again(conf: Path) -> None:
     one.start()
     try:
         one.start()
-        assert len(systemctl.calls) == 1, "it runs"
+        assert [call[1] for call in systemctl.calls].count("start") == 1, "it runs"
     finally:
         one.stop()
