@@ -17,9 +17,10 @@ from .clones import clone_problems, place_problems, shared_problems
 from .folders import access_problems, inner_problems, mount_problems, owner_problems
 from .marker import Marker
 from .plan_words import audit_lines, index_lines, node_lines, set_lines
-from .preflight import POOLED_BLOBS, WORKS, disagreements, engine_place, node_problems
+from .preflight import POOLED_BLOBS, disagreements, node_problems
 from .space import space_problems
 from .streams import file_problems, left_lines, prefix_problems
+from .trees import WORKS, engine_place
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]

@@ -22,6 +22,28 @@ def place(tmp_path: pathlib.Path) -> Place:
 
 
 @pytest.fixture
+def facts(tmp_path: pathlib.Path) -> dict[str, t.Any]:
+    """Of an instance on PostgreSQL with everything in its place."""
+    data = tmp_path / "data"
+    (data / "binaries" / "data").mkdir(parents=True)
+    return {
+        "version": "10.10",
+        "conf": "/etc/nuxeo/nuxeo.conf",
+        "home": "/opt/nuxeo",
+        "templates": ["default"],
+        "data_dir": str(data),
+        "log_dir": "/var/log/nuxeo",
+        "properties": {},
+        "database": {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"},
+        "blobs": [{"provider": "default", "path": str(data / "binaries"), "kind": "file", "digest": "MD5", "depth": 2}],
+        "audit": {"kept": "sql", "table": "NXP_LOGS"},
+        "sequences": {"kept": "sql", "table": "NXP_UIDSEQ"},
+        "streams": {"kind": "chronicle", "path": str(data / "stream")},
+        "cluster": {"enabled": False, "id": None, "redis": None},
+    }
+
+
+@pytest.fixture
 def mounted(tmp_path: pathlib.Path) -> t.Iterator[t.Callable[..., pathlib.Path]]:
     """Mounts on demand; needs root, as every way to a full or read-only disk does."""
     if os.geteuid() != 0:

@@ -6,34 +6,11 @@
 from __future__ import annotations
 
 import copy
-import os
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import mounts, preflight
-
-
-@pytest.fixture
-def facts(tmp_path: Path) -> dict[str, t.Any]:
-    """Of an instance on PostgreSQL with everything in its place."""
-    data = tmp_path / "data"
-    (data / "binaries" / "data").mkdir(parents=True)
-    return {
-        "version": "10.10",
-        "conf": "/etc/nuxeo/nuxeo.conf",
-        "home": "/opt/nuxeo",
-        "templates": ["default"],
-        "data_dir": str(data),
-        "log_dir": "/var/log/nuxeo",
-        "properties": {},
-        "database": {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"},
-        "blobs": [{"provider": "default", "path": str(data / "binaries"), "kind": "file", "digest": "MD5", "depth": 2}],
-        "audit": {"kept": "sql", "table": "NXP_LOGS"},
-        "sequences": {"kept": "sql", "table": "NXP_UIDSEQ"},
-        "streams": {"kind": "chronicle", "path": str(data / "stream")},
-        "cluster": {"enabled": False, "id": None, "redis": None},
-    }
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import preflight
 
 
 def plan(
@@ -103,35 +80,6 @@ def test_a_search_engine_of_its_own_is_covered_unless_left_out(facts: dict[str, 
     assert plan({"n1": {"facts": facts}}, ["audit:elasticsearch"])["uncovered"] == ["audit:elasticsearch"]
 
 
-def test_an_embedded_engine_is_saved_with_the_data_folder_of_a_stopped_server(facts: dict[str, t.Any]) -> None:
-    data = Path(facts["data_dir"])
-    (data / "h2").mkdir()
-    (data / "h2" / "nuxeo.mv.db").touch()
-    facts["database"] = {"kind": "h2", "path": str(data / "h2" / "nuxeo")}
-    facts["search"] = {"embedded": True}
-    facts["audit"] = {"kept": "elasticsearch", "index": "nuxeo-audit"}
-    (problem,) = plan({"n1": {"facts": facts}})["problems"]
-    assert "there is no folder" in problem and "elasticsearch" in problem
-    (data / "elasticsearch").mkdir()
-    assert plan({"n1": {"facts": facts}})["problems"] == []
-    facts["search"]["path"] = None
-    facts["audit"].update(embedded=True, path=str(data / "opensearch"))  # 2025
-    (problem,) = plan({"n1": {"facts": facts}})["problems"]
-    assert f"there is no folder '{data}/opensearch'" in problem
-    (data / "opensearch").mkdir()
-    found = plan({"n1": {"facts": facts}})
-    assert found["problems"] == []
-    assert "opensearch" not in found["trees"][0]["exclude"]
-    (data.parent / "opensearch").mkdir()
-    facts["audit"]["path"] = str(data.parent / "opensearch")
-    (problem,) = plan({"n1": {"facts": facts}})["problems"]
-    assert f"its folder '{data.parent}/opensearch' is not in the data folder" in problem
-    facts["audit"] = facts["sequences"] = {"kept": "sql"}
-    facts["database"] = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo"}
-    facts["search"] = {"embedded": True, "path": str(data / "opensearch")}
-    assert "opensearch" in plan({"n1": {"facts": facts}})["trees"][0]["exclude"], "its index can be made again"
-
-
 def test_what_is_accepted_but_not_there_is_not_in_the_manifest(facts: dict[str, t.Any]) -> None:
     assert plan({"n1": {"facts": facts}}, ["redis"])["uncovered"] == []
 
@@ -198,96 +146,6 @@ def test_the_reason_of_a_node_that_failed_is_told(facts: dict[str, t.Any]) -> No
     problems = plan({"n1": {"facts": facts}, "n2": {"error": "no nuxeo.conf"}})["problems"]
     assert problems == ["Node 'n2': no nuxeo.conf"]
     assert plan({"n1": {"error": "bad"}})["problems"] == ["Node 'n1': bad"]
-
-
-def test_missing_and_empty_folders_are_taken_for_unmounted(facts: dict[str, t.Any], tmp_path: Path) -> None:
-    (tmp_path / "data" / "binaries" / "data").rmdir()
-    assert [p for p in plan({"n1": {"facts": facts}})["problems"] if "it is empty" in p and "binaries" in p]
-    facts["data_dir"] = str(tmp_path / "absent")
-    assert [p for p in plan({"n1": {"facts": facts}})["problems"] if p.startswith("Data folder") and "mounted" in p]
-
-
-def test_a_volume_of_fstab_that_is_not_mounted_is_told(
-    facts: dict[str, t.Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though the folder below it holds something."""
-    (tmp_path / "fstab").write_text(f"UUID=1 {facts['data_dir']}/binaries xfs defaults 0 0\n")
-    monkeypatch.setattr(mounts, "FSTAB", str(tmp_path / "fstab"))
-    (problem,) = plan({"n1": {"facts": facts}})["problems"]
-    assert problem.startswith("Blob store 'default'") and "nothing is mounted on" in problem
-
-
-def test_blobs_and_disposable_parts_are_left_out_of_the_files(facts: dict[str, t.Any]) -> None:
-    (tree,) = plan({"n1": {"facts": facts}})["trees"]
-    assert {"binaries/data", "binaries/tmp", "convertcache", "binaries_transient_*", "elasticsearch"} <= set(
-        tree["exclude"]
-    )
-    facts["database"] = {"kind": "h2", "path": facts["data_dir"] + "/h2/nuxeo"}
-    (cold,) = plan({"n1": {"facts": facts}})["trees"]
-    assert "elasticsearch" not in cold["exclude"]  # embedded, and still while it is copied
-
-
-def test_the_bodies_of_queued_works_come_with_their_queue(facts: dict[str, t.Any], tmp_path: Path) -> None:
-    data, far = Path(facts["data_dir"]), tmp_path / "shared/binaries_transient_default"
-    for folder in (data / "binaries_transient_default", data / "binaries_transient_automation", far):
-        folder.mkdir(parents=True)
-    facts["streams"] = {"kind": "kafka", "prefix": "nuxeo-"}
-    (tree,) = plan({"n1": {"facts": facts}})["trees"]
-    assert "binaries_transient_*" in tree["exclude"]
-    facts["streams"]["big_works"] = str(data / "binaries_transient_default")
-    (tree,) = plan({"n1": {"facts": facts}})["trees"]
-    transient = [name for name in tree["exclude"] if "transient_" in name]
-    assert transient == ["binaries_transient_automation", "binaries_transient_default/tmp"]
-    facts["streams"]["big_works"] = str(far)
-    tree, works = plan({"n1": {"facts": facts}})["trees"]
-    assert "binaries_transient_*" in tree["exclude"]
-    assert (works["name"], works["src"]) == ("big-works", str(far))
-    far.rmdir()  # nothing has been too big yet
-    assert len(plan({"n1": {"facts": facts}})["trees"]) == 1
-
-
-def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, t.Any], tmp_path: Path) -> None:
-    store = tmp_path / "blobs"
-    (store / "data").mkdir(parents=True)
-    facts["blobs"][0]["path"] = str(store)
-    trees = plan({"n1": {"facts": facts}})["trees"]
-    exclude = ["data", "tmp", "binaries_transient_*", *preflight.NEVER]
-    assert {"name": "store-default", "src": str(store), "exclude": exclude} in trees
-    (store / "records" / "data").mkdir(parents=True)
-    records = {"provider": "records", "path": str(store / "records"), "kind": "record", "digest": None, "depth": None}
-    found = plan({"n1": {"facts": facts}}, further=[records])["trees"]
-    assert {"name": "store-default", "src": str(store), "exclude": [*exclude, "records"]} in found
-    assert {"name": "store-records", "src": str(store / "records"), "exclude": exclude} in found
-
-
-def test_what_the_copy_of_the_files_would_refuse_is_told_before(facts: dict[str, t.Any], tmp_path: Path) -> None:
-    data = Path(facts["data_dir"])
-    (tmp_path / "volume").mkdir()
-    for name in ("avro", "convertcache"):
-        (data / name).symlink_to(tmp_path / "volume")
-    (problem,) = plan({"n1": {"facts": facts}})["problems"]
-    assert "links lead out of it, to what would be missing: avro. " in problem
-    template = tmp_path / "home" / "templates" / "own"
-    template.mkdir(parents=True)
-    (template / "driver.jar").symlink_to(tmp_path / "volume")
-    os.mkfifo(template / os.fsdecode(b"pipe\xff"))
-    facts.update(home=str(tmp_path / "home"), templates=["own", "default"])
-    (_data, outside, special) = plan({"n1": {"facts": facts}})["problems"]
-    assert f"'{template}': links lead out of it, to what would be missing: driver.jar. " in outside
-    assert f"'{template}': it holds what is no file: pipe\\udcff. " in special
-    (template / "driver.jar").unlink()
-    (template / os.fsdecode(b"pipe\xff")).unlink()
-    assert preflight.plan({"n1": {"facts": facts}}, "n1", (), (), ["avro"])["problems"] == []
-
-
-def test_a_volume_that_nobody_has_written_to_is_empty(facts: dict[str, t.Any]) -> None:
-    data = Path(facts["data_dir"])
-    (data / "binaries" / "data").rmdir()
-    (data / "binaries" / "lost+found").mkdir(mode=0)
-    (problem,) = plan({"n1": {"facts": facts}})["problems"]
-    assert problem.startswith("Blob store 'default'") and "it is empty" in problem
-    (data / "binaries" / "data").mkdir()
-    assert plan({"n1": {"facts": facts}})["problems"] == [], "not that it cannot be read"
 
 
 @pytest.mark.parametrize(
