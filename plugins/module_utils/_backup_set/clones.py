@@ -21,11 +21,15 @@ Manifest = t.Dict[str, t.Any]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+def _what(manifest: Manifest, instance: str) -> str:
+    return f"Restore of a clone of '{manifest['instance']}' as '{instance}'"
+
+
 def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any], audit: dict[str, t.Any]) -> list[str]:
     """A clone never goes into the database that it is a clone of, nor takes the names of its audit and sequences."""
     if manifest["instance"] == instance:
         return []
-    what = f"Restore of a clone of '{manifest['instance']}' as '{instance}'"
+    what = _what(manifest, instance)
     problems = []
     saved = (manifest.get("database") or {}).get("server") or {}
     there = database.get("server") or {}
@@ -59,9 +63,9 @@ def place_problems(manifest: Manifest, instance: str, target: Facts, stores: t.S
     if not taken:
         return []
     return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': it would go into the source's own "
-        f"{' and '.join(sorted(taken))}, which '{conf}' on this host names. Give the target places of its own, in its "
-        "nuxeo.conf, by restore_data_dir or by restore_properties."
+        f"{_what(manifest, instance)}: it would go into the source's own {' and '.join(sorted(taken))}, which '{conf}' "
+        "on this host names. Give the target places of its own, in its nuxeo.conf, by restore_data_dir or by "
+        "restore_properties."
     ]
 
 
@@ -69,7 +73,7 @@ def _real(paths: t.Iterable[str | None]) -> set[str]:
     return {os.path.realpath(path) for path in paths if path}
 
 
-def own_confs(path: str, manifest: Manifest) -> list[str]:
+def _own_confs(path: str, manifest: Manifest) -> list[str]:
     """The nuxeo.conf that nodes of the source have on this very host; most often none."""
     found = []
     for node in (name for name, saved in manifest["nodes"].items() if saved):
@@ -80,19 +84,19 @@ def own_confs(path: str, manifest: Manifest) -> list[str]:
     return found
 
 
-def conf_problems(manifest: Manifest, instance: str, confs: t.Iterable[str], target: Facts) -> list[str]:
+def _conf_problems(what: str, manifest: Manifest, confs: t.Iterable[str], target: Facts) -> list[str]:
     """A clone is never made of its source itself, which would be stopped and started with other data.
 
     Where all stays in its place it is the source by another name.
     """
     source, conf = manifest["nuxeo"], target.get("conf")
-    if manifest["instance"] == instance or not conf or not any(same_file(conf, own) for own in confs):
+    if not conf or not any(same_file(conf, own) for own in confs):
         return []
     if source["data_dir"] == target["data_dir"] and _database(source) == _database(target):
         return []
     return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': '{conf}' is the source's own, so the source "
-        "would become the clone. Name the clone's by nuxeo_conf_path and nuxeo_home; "
+        f"{what}: '{conf}' is the source's own, so the source would become the clone. "
+        "Name the clone's by nuxeo_conf_path and nuxeo_home; "
         f"if the source is to change, give its host nuxeo_instance '{manifest['instance']}' in the inventory."
     ]
 
@@ -128,17 +132,14 @@ def _shared(
     return {host for host in found if (host.rpartition(":")[0] if port else host) not in LOOPBACK}
 
 
-def index_problems(
-    manifest: Manifest, instance: str, leader: str, target: Facts, drop_index: t.Sequence[str]
+def _index_problems(
+    what: str, manifest: Manifest, leader: str, target: Facts, drop_index: t.Sequence[str]
 ) -> list[str]:
     """A clone never drops the index of documents of its source, nor writes to it; nor to its audit and sequences.
 
     :param leader: that of the source where this is a host of the source: ``localhost`` is the source's there only
     """
-    if manifest["instance"] == instance:
-        return []
     source = manifest["nuxeo"]
-    what = f"Restore of a clone of '{manifest['instance']}' as '{instance}'"
     todo = "Give the target an elasticsearch.indexName of its own, in its nuxeo.conf or by restore_properties"
     name = (target.get("search") or {}).get("index")
     if drop_index and name and name == (source.get("search") or {}).get("index"):
@@ -174,37 +175,37 @@ def _written(manifest: Manifest, leader: str, target: Facts, kind: str) -> set[s
     return _shared(manifest, leader, here.get("url") or (), there.get("url") or (), port)
 
 
-def redis_problems(manifest: Manifest, instance: str, leader: str, target: Facts) -> list[str]:
+def _redis_problems(what: str, manifest: Manifest, leader: str, target: Facts) -> list[str]:
     """A clone never takes works, locks and caches of its source in Redis for its own."""
     here, there = ((facts.get("cluster") or {}).get("redis") for facts in (manifest["nuxeo"], target))
-    if manifest["instance"] == instance or not here or not there:
+    if not here or not there:
         return []
     ours, theirs = ([f"{host.strip()}:{redis['port']}" for host in redis["host"].split(",")] for redis in (here, there))
     shared = _shared(manifest, leader, ours, theirs, port=6379)
     if not shared or any(here[key] != there[key] for key in ("database", "prefix", "sentinel")):
         return []
     return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': it would work off the source's own works in "
-        f"Redis at {', '.join(sorted(shared))}, database {there['database']}, prefix '{there['prefix']}'. "
+        f"{what}: it would work off the source's own works in Redis at {', '.join(sorted(shared))}, database "
+        f"{there['database']}, prefix '{there['prefix']}'. "
         "Give the target a nuxeo.redis.database or nuxeo.redis.prefix of its own, in its nuxeo.conf or by "
         "restore_properties."
     ]
 
 
-def streams_problems(manifest: Manifest, instance: str, leader: str, target: Facts, restored: bool) -> list[str]:
+def _streams_problems(what: str, manifest: Manifest, leader: str, target: Facts, restored: bool) -> list[str]:
     """A clone never works off the streams of its source: as a member of the same groups it would take their work away.
 
     :param restored: whether the set's own streams come back, for they come under a prefix of their own
     """
     source, there = manifest["nuxeo"].get("streams") or {}, target.get("streams") or {}
-    if manifest["instance"] == instance or restored or {source.get("kind"), there.get("kind")} != {"kafka"}:
+    if restored or {source.get("kind"), there.get("kind")} != {"kafka"}:
         return []
     shared = _shared(manifest, leader, source["bootstrap_servers"], there["bootstrap_servers"])
     if not shared or source["prefix"] != there["prefix"]:
         return []
     return [
-        f"Restore of a clone of '{manifest['instance']}' as '{instance}': it would work off the source's own streams, "
-        f"of prefix '{there['prefix']}' in Kafka at {', '.join(sorted(shared))}. "
+        f"{what}: it would work off the source's own streams, of prefix '{there['prefix']}' in Kafka at "
+        f"{', '.join(sorted(shared))}. "
         "Give the target a kafka.topicPrefix of its own, in its nuxeo.conf or by restore_properties."
     ]
 
@@ -221,11 +222,13 @@ def shared_problems(
     """What a clone would have in common with its source, beside database and folders.
 
     :param path: of the set
-    :param restored: as for :func:`streams_problems`
+    :param restored: as for :func:`_streams_problems`
     """
-    confs = own_confs(path, manifest)
+    if manifest["instance"] == instance:
+        return []
+    what, confs = _what(manifest, instance), _own_confs(path, manifest)
     at = manifest["leader"] if confs else leader
-    found = conf_problems(manifest, instance, confs, target)
-    found += index_problems(manifest, instance, at, target, drop_index)
-    found += redis_problems(manifest, instance, at, target)
-    return found + streams_problems(manifest, instance, at, target, restored)
+    found = _conf_problems(what, manifest, confs, target)
+    found += _index_problems(what, manifest, at, target, drop_index)
+    found += _redis_problems(what, manifest, at, target)
+    return found + _streams_problems(what, manifest, at, target, restored)

@@ -9,12 +9,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.clones import (
-    clone_problems,
-    index_problems,
-    place_problems,
-    streams_problems,
-)
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import inner_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import (
     Wish,
@@ -123,90 +117,6 @@ def test_a_node_that_does_not_see_its_files_is_a_problem() -> None:
     problems = blind_problems({"nodes": {"n1": True, "n2": True, "n3": False}}, f"/srv/{SET}", ["n2", "n3"])
     assert [problem.split("'")[1] for problem in problems] == ["n2"]
     assert "Mount the backup root" in problems[0]
-
-
-@pytest.mark.parametrize(
-    ("instance", "cluster", "names", "refused"),
-    [
-        ("staging", "c1", {"acme-audit": "acme-audit", "acme-uidgen": "acme-uidgen"}, "acme-audit, acme-uidgen"),
-        ("staging", "c1", {"acme-audit": "staging-audit", "acme-uidgen": "acme-uidgen"}, "own index acme-uidgen of"),
-        ("staging", "c1", {"acme-audit": "staging-audit"}, ""),
-        ("staging", "c2", {"acme-audit": "acme-audit"}, ""),
-        ("acme", "c1", {"acme-audit": "acme-audit"}, ""),
-    ],
-)
-def test_a_clone_never_takes_the_audit_or_the_sequences_of_its_source(
-    instance: str, cluster: str, names: dict[str, str], refused: str
-) -> None:
-    kept = {"cluster": "c1", "names": {"audit": "acme-audit", "sequences": "acme-uidgen"}}
-    manifest = {"instance": "acme", "nuxeo": {"database": DATABASE}, "audit": kept}
-    found = clone_problems(manifest, instance, {"name": "other"}, {"names": names, "cluster": cluster})
-    assert [refused in problem and "elasticsearch.indexName" in problem for problem in found] == [True] * bool(refused)
-
-
-@pytest.mark.parametrize(
-    ("instance", "leader", "index", "source", "dropped", "refused"),
-    [
-        ("staging", "s1", "nuxeo", ["http://es1:9200", "http://es2:9200"], ["https://u@es2.:9201,es2:9200"], True),
-        ("staging", "s1", "nuxeo", ["es1:9300"], ["http://es1:9200"], True),
-        ("staging", "n1", "nuxeo", ["http://localhost:9200"], ["http://localhost:9200"], True),
-        ("staging", "s1", "nuxeo", ["http://localhost:9200"], ["http://localhost:9200"], False),
-        ("staging", "s1", "staging", ["http://es1:9200"], ["http://es1:9200"], False),
-        ("staging", "s1", "nuxeo", ["http://es1:9200"], ["http://es3:9200"], False),
-        ("staging", "s1", "nuxeo", ["http://es1:9200"], [], False),
-        ("acme", "n1", "nuxeo", ["http://es1:9200"], ["http://es1:9200"], False),
-    ],
-)
-def test_a_clone_never_drops_the_index_of_its_source(
-    instance: str, leader: str, index: str, source: list[str], dropped: list[str], refused: bool
-) -> None:
-    manifest = {"instance": "acme", "leader": "n1", "nuxeo": {"search": {"url": source, "index": "nuxeo"}}}
-    found = index_problems(manifest, instance, leader, {"search": {"index": index}}, dropped)
-    assert ["restore_drop_index would delete" in problem for problem in found] == [True] * refused
-
-
-@pytest.mark.parametrize(
-    ("instance", "leader", "servers", "prefix", "restored", "refused"),
-    [
-        ("staging", "s1", ["kafka2:9093"], "nuxeo-", False, True),
-        ("staging", "s1", ["kafka2:9093"], "nuxeo-", True, False),
-        ("staging", "s1", ["kafka2:9093"], "staging-", False, False),
-        ("staging", "s1", ["kafka3:9092"], "nuxeo-", False, False),
-        ("staging", "s1", ["localhost:9092"], "nuxeo-", False, False),
-        ("staging", "n1", ["localhost:9092"], "nuxeo-", False, True),
-        ("acme", "n1", ["kafka2:9092"], "nuxeo-", False, False),
-    ],
-)
-def test_a_clone_never_works_off_the_streams_of_its_source(
-    instance: str, leader: str, servers: list[str], prefix: str, restored: bool, refused: bool
-) -> None:
-    source = ["kafka1:9092", "kafka2:9092", "localhost:9092"]
-    kafka = {"kind": "kafka", "bootstrap_servers": source, "prefix": "nuxeo-"}
-    manifest = {"instance": "acme", "leader": "n1", "nuxeo": {"streams": kafka}}
-    target = {"streams": {**kafka, "bootstrap_servers": servers, "prefix": prefix}}
-    found = streams_problems(manifest, instance, leader, target, restored)
-    assert ["kafka.topicPrefix of its own" in problem for problem in found] == [True] * refused
-    assert streams_problems(manifest, instance, leader, {"streams": {"kind": "memory"}}, restored) == []
-
-
-def test_a_clone_on_the_host_of_its_source_goes_elsewhere(tmp_path: Path) -> None:
-    """Whose nuxeo.conf is a copy of the source's, with the one or the other place forgotten."""
-    for name in ("source", "clone"):
-        (tmp_path / f"{name}.conf").touch()
-
-    def told(conf: str, data: str, store: str, instance: str = "staging", source: str = "source.conf") -> list[str]:
-        blobs = [{"provider": "default", "path": "/srv/blobs"}, {"provider": "far", "path": None}]
-        facts = {"conf": str(tmp_path / source), "data_dir": "/srv/data", "blobs": blobs}
-        target = {"conf": str(tmp_path / conf), "data_dir": data}
-        return place_problems({"instance": "acme", "nuxeo": facts}, instance, target, [{"path": store}])
-
-    for data, store, taken in (("/srv/data", "/srv/own", "/srv/data"), ("/srv/own", "/srv/blobs", "/srv/blobs")):
-        (problem,) = told("clone.conf", data, store)
-        assert f"into the source's own {taken}, which '{tmp_path}/source.conf' on this host names" in problem
-        assert told("clone.conf", data, store, source="gone.conf") == [], "another host"
-        assert told("source.conf", data, store) == [], "another name for the same server"
-        assert told("clone.conf", data, store, instance="acme") == []
-    assert told("clone.conf", "/srv/own", "/srv/own") == []
 
 
 @pytest.mark.parametrize(
