@@ -181,6 +181,15 @@ ansible_facts:
           elements: str
           returned: success
           sample: []
+        pending_restart:
+          description:
+            - Properties that the running server has otherwise until it is started anew, of those that say where data
+              is.
+            - Empty unless C(nuxeo.conf), or a template that it names, was changed after the start.
+          type: list
+          elements: str
+          returned: success
+          sample: []
 """
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts

@@ -59,7 +59,7 @@ def test_a_configuration_that_does_not_lead_to_the_database(site: Site, acme: t.
     message = assert_refused(site, "password authentication failed", "nothing was changed")
     assert "wrong-one" not in message
     acme.conf.write_text(text + "\nnuxeo.db.port=1\n")
-    assert_refused(site, "127.0.0.1:1")
+    assert_refused(site, "127.0.0.1:1", "its server runs with nuxeo.db.port otherwise")
     acme.conf.rename(acme.conf.with_suffix(".away"))
     assert_refused(site, str(acme.conf), "no such file")
 

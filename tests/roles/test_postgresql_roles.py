@@ -271,6 +271,27 @@ def test_the_server_behind_what_nuxeo_conf_names_is_dumped(
     assert site.manifest("acme")["database"]["server"]["system_identifier"]
 
 
+def test_a_nuxeo_conf_that_waits_for_a_restart_is_not_what_the_server_works_with(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    """The database that it names would be saved and called the server's."""
+    instance = make_nuxeo(make_database(postgresql15)).start()
+    instance.create_documents(2)
+    site.add("acme", instance)
+    other = make_database(postgresql15)
+    make_nuxeo(other).start().stop()
+    with instance.conf.open("a", encoding="utf-8") as conf:
+        conf.write(f"nuxeo.db.name={other.name}\nnuxeo.db.user={other.user}\n")
+    (told,) = site.run("backup").failures
+    assert f"runs with nuxeo.db.name, nuxeo.db.user otherwise than '{instance.conf}'" in told
+    assert site.sets("acme") == site.partial("acme") == []
+    instance.stop()
+    made = set(instance.start().create_documents(2))
+    site.backup()
+    assert site.manifest("acme")["nuxeo"]["database"]["name"] == other.name
+    assert proof.documents(postgresql15, other.name) == made
+
+
 def test_what_a_set_holds_is_owner_only_and_without_secrets(
     site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
 ) -> None:

@@ -12,7 +12,7 @@ from .blobs import blobs
 from .configuration import Configuration
 from .database import database
 from .engines import audit, cluster, search, sequences, streams
-from .generated import unread
+from .generated import pending_restart, unread
 
 
 def facts(configuration: Configuration, properties: t.Sequence[str] = ()) -> dict[str, t.Any]:
@@ -36,6 +36,7 @@ def facts(configuration: Configuration, properties: t.Sequence[str] = ()) -> dic
         "streams": streams(configuration),
         "cluster": cluster(configuration),
         "unread": unread(configuration),
+        "pending_restart": pending_restart(configuration),
     }
 
 

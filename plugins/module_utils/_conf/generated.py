@@ -1,7 +1,11 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: whether Nuxeo heeds a change of nuxeo.conf, or goes on with files generated before."""
+"""PRIVATE to the collection: what of nuxeo.conf the server does not run with: what it has generated is from before.
+
+It heeds a change at its next start, or never. The launcher leaves beside its files the properties that it has generated
+them from; where there is no such dump nothing is told.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from .configuration import Configuration
 from .errors import ConfError
 from .java import resolve_path, trim
 from .load import read_bytes
+from .process import running
 from .properties import MalformedEscape, parse
 
 FORCE = "nuxeo.force.generation"
@@ -21,6 +26,8 @@ PLACES = (
     *("kafka.bootstrap.servers", "elasticsearch.enabled", "elasticsearch.addressList", "elasticsearch.indexName"),
 )
 """Properties that say where data is."""
+DATA_DIR = "nuxeo.data.dir"
+"""One more, which a start heeds whatever was generated."""
 ENCRYPTED = "{$"
 """How a value begins that stands there as it was given, and here in clear."""
 
@@ -35,31 +42,56 @@ def regenerates(configuration: Configuration) -> bool:
 
 
 def unread(configuration: Configuration) -> list[str]:
-    """Of the properties that say where data is those that the server's files have otherwise, where they stay so.
+    """Of the properties that say where data is those that the server's files have otherwise, where they stay so."""
+    return [] if regenerates(configuration) else _otherwise(configuration, PLACES)
 
-    The launcher leaves there what it has generated them from; nothing is told where it did not.
+
+def pending_restart(configuration: Configuration, proc: str = "/proc") -> list[str]:
+    """Of the properties that say where data is those that the running server has otherwise until it is started anew.
+
+    Only where a file was changed since it was started: how a value is written makes no difference by itself.
     """
-    if regenerates(configuration):
+    if not regenerates(configuration):
+        return []  # nobody knows when the server was started: its files may be older
+    names = _otherwise(configuration, (*PLACES, DATA_DIR))
+    files = {configuration.conf, *(configuration.origin(name).file for name in names)}
+    if not names or max(map(os.path.getmtime, files)) <= os.path.getmtime(_dump(configuration)):
         return []
+    return names if running(configuration.conf, proc) else []
+
+
+def _dump(configuration: Configuration) -> str:
     folder = resolve_path(configuration.home, configuration.raw("nuxeo.config.dir") or "nxserver/config")
+    return f"{folder}/configuration.properties"
+
+
+def _otherwise(configuration: Configuration, names: t.Iterable[str]) -> list[str]:
+    """Those of the properties that have another value in the dump."""
     try:
-        entries = parse(read_bytes(f"{folder}/configuration.properties").decode("utf-8", "replace"))
+        entries = parse(read_bytes(_dump(configuration)).decode("utf-8", "replace"))
     except (ConfError, MalformedEscape):
         return []
     before = {entry.name: trim(entry.value) for entry in entries}
-    told = [name for name in PLACES if not before.get(name, "").startswith(ENCRYPTED)]
+    told = [name for name in names if not before.get(name, "").startswith(ENCRYPTED)]
     return [name for name in told if before.get(name, "") != (configuration.raw(name) or "")]
 
 
 def unread_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     """Nodes whose nuxeo.conf is not what their server runs with: what it names would be saved instead."""
     every = {name: node.get("facts") or {} for name, node in sorted(nodes.items())}
-    return [
+    problems = [
         f"Node '{name}': its server has {', '.join(facts['unread'])} otherwise than '{facts['conf']}', since {FORCE} "
         f"is not true there, and its files were generated before. Set {FORCE} to once and start the server anew, or "
         "correct nuxeo.conf."
         for name, facts in every.items()
         if facts.get("unread")
+    ]
+    return problems + [
+        f"Node '{name}': its server runs with {', '.join(facts['pending_restart'])} otherwise than '{facts['conf']}', "
+        "since that, or a template that it names, was changed after the start. Start the server anew, or take the "
+        "change back."
+        for name, facts in every.items()
+        if facts.get("pending_restart")
     ]
 
 

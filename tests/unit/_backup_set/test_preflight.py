@@ -28,9 +28,11 @@ def test_a_covered_instance_has_no_problem(facts: dict[str, t.Any]) -> None:
 
 def test_a_nuxeo_conf_that_the_server_does_not_run_with_is_refused(facts: dict[str, t.Any]) -> None:
     """Else the database would be saved that it names, and not the server's."""
-    nodes = {"n1": {"facts": facts}, "n2": {"facts": {**facts, "unread": ["nuxeo.db.name"]}}}
-    (problem,) = plan(nodes)["problems"]
-    assert problem.startswith("Node 'n2': its server has nuxeo.db.name otherwise than '/etc/nuxeo/nuxeo.conf'")
+    differs = {"unread": ["nuxeo.db.name"]}, {"pending_restart": ["nuxeo.db.name", "nuxeo.data.dir"]}
+    never, yet = ({**facts, **each} for each in differs)
+    first, second = plan({"n1": {"facts": facts}, "n2": {"facts": never}, "n3": {"facts": yet}})["problems"]
+    assert first.startswith("Node 'n2': its server has nuxeo.db.name otherwise than '/etc/nuxeo/nuxeo.conf'")
+    assert second.startswith("Node 'n3': its server runs with nuxeo.db.name, nuxeo.data.dir otherwise than '/etc/nuxeo")
 
 
 @pytest.mark.parametrize(
