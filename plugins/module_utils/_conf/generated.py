@@ -43,7 +43,7 @@ def regenerates(configuration: Configuration) -> bool:
 
 def unread(configuration: Configuration) -> list[str]:
     """Of the properties that say where data is those that the server's files have otherwise, where they stay so."""
-    return [] if regenerates(configuration) else _otherwise(configuration, PLACES)
+    return [] if regenerates(configuration) else _otherwise(configuration, _dumped(configuration))
 
 
 def pending_restart(configuration: Configuration, proc: str = "/proc") -> list[str]:
@@ -53,7 +53,11 @@ def pending_restart(configuration: Configuration, proc: str = "/proc") -> list[s
     """
     if not regenerates(configuration):
         return []  # nobody knows when the server was started: its files may be older
-    names = _otherwise(configuration, (*PLACES, DATA_DIR))
+    dumped = _dumped(configuration)
+    names = _otherwise(configuration, dumped)
+    folder = dumped.get(DATA_DIR)  # by whatever links it is named
+    if folder and os.path.realpath(folder) != os.path.realpath(configuration.folder(DATA_DIR)):
+        names.append(DATA_DIR)
     files = {configuration.conf, *(configuration.origin(name).file for name in names)}
     if not names or max(map(os.path.getmtime, files)) <= os.path.getmtime(_dump(configuration)):
         return []
@@ -65,15 +69,19 @@ def _dump(configuration: Configuration) -> str:
     return f"{folder}/configuration.properties"
 
 
-def _otherwise(configuration: Configuration, names: t.Iterable[str]) -> list[str]:
-    """Those of the properties that have another value in the dump."""
+def _dumped(configuration: Configuration) -> dict[str, str]:
+    """The properties of the dump; none where there is no dump."""
     try:
         entries = parse(read_bytes(_dump(configuration)).decode("utf-8", "replace"))
     except (ConfError, MalformedEscape):
-        return []
-    before = {entry.name: trim(entry.value) for entry in entries}
-    told = [name for name in names if not before.get(name, "").startswith(ENCRYPTED)]
-    return [name for name in told if before.get(name, "") != (configuration.raw(name) or "")]
+        return {}
+    return {entry.name: trim(entry.value) for entry in entries}
+
+
+def _otherwise(configuration: Configuration, dumped: dict[str, str]) -> list[str]:
+    """Of the properties that say where data is those that have another value in a dump."""
+    told = [name for name in PLACES if dumped and not dumped.get(name, "").startswith(ENCRYPTED)]
+    return [name for name in told if dumped.get(name, "") != (configuration.raw(name) or "")]
 
 
 def unread_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:

@@ -81,6 +81,16 @@ def test_how_a_value_is_written_makes_no_difference(server: Server) -> None:
     assert server.pending() == []
 
 
+def test_by_which_links_the_data_folder_is_named_makes_no_difference(server: Server) -> None:
+    (server.home / "nxserver/data").mkdir()
+    (server.home / "link").symlink_to(server.home)
+    server.write(CONF, "nuxeo.force.generation=true\n# its place is the default\n")
+    for dumped in (f"{server.home}/link/nxserver/data", f"{server.home}/nxserver/data", ""):
+        line = f"nuxeo.data.dir={dumped}\n" if dumped else ""
+        server.write(DUMP, f"{line}nuxeo.db.name=nuxeo\nkafka.topicPrefix=nuxeo-\n", STARTED)
+        assert server.pending() == server.pending("10.10") == []
+
+
 def test_a_server_that_is_stopped_takes_nuxeo_conf_as_it_is(server: Server) -> None:
     server.write(CONF, FILES[CONF] + "nuxeo.db.name=other\n")
     assert server.pending() == ["nuxeo.db.name"]
