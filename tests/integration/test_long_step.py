@@ -94,7 +94,7 @@ def slow(start: t.Callable[..., t.Any], node: Node) -> t.Callable[..., t.Any]:
         far: dict[str, t.Any] = {"src": "/srv/store", "dest": "h9:/pool", "src_layout": "store", "dest_layout": "pool"}
         far.update({"rsh": ["/srv/slow-reader"], "accept_shrink": True, "progress": "/srv/progress.json"})
         run = start("blob_rsync", far, **variables)
-        wait_for(node.working, 60)
+        wait_for(node.working, 120)
         time.sleep(2)  # its start has been told by then
         return run
 
@@ -106,17 +106,17 @@ def test_its_result_is_that_of_a_short_step(start: t.Callable[..., t.Any], node:
     """Nothing is left of it; Ansible's own part on the node takes seconds to see that it has ended."""
     from servers.playbook import wait_for
 
-    run = start("file_tree_copy", COPY, dest="/srv/copy", ansible_pipelining=pipelining).wait(60).check()
+    run = start("file_tree_copy", COPY, dest="/srv/copy", ansible_pipelining=pipelining).wait(120).check()
     result = run.of("step")[0].result
     assert (result["files"], result["changed"]) == (1, True)
     assert node.inside("cat /srv/copy/file") == "it\n"
-    wait_for(lambda: node.inside("find /srv/notes /srv/tmp -mindepth 1") == "", 30)
+    wait_for(lambda: node.inside("find /srv/notes /srv/tmp -mindepth 1") == "", 60)
 
 
 def test_a_step_whose_process_is_killed_has_failed(slow: t.Callable[..., t.Any], node: Node) -> None:
     run = slow()
     node.inside("pkill -9 python3; true")
-    result = run.wait(30)
+    result = run.wait(120)
     assert result.rc != 0
     assert "blob_rsync on h1: its process has ended without a result" in result.failures[-1]
 
@@ -126,7 +126,7 @@ def test_a_step_whose_host_is_restarted_has_failed(slow: t.Callable[..., t.Any],
     run = slow()
     node.podman("restart", "-t", "0", node.name)
     assert node.inside("ls /srv/notes").split()
-    result = run.wait(60)
+    result = run.wait(120)
     assert result.rc != 0
     assert "or the node was booted. Run again." in result.failures[-1]
 
@@ -138,7 +138,7 @@ def test_how_far_a_step_is_is_shown(slow: t.Callable[..., t.Any], node: Node) ->
     run = slow()
     told = json.dumps({"phase": "blobs default", "done": 1200, "total": 4000, "unit": "blobs"})
     node.inside(f"echo '{told}' > /srv/progress.json")
-    wait_for(lambda: "h1: blobs default: 1,200 of 4,000 blobs (30%)\n" in run.shown, 60)
+    wait_for(lambda: "h1: blobs default: 1,200 of 4,000 blobs (30%)\n" in run.shown, 120)
     run.kill()
 
 
@@ -146,7 +146,7 @@ def test_a_host_that_is_out_of_reach_for_too_long_is_given_up(slow: t.Callable[.
     run = slow(**{LOST: 5})
     node.link("down")
     try:
-        result = run.wait(60)
+        result = run.wait(120)
     finally:
         node.link("up")
     assert result.rc != 0
@@ -162,12 +162,12 @@ def test_a_host_that_comes_back_soon_has_gone_on(slow: t.Callable[..., t.Any], n
     time.sleep(8)
     assert run.process.poll() is None
     node.inside("pkill sleep; true")
-    result = run.wait(60)
+    result = run.wait(120)
     assert result.rc != 0
     assert "Wait for" not in result.failures[-1] and "h9" in result.failures[-1], "what the step itself told"
 
 
 def test_a_limit_that_is_no_number_is_told_before_the_step(start: t.Callable[..., t.Any], node: Node) -> None:
-    result = start("file_tree_copy", COPY, dest="/srv/copy", **{LOST: "an hour"}).wait(30)
+    result = start("file_tree_copy", COPY, dest="/srv/copy", **{LOST: "an hour"}).wait(120)
     assert result.rc != 0 and f"Check of {LOST}: it is 'an hour'" in result.failures[-1]
     assert node.inside("ls /srv").split() == ["data", "slow-reader", "store"]
