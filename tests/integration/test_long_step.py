@@ -74,10 +74,11 @@ def node(lab_of_one: t.Any) -> Node:
 def start(node: Node, tmp_path: Path, start_playbook: StartPlaybook) -> t.Callable[..., t.Any]:
     """Starts one module of ours on h1, and looks at it each second."""
 
-    def begin(module: str, arguments: dict[str, t.Any], **variables: t.Any) -> t.Any:
-        task = {f"nuxeo.platform.{module}": arguments, "async": 600, "poll": 1, "name": "step"}
+    def begin(module: str, arguments: dict[str, t.Any], *more: dict[str, t.Any], **variables: t.Any) -> t.Any:
+        task = {f"nuxeo.platform.{module}": arguments, "async": 600, "poll": 0 if more else 1, "name": "step"}
+        tasks = [{**task, "register": "job"}, *more]
         play = tmp_path / "play.json"
-        play.write_text(json.dumps([{"hosts": "h1", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+        play.write_text(json.dumps([{"hosts": "h1", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
         folders = {"ansible_async_dir": "/srv/notes", "ansible_remote_tmp": "/srv/tmp"}
         given = {"ansible_ssh_extra_args": ALIVE, **folders, **variables}
         return start_playbook(play, node.lab.state / "inventory.yml", given)
@@ -111,6 +112,18 @@ def test_its_result_is_that_of_a_short_step(start: t.Callable[..., t.Any], node:
     assert (result["files"], result["changed"]) == (1, True)
     assert node.inside("cat /srv/copy/file") == "it\n"
     wait_for(lambda: node.inside("find /srv/notes /srv/tmp -mindepth 1") == "", 60)
+
+
+def test_a_step_that_was_started_by_another_task(start: t.Callable[..., t.Any], node: Node) -> None:
+    wait = {"jid": "{{ job.ansible_job_id }}", "step": "the copy", "poll": "{{ seconds }}"}
+    waits = {"nuxeo.platform.long_step": wait, "name": "wait"}
+    done = start("file_tree_copy", COPY, waits, dest="/srv/copy", seconds=1).wait(120).check()
+    assert done.of("wait")[0].result["files"] == 1
+    refused = start("file_tree_copy", COPY, waits, dest="/srv/copy", seconds=0).wait(120)
+    assert "Wait for the copy: poll is 0. Give 1 or more seconds." in refused.failures[-1]
+    gone = {**waits, "nuxeo.platform.long_step": {**wait, "jid": "j1.2"}}
+    lost = start("file_tree_copy", COPY, gone, dest="/srv/copy", seconds=1).wait(120)
+    assert "Wait for the copy on h1: its process has ended without a result" in lost.failures[-1]
 
 
 def test_a_step_whose_process_is_killed_has_failed(slow: t.Callable[..., t.Any], node: Node) -> None:
