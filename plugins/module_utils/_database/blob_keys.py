@@ -31,7 +31,6 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdroppe
 JOIN pg_attribute i ON i.attrelid = c.oid AND i.attnum > 0 AND NOT i.attisdropped AND lower(i.attname) = 'id'
 JOIN pg_attribute d ON d.attrelid = c.oid AND d.attnum > 0 AND NOT d.attisdropped AND lower(d.attname) = 'digest'
 WHERE c.relkind IN ('r', 'p') AND lower(c.relname) = 'content'
-  AND coalesce(to_jsonb(c) ->> 'relispartition', 'false') = 'false'
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
   AND %s = (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 AND NOT o.attisdropped
             AND lower(o.attname) = ANY (%s::text[]))

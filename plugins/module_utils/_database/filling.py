@@ -187,14 +187,12 @@ def compare(what: Filling, name: str) -> None:
             "tables": len(there.own),
             "large objects": catalogue.large_objects(database),
             "tables with rows": sorted(rows),
-            "extensions": _lacking_extensions(known, database),
             "blob keys": _keys(database),
         }
     wanted = {
         "tables": int(known["own_tables"]),
         "large objects": int(known["large_objects"]),
         "tables with rows": sorted(map(_bare, known["with_rows"])),
-        "extensions": [],
         "blob keys": keys_digest(what.src) or found["blob keys"],
     }
     wrong = [key for key, value in wanted.items() if found[key] != value]
@@ -210,12 +208,6 @@ def compare(what: Filling, name: str) -> None:
 def _bare(name: str) -> str:
     """A name without quotes: each version of the server has words of its own that it quotes."""
     return name.replace('"', "")
-
-
-def _lacking_extensions(known: dict[str, t.Any], database: Database) -> list[str]:
-    """Those of the dump that are not there. A database that was made by hand may have further ones."""
-    there = {row[0] for row in database.rows(catalogue.EXTENSIONS)}
-    return sorted({extension["name"] for extension in known["database"]["extensions"]} - there)
 
 
 def _keys(database: Database) -> str:

@@ -310,12 +310,11 @@ class _Keys:
             self._looked = time.monotonic()
 
     def finish(self) -> None:
-        """Read what is left of the keys; the session must still live then."""
+        """Read what is left of the keys, in the session that must still live then."""
         while self._more:
             self._next()
             self.progress.check()
         blob_keys.write_record_digests(self.database, self._found, os.path.join(self._dest, RECORD_DIGESTS))
-        self._look()
 
     def _next(self) -> None:
         try:

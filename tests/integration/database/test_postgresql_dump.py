@@ -174,17 +174,23 @@ def test_blob_keys_are_those_of_every_repository_in_byte_order(
         database,
         "CREATE SCHEMA no; CREATE TABLE no.content (id int, data text); INSERT INTO no.content VALUES (1, 'no')",
     )
+    wide = CONTENT.format(schema="wide.").replace(");", ") PARTITION BY HASH (id);")
+    as_owner(
+        database,
+        f"CREATE SCHEMA wide; {wide}; CREATE TABLE wide.one PARTITION OF wide.content"
+        " FOR VALUES WITH (MODULUS 1, REMAINDER 0); INSERT INTO wide.content (id, data) VALUES ('1', 'in a part')",
+    )
     result = run_module("postgresql_dump", dest=tmp_path / "out", **login(database))
     assert result.get("changed"), result
     path = tmp_path / "out" / "blob-keys.txt"
     subprocess.run(["sort", "-c", "-u", str(path)], check=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
     wanted = database.server.psql(
         'SELECT data FROM content WHERE data IS NOT NULL UNION SELECT data FROM "Sec%ond".content'
-        ' UNION SELECT "DATA" FROM up."CONTENT"',
+        ' UNION SELECT "DATA" FROM up."CONTENT" UNION SELECT data FROM wide.content',
         database.name,
     )
     assert path.read_text().splitlines() == sorted(wanted.splitlines())
-    assert result["blob_keys"] == 706
+    assert result["blob_keys"] == 707
 
 
 def test_digests_of_blobs_whose_key_is_none_are_written_beside_the_keys(

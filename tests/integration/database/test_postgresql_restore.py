@@ -13,8 +13,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._database import making
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import PostgresLogin
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql import Database, fingerprint
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.target import administer
 from servers.tiers import engines_only
 
 from .conftest import Run, alive, as_admin, as_owner, databases, login, sums
@@ -170,6 +172,8 @@ def test_what_was_there_is_kept_aside(dump_of: t.Any, target_on: t.Any, restore:
     assert databases(target) == [target.name, result["kept_aside"]]
     assert sums(target.server, target.name) == sums(dumped.source.server, dumped.source.name)
     assert result["diff"]["after"]["kept_aside"] == result["kept_aside"]
+    named = f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{target.name}'"
+    assert target.server.psql(named) == "", "it is unfinished no more"
     rights = "SELECT datconnlimit, has_database_privilege('public', oid, 'CONNECT') FROM pg_database WHERE datname = "
     assert target.server.psql(f"{rights}'{target.name}'") == "17|f"
 
@@ -215,6 +219,13 @@ def test_older_server_is_refused(dump_of: t.Any, target_on: t.Any, restore: Run)
     dumped, target = dump_of("18"), target_on("15")
     result = restore(src=dumped.src, **as_admin(target))
     assert "older than the 18." in result["msg"]
+
+
+def test_a_standby_is_refused_before(dump_of: t.Any, standby15: t.Any, run_module: Run) -> None:
+    dumped = dump_of("15")
+    there = dumped.source._replace(server=standby15, port=standby15.port, name="made_anew")
+    result = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(there))
+    assert "it is a standby" in result["msg"] and len(result["problems"]) == 1
 
 
 def test_client_that_cannot_read_the_archive(
@@ -303,9 +314,14 @@ def test_dump_that_restores_to_less_is_found(dump_of: t.Any, target_on: t.Any, r
     assert "these differ: blob keys" in result["msg"]
     path = dumped.src / "dump.json"
     known = json.loads(path.read_text())
+    for wrong in ({"tables": known["tables"] + 1}, {"client_version": known["client_version"] + "1"}):
+        path.write_text(json.dumps({**known, **wrong}))
+        assert "dump.json speaks of" in restore(src=dumped.src, **as_admin(target))["msg"]
     known["with_rows"].append("public.nothing_in_it")
-    path.write_text(json.dumps({**known, "with_rows": sorted(known["with_rows"])}))
+    more = {key: known[key] + 1 for key in ("own_tables", "large_objects")}
+    path.write_text(json.dumps({**known, **more, "with_rows": sorted(known["with_rows"])}))
     result = restore(src=dumped.src, **as_admin(target))
+    assert "these differ: tables, large objects, tables with rows, blob keys" in result["msg"]
     assert "without rows: public.nothing_in_it" in result["msg"]
     assert databases(target) == [target.name]
 
@@ -345,6 +361,32 @@ def test_killed_restore_leaves_no_hand_work(
     result = restore(src=dumped.src, **as_admin(target, overwrite=True))
     assert result.get("changed"), result
     assert databases(target) == [target.name, result["kept_aside"]]
+
+
+def test_only_what_a_killed_restore_of_the_same_target_has_left_goes(target_on: t.Any) -> None:
+    """Whatever else is called so is somebody's own, or that of a restore which is on."""
+    target = target_on("15")
+    name, other = f"{target.name}_.", f"{target.name}_x"
+    ours, stamp = making.UNFINISHED, "20200101T000000Z"
+    left = {
+        f"{name}_restore_{stamp}": (ours, True, False),
+        f"{name}_restore_1{stamp[1:]}": (None, False, False),
+        f"{name}_restore_3{stamp[1:]}": (None, True, True),
+        f"{name}_restore_4{stamp[1:]}": ("kept by hand", True, True),
+        f"{name}_restore_5{stamp[1:]}": (ours, False, True),  # the one that is made now
+        f"{other}_restore_{stamp}": (ours, False, True),
+    }
+    for database, (comment, full, _stays) in left.items():
+        target.server.psql(f'CREATE DATABASE "{database}"')
+        if comment:
+            target.server.psql(f"COMMENT ON DATABASE \"{database}\" IS '{comment}'")
+        if full:
+            target.server.psql("CREATE TABLE precious (a text)", database)
+    login = PostgresLogin(target.host, str(target.port), name, target.server.user, target.server.password)
+    with administer(login) as admin:
+        making.remove_unfinished(admin, login, but=f"{name}_restore_5{stamp[1:]}")
+    stay = [database for database, (_comment, _full, stays) in left.items() if stays]
+    assert sorted(databases(target)) == sorted([target.name, *stay])
 
 
 def test_database_that_was_not_made_for_it_is_not_filled(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:

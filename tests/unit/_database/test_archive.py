@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._database import archive, filling
+from ansible_collections.nuxeo.platform.plugins.module_utils._database import archive, filling, postgresql_dump
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.archive import Archive, problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.clients import Client
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.error import DatabaseError, told
@@ -103,6 +103,15 @@ ALTER DATABASE nuxeo REFRESH COLLATION VERSION aus, oder bauen Sie PostgreSQL mi
 def test_only_the_collation_warning_is_taken_out() -> None:
     assert COLLATION.sub("", MISMATCH + GERMAN + MISMATCH) == ""
     assert COLLATION.sub("", MISMATCH + "pg_dump: warning: other\n" + GERMAN) == "pg_dump: warning: other\n"
+
+
+@pytest.mark.parametrize("err", ["pg_dump: warning: other\n", MISMATCH + "pg_dump: warning: other\n"])
+def test_a_dump_that_is_not_silent_is_none(err: str) -> None:
+    request = postgresql_dump.DumpRequest(PostgresLogin("h", "", "n", "u"), "/nowhere")
+    plan: t.Any = types.SimpleNamespace(client=Client("/b", "15.18"))
+    assert postgresql_dump._judge(request, plan, Finished(0, "", MISMATCH)) == [told(MISMATCH)]
+    with pytest.raises(DatabaseError, match=r"ended with code 0: .*other"):
+        postgresql_dump._judge(request, plan, Finished(0, "", err))
 
 
 def filled(client: str, server: int) -> t.Any:
