@@ -197,3 +197,38 @@ def test_a_full_backup_root_keeps_no_engine_open(closing: Closing) -> None:
         subprocess.run(["umount", "-l", folder], check=True)
     assert f"{HTTP}=false" in closing.instance.conf.read_text().splitlines()
     assert "Watch of 'acme': " in done.stdout and "if this run is killed meanwhile, start it yourself" in done.stdout
+
+
+def test_a_server_that_was_stopped_is_left_so(closing: Closing) -> None:
+    closing.instance.stop()
+    closing.note.write_text('{"http": true, "running": false}')
+    conf = closing.instance.conf.read_bytes()
+    closing.run().check()
+    assert not closing.instance.running and not closing.note.exists()
+    assert closing.instance.conf.read_bytes() == conf
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(
+    make_nuxeo: Make, local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any], tmp_path: Path
+) -> None:
+    instance = make_nuxeo(None).start()
+    own = tmp_path / "engine" / "config" / "elasticsearch.yml"
+    own.parent.mkdir(parents=True)
+    own.write_text("of: somebody else\n")
+    where = {"conf": str(instance.conf), "home": str(instance.home), "data_dir": str(instance.data_dir)}
+    options = {
+        "embedded_state": "open",
+        "embedded_facts": {**where, "version": "10.10", "search": {"home": str(tmp_path / "engine"), "http": False}},
+        "embedded_note": str(tmp_path / "note.json"),
+        "embedded_url": "http://127.0.0.1:1",
+        "embedded_service": "nuxeoctl",
+        "embedded_service_timeout": 60,
+    }
+    tasks = tmp_path / "roles" / "user" / "tasks" / "main.yml"
+    tasks.parent.mkdir(parents=True)
+    tasks.write_text(json.dumps([{"ansible.builtin.include_role": {"name": "nuxeo.platform.embedded"}}]))
+    play = tmp_path / "open.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "roles": ["user"]}]))
+    refused = run_playbook(play, local_inventory(acme=options))
+    assert refused.rc != 0 and f"'{own}' is there already" in " ".join(refused.failures)
+    assert own.read_text() == "of: somebody else\n" and refused.changed == [] and instance.running

@@ -10,7 +10,9 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -167,6 +169,19 @@ def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.C
     assert not list((site.root / "acme").glob("stopped-*"))
 
 
+def test_who_stops_a_server_may_be_silent_for_as_long(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    """It gives no sign of life meanwhile, and nobody on this host sees whether it is on still."""
+    instance = make_nuxeo(None).start()
+    site.add("acme", instance)
+    held = json.dumps({"run_id": "0123456789abcdef", "controller": {"host": "elsewhere", "user": "other"}})
+    for role, place in (("restore", instance.data_dir / ".nuxeo-platform-run"), ("backup", site.root / "acme")):
+        place.mkdir()
+        (place / "lease.json").write_text(held)
+        os.utime(place / "lease.json", (time.time() - 1200,) * 2)
+        refused = site.run(role, "--check", **{f"{role}_service_timeout": 1200})
+        assert "Without a sign of life for 1500 s it is taken to be gone." in " ".join(refused.failures)
+
+
 def test_what_cannot_open_the_copy_stops_no_server(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
     instance = make_nuxeo(None).start()
     site.add("acme", instance)
@@ -256,6 +271,46 @@ def test_the_run_after_a_killed_one_may_be_killed_as_well(site: Site, make_nuxeo
     assert instance.running and len(site.sets("acme")) == 1
 
 
+def test_who_has_the_care_of_a_stopped_server_starts_it(
+    make_nuxeo: t.Callable[..., t.Any],
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    tmp_path: Path,
+) -> None:
+    """The end of a cold backup alone: not what the run that took its place has stopped, nor what nobody can tell."""
+    cases = {
+        "own": ({"lease": {"run_id": "r1"}}, True, True),
+        "taken": ({"lease": {"run_id": "r2"}}, True, False),
+        "unknown": ({}, True, True),
+        "unknown-of-another": ({}, False, False),
+    }
+    instances = {name: make_nuxeo(None) for name in cases}
+    boot, hosts = Path("/proc/sys/kernel/random/boot_id").read_text(), {}
+    for name, (after, ran, _started) in cases.items():
+        instance = instances[name]
+        note = tmp_path / "backup" / name / f"stopped-{name}"
+        note.parent.mkdir(parents=True)
+        note.write_text(boot)
+        where = {"conf": str(instance.conf), "home": str(instance.home), "version": "10.10"}
+        hosts[name] = {
+            "nuxeo_backup_root": str(tmp_path / "backup"),
+            "__backup_leader": name,
+            "__backup_node": {"facts": where},
+            "__backup_begun": {"run_id": "r1"},
+            "__backup_after": after,
+            "__backup_running": {"running_before": ran},
+            "__backup_watch": {},
+        }
+    include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.backup", "tasks_from": "start"}}
+    play = tmp_path / "start.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    run_playbook(play, local_inventory(**hosts)).check()
+    started = {name: instance.running for name, instance in instances.items()}
+    assert started == {name: case[2] for name, case in cases.items()}
+    left = {path.parent.name for path in (tmp_path / "backup").glob("*/stopped-*")}
+    assert left == {name for name, there in started.items() if not there}, "who has the care of it sees the note"
+
+
 def watches(folder: Path) -> list[int]:
     """The processes of the watch of runs from that folder, without the one that keeps its result."""
     found = []
@@ -268,25 +323,46 @@ def watches(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("after", ["Stop the node", "Open the copy of H2"])
 def test_a_copy_during_which_it_was_started_is_no_backup(
-    site: Site, make_nuxeo: t.Callable[..., t.Any], tmp_path: Path
+    site: Site, make_nuxeo: t.Callable[..., t.Any], tmp_path: Path, after: str
 ) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
     site.add("acme", instance)
     run = site.start("backup")
-    wait_for(lambda: any("Stop the node" in task.task and task.status == "changed" for task in run.tasks()))
+    wait_for(lambda: any(after in task.task and task.status == "changed" for task in run.tasks()))
+    run.process.send_signal(signal.SIGSTOP)
     victims = watches(tmp_path)
     assert victims, "the watch is on"
     for process in victims:
         os.kill(process, signal.SIGKILL)
     instance.start()
+    run.process.send_signal(signal.SIGCONT)
     failed = run.wait()
     assert "Watch of 'acme': " in failed.stdout and "Mend that before the next backup" in failed.stdout
     assert failed.rc != 0
     assert "node acme was started while its files were copied" in " ".join(failed.failures)
+    assert len(failed.of("with the proof that none is missing")) == (after != "Stop the node")
     assert site.sets("acme") == []
     assert instance.running
+
+
+def test_a_copy_of_files_that_are_written_to_is_no_backup(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    """By something else than the server, which is stopped."""
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    written = instance.data_dir / "written"
+    written.touch()
+    os.truncate(written, 1 << 26)  # so that reading it takes a while
+    words = ["sh", "-c", 'while :; do echo x >> "$0"; done', str(written)]
+    with subprocess.Popen(words) as writer:
+        failed = site.run("backup")
+        writer.kill()
+    assert failed.rc != 0
+    assert "files of its data folder were written to while its files were copied" in " ".join(failed.failures)
+    assert site.sets("acme") == [] and instance.running
 
 
 def test_an_old_h2_does_not_get_a_new_file(

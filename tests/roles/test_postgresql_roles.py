@@ -72,10 +72,12 @@ def test_a_second_restore_changes_nothing(
     site.add("acme", instance)
     postgresql15.psql(f'alter database "{database.name}" set temp_tablespaces = nowhere')
     site.backup()
+    site.backup()
     first = site.restore(postgresql15, restore_overwrite=True)
     assert "NOT as in the set: The parameter temp_tablespaces of the database could not be set" in first.stdout
     oid = postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'")
     before = tree_hash(instance.data_dir, skip=("stream",))
+    assert not (instance.data_dir / ".nuxeo-platform-run" / "lease.json").exists(), "it was given back"
     again = site.restore(postgresql15)
     assert again.changed == []
     assert postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'") == oid
@@ -85,6 +87,8 @@ def test_a_second_restore_changes_nothing(
     site.restore(postgresql15, restore_overwrite=True)
     assert clid.exists(), "what is no blob is put back on request"
     assert postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'") == oid
+    earlier = site.run("restore", "--check", restore_set=site.sets("acme")[0].name, **site.admin(postgresql15))
+    assert "it is not empty: relation" in " ".join(earlier.failures), "it is unchanged since that of another set"
     # but a row that somebody has changed since is never taken for the set, nor overwritten unasked
     instance.create_documents(1)
     refused = site.run("restore", **site.admin(postgresql15))
@@ -213,6 +217,9 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
     assert "Is a directory" in " ".join(failed.failures)
     assert "keeps the server from being started" not in " ".join(failed.failures)
     assert instance.running and not marker.exists()
+    instance.stop()
+    assert site.run("restore", **site.admin(postgresql15), restore_overwrite=True).rc != 0
+    assert not instance.running, "somebody else has stopped it, who may be at work on it"
     unknown = site.run("restore", **site.admin(postgresql15), restore_set="20200101T000000Z")
     assert unknown.rc != 0
     assert "no such set" in " ".join(unknown.failures)
@@ -238,6 +245,13 @@ def test_a_lost_server_gets_its_configuration_and_its_data_back(
     told = site.run("restore_configuration", "--check").check()
     assert f"WOULD PUT BACK acme configuration of 'acme' from set {site.sets('acme')[0].name}" in told.stdout
     assert instance.conf.read_text() == "nuxeo.templates=default\n"
+    kept = site.sets("acme")[0] / "conf" / "acme" / "nuxeo.conf"
+    whole = kept.read_text()
+    kept.write_text(whole + "nuxeo.templates=other\n")
+    refused = site.run("restore_configuration")
+    assert "conf/acme/nuxeo.conf" in " ".join(refused.failures)
+    assert instance.conf.read_text() == "nuxeo.templates=default\n", "nothing of a damaged set is put back"
+    kept.write_text(whole)
     site.run("restore_configuration").check()
     assert instance.conf.read_text() == conf
     aside = list(instance.conf.parent.glob("nuxeo.conf.before-*"))
