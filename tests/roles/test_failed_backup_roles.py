@@ -46,6 +46,32 @@ def test_the_snapshot_of_a_set_that_was_published_stays(
     assert not partial.exists() and len(list(sets.iterdir())) == published
 
 
+def published(
+    tmp_path: Path, local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any], **more: t.Any
+) -> str:
+    """What the end of a backup says that has two nodes; neither has copied its configuration."""
+    known = {
+        "nuxeo_instance": "acme",
+        "nuxeo_backup_root": str(tmp_path),
+        "__backup_leader": "a1",
+        "__backup_members": ["a1", "a2"],
+        "__backup_nodes": {"a1": {"facts": {}}, "a2": {"facts": {}}},
+        "__backup_begun": {"run_id": RUN},
+        "__backup_plan": {"providers": ["records"], "trees": [], "stores": [], "uncovered": []},
+        "__backup_node": {"facts": {}},
+        "__backup_dump": {"backup_date": "2026-11-23T02:00:04Z", "blob_providers": ["records"]},
+        "__backup_blobs": {"results": []},
+        "__backup_cold": False,
+        "__backup_ends": {},
+        "__backup_audit": {},
+    }
+    include = {"ansible.builtin.include_role": {**ROLE, "tasks_from": "publish"}}
+    play = tmp_path / "publish.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    inventory = local_inventory(**{name: {**known, **more.get(name, {})} for name in ("a1", "a2")})
+    return " ".join(run_playbook(play, inventory).failures)
+
+
 @pytest.mark.parametrize("copied", [{"a1": {}, "a2": {}}, {"a1": {}, "a2": {"failed": True}}, {"a1": {}}])
 def test_a_set_that_a_node_has_not_come_to_is_not_published(
     tmp_path: Path,
@@ -54,27 +80,19 @@ def test_a_set_that_a_node_has_not_come_to_is_not_published(
     copied: dict[str, dict[str, bool]],
 ) -> None:
     """A node that fails on the way leaves the play, and its leader goes on."""
-    known = {
-        "nuxeo_instance": "acme",
-        "nuxeo_backup_root": str(tmp_path),
-        "__backup_leader": "a1",
-        "__backup_members": ["a1", "a2"],
-        "__backup_nodes": {"a1": {"facts": {}}, "a2": {"facts": {}}},
-        "__backup_begun": {"run_id": RUN},
-        "__backup_plan": {"providers": [], "trees": [], "stores": [], "uncovered": []},
-        "__backup_node": {"facts": {}},
-        "__backup_dump": {"backup_date": "2026-11-23T02:00:04Z"},
-        "__backup_blobs": {"results": []},
-        "__backup_cold": False,
-        "__backup_ends": {},
-        "__backup_audit": {},
-    }
-    hosts = {"a1": known, "a2": known}
-    hosts.update({name: {**known, "__backup_conf_copy": said} for name, said in copied.items()})
-    include = {"ansible.builtin.include_role": {**ROLE, "tasks_from": "publish"}}
-    play = tmp_path / "publish.yml"
-    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
-    told = " ".join(run_playbook(play, local_inventory(**hosts)).failures)
+    said = {name: {"__backup_conf_copy": copy} for name, copy in copied.items()}
+    told = published(tmp_path, local_inventory, run_playbook, **said)
     whole = copied == {"a1": {}, "a2": {}}
     assert ("of its nodes a1, a2 not every one came this far" in told) != whole, told
     assert ("Publish of run" in told) == whole, told
+
+
+def test_a_set_without_blobs_that_the_database_names_is_not_published(
+    tmp_path: Path, local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any]
+) -> None:
+    """No store is the default one here, whose copy would look at the keys of others."""
+    dump = {"backup_date": "2026-11-23T02:00:04Z", "blob_providers": ["", "archive", "records"]}
+    said = {name: {"__backup_conf_copy": {}, "__backup_dump": dump} for name in ("a1", "a2")}
+    told = published(tmp_path, local_inventory, run_playbook, **said)
+    assert "blobs whose keys begin with archive and a colon, and no copied store holds them" in told
+    assert "Publish of run" not in told
