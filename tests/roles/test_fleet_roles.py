@@ -249,7 +249,9 @@ def test_an_unreachable_node_does_not_stop_a_hot_backup_but_is_not_hidden(
     assert run.rc != 0 and "Restore of instance 'beta': its node b1 cannot be reached: " in " ".join(run.failures)
 
 
-def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+def test_a_cold_backup_refuses_when_a_node_is_left_out_or_stays_on(
+    site: Site, make_nuxeo: t.Callable[..., t.Any]
+) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(1)
     site.add("a1", instance, nuxeo_instance="acme")
@@ -258,6 +260,11 @@ def test_a_cold_backup_refuses_when_a_node_is_left_out(site: Site, make_nuxeo: t
     assert run.rc != 0
     assert "'a2'" in " ".join(run.failures)
     assert instance.running
+    site.hosts["a2"]["backup_service"] = "/nowhere/nuxeoctl"
+    run = site.run("backup")
+    assert run.rc != 0
+    assert "not every one of its nodes (a1, a2) could be stopped" in " ".join(run.failures)
+    assert instance.running and site.sets("acme") == [] and site.partial("acme") == []
 
 
 def test_no_server_is_stopped_while_another_instance_is_copied(

@@ -68,6 +68,20 @@ def test_cold_backup_and_restore(
     assert proof.check_keys(keys, instance.store).good
 
 
+def test_check_mode_stops_no_server(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    (process,) = running(str(instance.conf))
+    (site.root / "acme").mkdir()
+    (site.root / "acme" / "stopped-acme").write_text(Path("/proc/sys/kernel/random/boot_id").read_text())
+
+    before = tree_hash(site.root), tree_hash(instance.home, skip=("h2", "stream", "log", "standin"))
+    assert "WOULD BACK UP acme" in site.backup("--check").stdout
+    assert running(str(instance.conf)) == [process]
+    assert (tree_hash(site.root), tree_hash(instance.home, skip=("h2", "stream", "log", "standin"))) == before
+
+
 def test_a_stopped_server_stays_stopped_whatever_kind_of_value_is_given(
     site: Site, make_nuxeo: t.Callable[..., t.Any]
 ) -> None:
