@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import shlex
 import time
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.common.text.formatters import bytes_to_human
 from ansible.plugins.action import ActionBase
+from ansible_collections.nuxeo.platform.plugins.module_utils._progress import progress_line
 
 LOST = "nuxeo_platform_lost_timeout"
 NOTHING_KNOWN = "could not find job"
@@ -42,18 +41,6 @@ class Step:
     def failed(self, why: str) -> Result:
         """The result of a step that has none."""
         return {"failed": True, "msg": f"Wait for {self.name} on {self.node}: {why}"}
-
-
-def progress_line(text: str) -> str:
-    """What a progress file says, in words; nothing where it says nothing."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        told = json.loads(text)
-        in_bytes = told["unit"] == "bytes"
-        size = bytes_to_human if in_bytes else "{:,}".format
-        whole = f" of {size(told['total'])}" if told["total"] else ""
-        share = f" ({told['done'] / told['total']:.0%})" if told["total"] else ""
-        return f"{told['phase']}: {size(told['done'])}{whole}{'' if in_bytes else ' ' + told['unit']}{share}"
-    return ""
 
 
 class LongStep(ActionBase):

@@ -10,17 +10,33 @@ write its progress any more knows that it was taken over and stops.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import threading
 import types
 import typing as t
+
+from ansible.module_utils.common.text.formatters import bytes_to_human
 
 from ._errors import PlatformError
 from ._io import now, write_json
 
 INTERVAL = 5.0
 """Seconds between two writes. The lease is taken over only after many times that (see _backup_set)."""
+
+
+def progress_line(text: str) -> str:
+    """What a progress file says, in words; nothing where it says nothing."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        told = json.loads(text)
+        in_bytes = told["unit"] == "bytes"
+        size = bytes_to_human if in_bytes else "{:,}".format
+        whole = f" of {size(told['total'])}" if told["total"] else ""
+        share = f" ({told['done'] / told['total']:.0%})" if told["total"] else ""
+        return f"{told['phase']}: {size(told['done'])}{whole}{'' if in_bytes else ' ' + told['unit']}{share}"
+    return ""
 
 
 class Progress:

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
-from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
+from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress, progress_line
 
 
 def read(path: pathlib.Path) -> dict[str, object]:
@@ -91,3 +91,21 @@ def test_without_a_path_nothing_is_written() -> None:
         progress.update(7)
         progress.check()
     assert progress.state["done"] == 7
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "unit", "line"),
+    [
+        (1_234_567, 5_000_000, "blobs", "it: 1,234,567 of 5,000,000 blobs (25%)"),
+        (3 << 30, 12 << 30, "bytes", "it: 3.00 GB of 12.00 GB (25%)"),
+        (1000, None, "records", "it: 1,000 records"),
+        (0, 0, "folders", "it: 0 folders"),
+    ],
+)
+def test_how_far_a_step_is(done: int, total: int | None, unit: str, line: str) -> None:
+    assert progress_line(json.dumps({"phase": "it", "done": done, "total": total, "unit": unit, "pid": 1})) == line
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"phase": "it", "done": "many", "total": 1, "unit": "blobs"}'])
+def test_a_file_that_says_nothing_yet_or_something_else(text: str) -> None:
+    assert progress_line(text) == ""
