@@ -200,14 +200,19 @@ def _pools(place: Place, manifest: dict[str, t.Any]) -> dict[str, str]:
 
 
 def _progress(place: Place, run_id: str) -> dict[str, t.Any] | None:
-    """How far the step is that told it last; None when no step does. It changes while one looks."""
+    """How far the step is that told it last; None when no step does. It changes while one looks.
+
+    The file of the cut is a sign of life as well, and says nothing of a step.
+    """
     found: tuple[float, dict[str, t.Any] | None] = (0.0, None)
     with contextlib.suppress(OSError):
         for name in os.listdir(place.partial(run_id)):
             if BEAT.fullmatch(name) and name.endswith(".json"):
                 path = os.path.join(place.partial(run_id), name)
                 with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
-                    found = max(found, (os.stat(path).st_mtime, json.load(stream)), key=lambda one: one[0])
+                    told = json.load(stream)
+                    if isinstance(told, dict) and "phase" in told:
+                        found = max(found, (os.stat(path).st_mtime, told), key=lambda one: one[0])
     return found[1]
 
 

@@ -327,6 +327,7 @@ def test_the_list_tells_how_far_a_run_is(place: Place) -> None:
         path.write_text(json.dumps({"phase": phase, "done": number}))
         os.utime(path, (number, number))
     path.with_name("progress-9.json").write_text("{ torn")
+    path.with_name("progress-cut.json").write_text('{"taken": "2026-11-23T02:00:00Z"}')
     found = list_sets(place, None, 10)["lease"]
     assert (found["run_id"], found["progress"]) == (begun["run_id"], {"phase": "blobs default", "done": 1})
 
