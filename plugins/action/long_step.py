@@ -110,7 +110,8 @@ class LongStep(ActionBase):
         if "looked" not in lines:
             raise AnsibleError(f"its processes could not be seen: {done.get('stderr') or done.get('stdout')}")
         at = lines.index("looked")
-        return at > 0, progress_line("".join(lines[at + 1 :]))
+        works = any(line.startswith("/proc/") for line in lines[:at])  # a shell may say more than it was asked
+        return works, progress_line("".join(lines[at + 1 :]))
 
     def _note(self, job: str, mode: str, variables: Result) -> Result:
         folder = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
