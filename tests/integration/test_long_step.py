@@ -65,7 +65,7 @@ def lab_of_one(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[t.Any]:
 def node(lab_of_one: t.Any) -> Node:
     """The host with a folder to copy, and no step left on it."""
     node = Node(lab_of_one)
-    node.inside("pkill -9 sleep; rm -rf /srv/*; mkdir -p /srv/data /srv/store; echo it > /srv/data/file")
+    node.inside("pkill -9 sleep; rm -rf /srv/* /root/.bashrc; mkdir -p /srv/data /srv/store; echo it > /srv/data/file")
     node.inside("printf '#!/bin/sh\\nsleep 600' > /srv/slow-reader; chmod 755 /srv/slow-reader")
     return node
 
@@ -127,6 +127,8 @@ def test_a_step_that_was_started_by_another_task(start: t.Callable[..., t.Any], 
 
 
 def test_a_step_whose_process_is_killed_has_failed(slow: t.Callable[..., t.Any], node: Node) -> None:
+    """On a host whose shell greets who comes by ssh, too."""
+    node.inside("echo 'echo welcome' > /root/.bashrc")
     run = slow()
     node.inside("pkill -9 python3; true")
     result = run.wait(120)
