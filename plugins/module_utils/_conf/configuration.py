@@ -63,6 +63,10 @@ class Configuration:
         value = self.raw(name)
         return None if value is None else self._expander.expand(self._table.decrypt_now(value))
 
+    def expansion(self, get: t.Callable[[str], str | None]) -> t.Callable[[str], str]:
+        """How the launcher expands a value where others are those that ``get`` gives."""
+        return Expander(get, self._table.decrypt_now, self.line.greedy_default).expand
+
     def items(self) -> t.Iterator[tuple[str, str]]:
         """All names and expanded values, by name."""
         for name in self:
@@ -84,8 +88,7 @@ class Configuration:
             found = self.raw(other)
             return MASK if found and self.is_secret(other) else found
 
-        expander = Expander(get, self._table.decrypt_now, self.line.greedy_default)
-        return mask(expander.expand(value))
+        return mask(self.expansion(get)(value))
 
     def origin(self, name: str) -> Origin:
         """Where a value was set."""

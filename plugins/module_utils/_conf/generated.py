@@ -10,9 +10,11 @@ them from; where there is no such dump nothing is told.
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
 from .configuration import Configuration
+from .engines import AUDIT_2025, SEARCH_2025, SEQUENCES_2025
 from .errors import ConfError
 from .java import resolve_path, trim
 from .load import read_bytes
@@ -21,15 +23,25 @@ from .properties import MalformedEscape, parse
 
 FORCE = "nuxeo.force.generation"
 PLACES = (
-    *("nuxeo.db.jdbc.url", "nuxeo.db.host", "nuxeo.db.port", "nuxeo.db.name", "nuxeo.db.user", "nuxeo.mongodb.server"),
-    *("repository.binary.store", "nuxeo.binarystores.root", "kafka.enabled", "kafka.topicPrefix"),
-    *("kafka.bootstrap.servers", "elasticsearch.enabled", "elasticsearch.addressList", "elasticsearch.indexName"),
+    *("nuxeo.db.jdbc.url", "nuxeo.db.host", "nuxeo.db.port", "nuxeo.db.name", "nuxeo.db.user"),
+    *("nuxeo.mongodb.server", "nuxeo.mongodb.dbname", "repository.binary.store", "nuxeo.binarystores.root"),
+    *("kafka.enabled", "kafka.topicPrefix", "kafka.bootstrap.servers", "nuxeo.stream.chronicle.dir"),
+    *("elasticsearch.enabled", "elasticsearch.addressList", "elasticsearch.indexName"),
+    *("audit.elasticsearch.enabled", "audit.elasticsearch.indexName", "seqgen.elasticsearch.indexName"),
+    *("nuxeo.redis.enabled", "nuxeo.redis.host", "nuxeo.redis.database", "nuxeo.redis.prefix"),
 )
 """Properties that say where data is."""
+PLACE_2025 = re.compile(
+    rf"({re.escape(AUDIT_2025)}|{re.escape(SEARCH_2025)}|{re.escape(SEQUENCES_2025)})"
+    r"\.(factory|name|class|[a-z0-9]+\.(index\.name|client\.server))|nuxeo\.opensearch1\.embed\.(enabled|dataPath)"
+)
+"""Those that name the engine of 2025."""
 DATA_DIR = "nuxeo.data.dir"
 """One more, which a start heeds whatever was generated."""
+FOLDERS = (DATA_DIR, "nuxeo.home", "nuxeo.log.dir", "nuxeo.tmp.dir")
+"""What others refer to, and is named otherwise by what makes it absolute."""
 ENCRYPTED = "{$"
-"""How a value begins that stands there as it was given, and here in clear."""
+"""How a value begins that stands there as it was given, and here may be in clear."""
 
 
 def regenerates(configuration: Configuration) -> bool:
@@ -49,19 +61,21 @@ def unread(configuration: Configuration) -> list[str]:
 def pending_restart(configuration: Configuration, proc: str = "/proc") -> list[str]:
     """Of the properties that say where data is those that the running server has otherwise until it is started anew.
 
-    Only where a file was changed since it was started: how a value is written makes no difference by itself.
+    Its command line tells the data folder. All others are told only where a file was changed since the start: how a
+    value is written makes no difference by itself.
     """
-    if not regenerates(configuration):
-        return []  # nobody knows when the server was started: its files may be older
-    dumped = _dumped(configuration)
-    names = _otherwise(configuration, dumped)
-    folder = dumped.get(DATA_DIR)  # by whatever links it is named
-    if folder and os.path.realpath(folder) != os.path.realpath(configuration.folder(DATA_DIR)):
-        names.append(DATA_DIR)
+    servers = running(configuration.conf, proc)
+    folders = [server.data_dir for server in servers if server.data_dir and "${" not in server.data_dir]
+    own = os.path.realpath(configuration.folder(DATA_DIR))  # by whatever links it is named
+    elsewhere = [DATA_DIR] if any(os.path.realpath(folder) != own for folder in folders) else []
+    if not servers or not regenerates(configuration):
+        return elsewhere  # nobody knows when the server was started: its files may be older
+    names = _otherwise(configuration, _dumped(configuration))
     files = {configuration.conf, *(configuration.origin(name).file for name in names)}
-    if not names or max(map(os.path.getmtime, files)) <= os.path.getmtime(_dump(configuration)):
-        return []
-    return names if running(configuration.conf, proc) else []
+    # the time of their bytes may be one that was put in place with them
+    if names and max(os.stat(file).st_ctime for file in files) > os.path.getmtime(_dump(configuration)):
+        return names + elsewhere
+    return elsewhere
 
 
 def _dump(configuration: Configuration) -> str:
@@ -80,8 +94,14 @@ def _dumped(configuration: Configuration) -> dict[str, str]:
 
 def _otherwise(configuration: Configuration, dumped: dict[str, str]) -> list[str]:
     """Of the properties that say where data is those that have another value in a dump."""
-    told = [name for name in PLACES if dumped and not dumped.get(name, "").startswith(ENCRYPTED)]
-    return [name for name in told if dumped.get(name, "") != (configuration.raw(name) or "")]
+    now, then = (configuration.expansion(_apart_from_folders(get)) for get in (configuration.raw, dumped.get))
+    names = [*PLACES, *sorted(filter(PLACE_2025.fullmatch, {*configuration, *dumped}))] if dumped else []
+    pairs = [(name, now(configuration.raw(name) or ""), then(dumped.get(name, ""))) for name in names]
+    return [name for name, value, before in pairs if value != before and ENCRYPTED not in before]
+
+
+def _apart_from_folders(get: t.Callable[[str], str | None]) -> t.Callable[[str], str | None]:
+    return lambda name: name if name in FOLDERS else get(name)
 
 
 def unread_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:

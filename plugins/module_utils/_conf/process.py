@@ -33,6 +33,8 @@ class Running:
     home: str | None
     started: str
     """Ticks since boot: with the pid it names one process and no later one."""
+    data_dir: str | None = None
+    """As the launcher has told it, with references that it leaves open."""
 
     def age_at(self, moment: float) -> float:
         """Seconds that it had run by then, a time of CLOCK_BOOTTIME; less than 0 when it was started later."""
@@ -101,7 +103,8 @@ def _server(proc: str, pid: int) -> Running | None:
     state, _threads, started = _stat(proc, pid)
     if state in ("Z", "X", "") or _is_apart(proc, pid, conf):
         return None
-    return Running(pid, conf, _setting(before, "-Dnuxeo.home="), started)
+    home, data_dir = (_setting(before, f"-Dnuxeo.{name}=") for name in ("home", "data.dir"))
+    return Running(pid, conf, home, started, data_dir)
 
 
 def _is_apart(proc: str, pid: int, conf: str) -> bool:
