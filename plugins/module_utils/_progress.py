@@ -31,6 +31,8 @@ def progress_line(text: str) -> str:
     """What a progress file says, in words; nothing where it says nothing."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         told = json.loads(text)
+        if not told["done"] and not told["total"]:
+            return str(told["phase"])  # it cannot be counted, or not yet
         in_bytes = told["unit"] == "bytes"
         size = bytes_to_human if in_bytes else "{:,}".format
         whole = f" of {size(told['total'])}" if told["total"] else ""

@@ -17,6 +17,7 @@ author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.progress
 attributes:
   check_mode:
     support: full
@@ -136,11 +137,12 @@ duration:
 import os
 import typing as t
 
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import H2Request, read, try_out
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
+from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
 
 
 def request(params: t.Dict[str, t.Any], work: t.Optional[str]) -> H2Request:
@@ -181,6 +183,7 @@ def main() -> None:
             "require_blob_keys": {"type": "bool", "default": True},
             "open": {"type": "bool", "default": True},
             **NUXEO_CONF,
+            **PROGRESS,
         },
         supports_check_mode=True,
     )
@@ -199,7 +202,9 @@ def main() -> None:
             module.exit_json(**try_out(request(module.params, None), shell))
         wanted = request(module.params, dest)
         keys = os.path.join(dest, "blob-keys.txt") if dest else None
-        module.exit_json(**read(wanted, shell, keys))
+        with Progress(module.params["progress"], f"opening of '{os.path.basename(wanted.path)}'"):
+            result = read(wanted, shell, keys)
+        module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,9 @@ def test_without_a_path_nothing_is_written() -> None:
         (1_234_567, 5_000_000, "blobs", "it: 1,234,567 of 5,000,000 blobs (25%)"),
         (3 << 30, 12 << 30, "bytes", "it: 3.00 GB of 12.00 GB (25%)"),
         (1000, None, "records", "it: 1,000 records"),
-        (0, 0, "folders", "it: 0 folders"),
+        (0, 0, "folders", "it"),
+        (0, None, "bytes", "it"),
+        (0, 7, "folders", "it: 0 of 7 folders (0%)"),
     ],
 )
 def test_how_far_a_step_is(done: int, total: int | None, unit: str, line: str) -> None:

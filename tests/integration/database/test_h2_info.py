@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -187,3 +188,16 @@ def test_what_is_missing_is_named(make_h2: t.Any, run_module: Run, tmp_path: Pat
     assert "nxserver/lib/h2*.jar" in result["msg"]
     result = run_module("h2_info", path=made.file, jar=made.jar, java="/no/java")
     assert "'/no/java' is not there" in result["msg"]
+
+
+def test_it_gives_signs_of_life_while_h2_works(make_h2: t.Any, run_module: Run, tmp_path: Path) -> None:
+    """A large database takes longer than a run may be silent, whose place another would take then."""
+    made, progress, slow = make_h2("2.2.224"), tmp_path / "progress.json", tmp_path / "java"
+    slow.write_text(
+        f"#!/bin/sh\ncp '{progress}' '{tmp_path}/before'\nrm '{progress}'\n"
+        f"until [ -e '{progress}' ]; do sleep 0.2; done\nexec java \"$@\"\n"
+    )
+    slow.chmod(0o755)
+    result = run_module("h2_info", path=made.file, jar=made.jar, java=slow, progress=progress)
+    assert result["blob_keys"] == 305
+    assert json.loads((tmp_path / "before").read_text())["phase"] == f"opening of '{made.file.name}'"
