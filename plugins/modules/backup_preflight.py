@@ -127,6 +127,12 @@ uncovered:
   type: list
   elements: str
   sample: [redis]
+shares:
+  description: Where data folder and blob stores are on volumes that servers share, by what is mounted.
+  returned: success
+  type: list
+  elements: str
+  sample: ["nas1:/export/nuxeo/binaries"]
 streams:
   description: Whether topics and positions of Kafka will be in the set.
   returned: success

@@ -134,6 +134,7 @@ ansible_facts:
           description:
             - Each blob store.
             - C(kind) is V(file), V(encrypted), V(record), V(s3), V(gcs), V(azure), V(gridfs) or V(other).
+            - C(bucket) of an object store says where it keeps them, as V(s3:acme-blobs/prod).
             - Stores that only an XML contribution names are not among them.
           type: list
           elements: dict

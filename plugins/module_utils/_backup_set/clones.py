@@ -12,13 +12,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from .._conf.copy import saved_parts
 from .._conf.errors import ConfError
-from .._conf.host import this_host
+from .._conf.host import LOOPBACK, this_host
 from .._conf.process import same_file
+from .mounts import share
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _what(manifest: Manifest, instance: str) -> str:
@@ -53,24 +52,38 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
 
 
 def place_problems(manifest: Manifest, instance: str, target: Facts, stores: t.Sequence[dict[str, t.Any]]) -> list[str]:
-    """A clone on the host of its source goes into other folders: nobody stops the source for it."""
-    source = manifest["nuxeo"]
-    conf = source["conf"]
-    if manifest["instance"] == instance or not os.path.isfile(conf) or os.path.samefile(conf, target["conf"]):
+    """A clone goes into other folders than its source's, on the same host or a shared volume: nobody stops that."""
+    if manifest["instance"] == instance:
         return []
-    theirs = _real([source["data_dir"], *(each.get("path") for each in source["blobs"])])
-    taken = theirs & _real([target["data_dir"], *(each["path"] for each in stores)])
+    paths = [path for path in (target["data_dir"], *(each["path"] for each in stores)) if path]
+    taken = _on_this_host(manifest["nuxeo"], target["conf"], paths)
+    why = f"which '{manifest['nuxeo']['conf']}' on this host names"
+    if not taken:
+        taken, why = _shared_places(manifest.get("shares", ()), paths), "a place that both hosts mount"
     if not taken:
         return []
     return [
-        f"{_what(manifest, instance)}: it would go into the source's own {' and '.join(sorted(taken))}, which '{conf}' "
-        "on this host names. Give the target places of its own, in its nuxeo.conf, by restore_data_dir or by "
-        "restore_properties."
+        f"{_what(manifest, instance)}: it would go into the source's own {' and '.join(sorted(taken))}, {why}. "
+        "Give the target places of its own, in its nuxeo.conf, by restore_data_dir or by restore_properties."
     ]
 
 
-def _real(paths: t.Iterable[str | None]) -> set[str]:
-    return {os.path.realpath(path) for path in paths if path}
+def _on_this_host(source: Facts, conf: str, paths: t.Iterable[str]) -> set[str]:
+    """The source's own folders among some, where this is its host and it is not the target itself."""
+    if not os.path.isfile(source["conf"]) or os.path.samefile(source["conf"], conf):
+        return set()
+    theirs = (source["data_dir"], *(each.get("path") for each in source["blobs"]))
+    return {os.path.realpath(path) for path in theirs if path} & {os.path.realpath(path) for path in paths}
+
+
+def _shared_places(shares: t.Iterable[str], paths: t.Iterable[str]) -> set[str]:
+    """The folders, by their places on servers, that are the source's, in one of those, or hold one."""
+    ours = filter(None, map(share, paths))
+    return {own for own in ours for their in shares if _is_below(own, their) or _is_below(their, own)}
+
+
+def _is_below(place: str, other: str) -> bool:
+    return f"{place}/".startswith(f"{other.rstrip('/')}/")
 
 
 def _own_confs(path: str, manifest: Manifest) -> list[str]:
@@ -192,6 +205,18 @@ def _redis_problems(what: str, manifest: Manifest, leader: str, target: Facts) -
     ]
 
 
+def _bucket_problems(what: str, manifest: Manifest, target: Facts) -> list[str]:
+    """A clone never writes to a bucket of its source, which its garbage collection would empty of all newer blobs."""
+    theirs, ours = ({store.get("bucket") for store in facts.get("blobs", ())} for facts in (manifest["nuxeo"], target))
+    shared = sorted(filter(None, theirs & ours))
+    if not shared:
+        return []
+    return [
+        f"{what}: it would write to the source's own bucket {', '.join(shared)}, and remove what its documents do not "
+        "refer to. Give the target a bucket or a prefix of its own, in its nuxeo.conf or by restore_properties."
+    ]
+
+
 def _streams_problems(what: str, manifest: Manifest, leader: str, target: Facts, restored: bool) -> list[str]:
     """A clone never works off the streams of its source: as a member of the same groups it would take their work away.
 
@@ -230,5 +255,5 @@ def shared_problems(
     at = manifest["leader"] if confs else leader
     found = _conf_problems(what, manifest, confs, target)
     found += _index_problems(what, manifest, at, target, drop_index)
-    found += _redis_problems(what, manifest, at, target)
+    found += _redis_problems(what, manifest, at, target) + _bucket_problems(what, manifest, target)
     return found + _streams_problems(what, manifest, at, target, restored)

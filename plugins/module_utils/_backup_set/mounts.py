@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import re
 
+from .._conf.host import LOOPBACK
 from .._files.at import is_inside
 
 FSTAB = "/etc/fstab"
+_SERVED = re.compile(r"(?://([^/]+)|(?!/)(.+?):)(/.*)")
+"""A volume of a server, as the kernel names it: ``server:/export`` of NFS, ``//server/share`` of SMB."""
 
 
 def _mountinfo() -> list[list[str]]:
@@ -41,6 +44,22 @@ def unmounted(path: str) -> list[str]:
         return []
     points = {os.path.realpath(_plain(words[1])) for words in lines if len(words) > 2 and words[1].startswith("/")}
     return sorted(point for point in points - {"/", *there} if there and is_inside(path, point))
+
+
+def share(path: str) -> str:
+    """The place of a path on a server whose volume is mounted there, as ``nas:/export/folder``; empty on no such.
+
+    Empty, too, where the server is behind a tunnel of this host, as it is named by that.
+    """
+    real = os.path.realpath(path)
+    held = [words for words in _mountinfo() if is_inside(real, _plain(words[4]))]
+    words = max(reversed(held), key=lambda words: len(_plain(words[4])), default=None)  # of one point the last is seen
+    named = words and _SERVED.fullmatch(_plain(words[words.index("-") + 2]))
+    server = (named[1] or named[2]).strip("[]") if named else ""
+    if not words or not named or server in LOOPBACK:
+        return ""
+    below = os.path.relpath(real, _plain(words[4]))
+    return f"{server}:{os.path.normpath('/'.join((named[3], _plain(words[3]), below)))}"
 
 
 def away(point: str) -> str:

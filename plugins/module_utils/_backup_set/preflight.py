@@ -15,6 +15,7 @@ import typing as t
 from .._conf.generated import unread_problems
 from .._database.error import DatabaseError, hint, told
 from .._search import audit
+from .mounts import share
 from .trees import embedded_problems, file_trees, folder_problems, h2_problems, inside, tree_problems
 
 Facts = t.Dict[str, t.Any]
@@ -176,6 +177,11 @@ def blob_stores(facts: Facts) -> list[dict[str, t.Any]]:
     return stores
 
 
+def shares(facts: Facts, stores: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """Where data folder and blob stores are on volumes of servers: a clone elsewhere must not have them for its own."""
+    return sorted(filter(None, {share(path) for path in (facts["data_dir"], *(store["path"] for store in stores))}))
+
+
 def server_problems(facts: Facts | None, ping: dict[str, t.Any], server: dict[str, t.Any]) -> list[str]:
     """A database that does not let this login in, or a server that is not the one to dump from.
 
@@ -208,13 +214,14 @@ def plan(
     :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
     :param leader: the node on which this runs
     :returns: ``cold``, ``stores``, ``providers`` (of all stores, copied or accepted), ``trees``,
-        ``uncovered`` (ids that were accepted), ``streams``, ``embedded`` (whether an engine inside of Nuxeo has to be
-        opened), ``problems``, ``warnings``
+        ``uncovered`` (ids that were accepted), ``shares``, ``streams``, ``embedded`` (whether an engine inside of Nuxeo
+        has to be opened), ``problems``, ``warnings``
     """
     facts = nodes[leader].get("facts")
     if not facts:
-        nothing = {"cold": False, "stores": [], "providers": [], "trees": [], "uncovered": [], "streams": False}
-        return {**nothing, "embedded": False, "warnings": [], "problems": node_problems(nodes, cold=False)}
+        nothing = {"cold": False, "stores": [], "providers": [], "trees": [], "uncovered": [], "shares": []}
+        problems = node_problems(nodes, cold=False)
+        return {**nothing, "streams": False, "embedded": False, "warnings": [], "problems": problems}
     cold = facts["database"]["kind"] == "h2"
     problems = node_problems(nodes, cold) + disagreements(nodes, leader) + provider_problems(further_stores)
     problems += unread_problems(nodes)
@@ -230,6 +237,7 @@ def plan(
         "providers": sorted({store["provider"] for store in facts["blobs"]} | elsewhere(accepted)),
         "trees": trees,
         "uncovered": left_out(facts, accepted),
+        "shares": shares(facts, stores),
         "streams": streams_wanted(facts, accepted),
         "embedded": not cold and audit.is_embedded(facts) and bool(audit.store(facts, accepted).indices),
         "problems": problems,

@@ -70,6 +70,11 @@ SCHEMA: dict[str, t.Any] = {
             "type": "array",
             "items": _NAME,
         },
+        "shares": {
+            "description": "Where data folder and blob stores were on volumes that servers share.",
+            "type": "array",
+            "items": _NAME,
+        },
         "database": {
             "description": "What the dump told: server, database, tables, blob keys. Of H2 version, tables, blob keys.",
             "type": "object",

@@ -14,6 +14,7 @@ from .configuration import Configuration
 from .errors import ConfError
 from .java import path as java_path
 from .java import resolve_path
+from .secrets import mask
 
 CLASS = "nuxeo.core.binarymanager"
 STORE = "repository.binary.store"
@@ -29,6 +30,12 @@ _KINDS = (
     ("Azure", "azure"),
     ("GridFS", "gridfs"),
 )
+_BUCKETS = {
+    "s3": ("nuxeo.s3storage.bucket", "nuxeo.s3storage.endpoint", "nuxeo.s3storage.bucket_prefix"),
+    "gcs": ("nuxeo.gcp.storage.bucket", "nuxeo.gcp.project", "nuxeo.gcp.storage.bucket_prefix"),
+    "azure": ("nuxeo.storage.azure.container", "nuxeo.storage.azure.account.name", "nuxeo.storage.azure.prefix"),
+}
+"""The properties that name the bucket, whose it is, and what all names in it begin with."""
 
 
 def blobs(configuration: Configuration) -> list[dict[str, t.Any]]:
@@ -56,11 +63,21 @@ def _store(configuration: Configuration, provider: str, folder: str) -> dict[str
         name = "GridFSBinaryManager"  # up to 10.10 the template contributes the class itself
     kind = next((kind for part, kind in _KINDS if part in name.rsplit(".", 1)[-1]), "other")
     if kind not in ("file", "encrypted"):
-        return {"provider": provider, "path": None, "kind": kind, "digest": "MD5", "depth": None}
+        bucket = _bucket(configuration, kind)
+        return {"provider": provider, "path": None, "kind": kind, "digest": "MD5", "depth": None, "bucket": bucket}
     digest, depth = read_config_xml(folder)
     if name.endswith("BlobProvider"):  # there the digest is a setting of the provider, and only the depth is read
         digest = "MD5"
     return {"provider": provider, "path": folder, "kind": kind, "digest": digest, "depth": depth}
+
+
+def _bucket(configuration: Configuration, kind: str) -> str | None:
+    """Where an object store keeps its blobs, as ``s3:bucket/prefix``; None where a contribution names it."""
+    holder, *further = _BUCKETS.get(kind, ("",))
+    if not configuration.get(holder):
+        return None
+    parts = [configuration.used(name).strip("/") for name in (*further[:1], holder, *further[1:])]
+    return mask(f"{kind}:{'/'.join(filter(None, parts))}")
 
 
 def _takes_gridfs(configuration: Configuration) -> bool:

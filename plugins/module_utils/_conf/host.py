@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: whether a saved configuration is of this very host."""
+"""PRIVATE to the collection: which host this is, and whether a saved configuration is of this very one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import platform
 
 MACHINE = "/etc/machine-id"
 BOOT = "/proc/sys/kernel/random/boot_id"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Names that mean another host on each host."""
 
 
 def this_host(machine: str = MACHINE, boot: str = BOOT) -> str:

@@ -204,3 +204,42 @@ def test_a_clone_never_works_off_the_streams_of_its_source(
     assert ["kafka.topicPrefix of its own" in problem for problem in found] == [True] * refused
     other = {"streams": {"kind": "memory"}}
     assert problems(manifest(streams=kafka), other, leader, instance, restored=restored) == []
+
+
+@pytest.mark.parametrize(
+    ("bucket", "instance", "refused"),
+    [("s3:acme/prod", "staging", True), ("s3:acme/staging", "staging", False), ("s3:acme/prod", "acme", False)],
+)
+def test_a_clone_never_writes_to_the_bucket_of_its_source(bucket: str, instance: str, refused: bool) -> None:
+    """Nuxeo's garbage collection there would remove what only the source has."""
+    names = "s3:acme/prod", bucket
+    source, target = ({"blobs": [{"kind": "s3", "bucket": name}, {"kind": "file"}]} for name in names)
+    found = problems(manifest(**source), target, instance=instance)
+    assert ["the source's own bucket s3:acme/prod" in problem for problem in found] == [True] * refused
+
+
+@pytest.mark.parametrize(
+    ("theirs", "below", "taken"),
+    [
+        (["nas1:/export/prod/blobs"], "prod/blobs", True),
+        (["nas1:/export/prod/blobs"], "prod", True),
+        (["nas1:/export/prod"], "prod/blobs", True),
+        (["nas1:/export/prod"], "production", False),
+        (["nas2:/export/prod", "nas1:/other/prod"], "prod", False),
+        (["nas1:/"], "prod", True),
+        ([], "prod", False),
+    ],
+)
+def test_a_clone_goes_elsewhere_on_a_volume_that_its_source_mounts_too(
+    mounted: t.Callable[..., Path], theirs: list[str], below: str, taken: bool
+) -> None:
+    """It would put the source's own blobs aside."""
+    volume = mounted("-t", "tmpfs", "nas1:/export")
+    facts = {"conf": "/etc/nuxeo/production.conf", "data_dir": "/var/lib/nuxeo", "blobs": []}
+    source = {"instance": "acme", "nuxeo": facts, "shares": theirs}
+    for data, store in ((str(volume / below), "/srv/own"), ("/srv/own", str(volume / below))):
+        target = {"conf": "/etc/nuxeo/nuxeo.conf", "data_dir": data}
+        found = clones.place_problems(source, "staging", target, [{"path": store}, {"path": None}])
+        place = f"into the source's own nas1:/export/{below}, a place that both hosts mount. "
+        assert [place in problem for problem in found] == [True] * taken
+        assert clones.place_problems(source, "acme", target, [{"path": store}]) == []

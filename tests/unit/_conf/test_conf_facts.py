@@ -181,6 +181,31 @@ def test_kinds_of_stores(read: Facts, manager: str, kind: str) -> None:
     assert (found["path"] is None) == (kind != "encrypted")
 
 
+@pytest.mark.parametrize(
+    ("manager", "lines", "bucket"),
+    [
+        ("S3BlobProvider", "nuxeo.s3storage.bucket=acme\nnuxeo.s3storage.bucket_prefix=prod/\n", "s3:acme/prod"),
+        (
+            "S3BinaryManager",
+            "nuxeo.s3storage.endpoint=https://u:canary@minio:9000\nnuxeo.s3storage.bucket=${my.bucket}\nmy.bucket=b\n",
+            "s3:https://********@minio:9000/b",
+        ),
+        ("S3BlobProvider", "nuxeo.s3storage.bucket_prefix=prod/\n", None),
+        ("GoogleStorageBlobProvider", "nuxeo.gcp.project=p\nnuxeo.gcp.storage.bucket=acme\n", "gcs:p/acme"),
+        (
+            "AzureBlobProvider",
+            "nuxeo.storage.azure.account.name=a\nnuxeo.storage.azure.account.key=canary\n"
+            "nuxeo.storage.azure.container=c\nnuxeo.storage.azure.prefix=prod\n",
+            "azure:a/c/prod",
+        ),
+        ("GridFSBlobProvider", "nuxeo.s3storage.bucket=acme\n", None),
+    ],
+)
+def test_the_bucket_of_an_object_store(read: Facts, manager: str, lines: str, bucket: str | None) -> None:
+    found = read("2023", f"nuxeo.core.binarymanager=org.nuxeo.ecm.{manager}\n{lines}")["blobs"][0]
+    assert found["bucket"] == bucket
+
+
 @pytest.mark.parametrize(("version", "digest"), [("10.10", "SHA-256"), ("2021", "SHA-256"), ("2023", "MD5")])
 def test_the_digest_of_a_store(read: Facts, tmp_path: Path, version: str, digest: str) -> None:
     folder = tmp_path / "home/nxserver/data/binaries"

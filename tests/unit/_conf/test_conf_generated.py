@@ -24,6 +24,7 @@ FILES = {
     OTHER: "nuxeo.db.name=other\nkafka.topicPrefix=nuxeo-\n",
 }
 
+
 class Server:
     """One that runs with these files, all of which are older than its start."""
 
