@@ -66,8 +66,9 @@ def pending_restart(configuration: Configuration, proc: str = "/proc") -> list[s
     """
     servers = running(configuration.conf, proc)
     folders = [server.data_dir for server in servers if server.data_dir and "${" not in server.data_dir]
-    own = os.path.realpath(configuration.folder(DATA_DIR))  # by whatever links it is named
-    elsewhere = [DATA_DIR] if any(os.path.realpath(folder) != own for folder in folders) else []
+    # by whatever links it is named, and up to 10.10 perhaps as a template has it, which the server does not heed
+    named = {os.path.realpath(name) for name in (configuration.folder(DATA_DIR), configuration.raw(DATA_DIR)) if name}
+    elsewhere = [] if {os.path.realpath(folder) for folder in folders} <= named else [DATA_DIR]
     if not servers or not regenerates(configuration):
         return elsewhere  # nobody knows when the server was started: its files may be older
     names = _otherwise(configuration, _dumped(configuration))

@@ -146,6 +146,19 @@ def test_by_which_links_the_data_folder_is_named_makes_no_difference(server: Ser
         assert server.pending() == server.pending("10.10") == []
 
 
+def test_a_data_folder_that_a_template_names_in_vain_is_no_change(server: Server) -> None:
+    server.change(TEMPLATE, FILES[TEMPLATE] + "nuxeo.data.dir=/srv/template\n")
+    server.write(CONF, "nuxeo.force.generation=true\n")
+    for folder in (f"{server.home}/nxserver/data", "/srv/template"):
+        server.runs(f"-Dnuxeo.data.dir={folder}")
+        assert server.pending("10.10") == []
+
+
+def test_blanks_behind_a_value_are_no_change(server: Server) -> None:
+    server.change(CONF, FILES[CONF] + "nuxeo.db.name=nuxeo  \n")
+    assert server.pending() == []
+
+
 def test_a_server_that_is_stopped_takes_nuxeo_conf_as_it_is(server: Server) -> None:
     server.change(CONF, FILES[CONF] + "nuxeo.db.name=other\nnuxeo.data.dir=/srv/other\n")
     assert server.pending() == ["nuxeo.db.name", "nuxeo.data.dir"]
