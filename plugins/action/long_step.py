@@ -56,10 +56,13 @@ class Step:
         """What the step has told; where Ansible's own part on the node had to tell it, in words."""
         if "cmd" in note and str(note.get("msg")).startswith("Traceback"):
             why = "its module has told no result: it was killed, as the kernel does where memory is short."
-            return {**note, **self.failed(f"{why} Look into the log of the node, and run again.")}
-        if "child_pid" in note:
-            return {**note, **self.failed("it took longer than its async allows, and was killed. Set more seconds.")}
-        return note
+            why += " Look into the log of the node, and run again."
+        elif "child_pid" in note:
+            why = "it took longer than its async allows, and was killed. Set more seconds."
+        else:
+            return note
+        note.pop("exception", None)  # it has the other words
+        return {**note, **self.failed(why)}
 
     @property
     def words(self) -> list[str]:
@@ -108,7 +111,7 @@ class LongStep(ActionBase):
             try:
                 works, progress = self._look(step, due)  # before the note: what ends has written its result by then
                 note = self._note(step.job, "status", variables)
-            except AnsibleError as error:
+            except (AnsibleError, OSError) as error:  # the second of this host, where a disk is full for a moment
                 if time.monotonic() - seen >= patience:
                     return step.failed(
                         f"for {patience} s the node could not be reached, {error}. See to the node, and run again."
@@ -151,14 +154,15 @@ class LongStep(ActionBase):
     def _reconnect(self, step: Step) -> None:
         step.left += filter(None, [self._connection._shell.tmpdir])
         self._connection._shell.tmpdir = None  # it may be no more
-        with contextlib.suppress(AnsibleError, AttributeError):
+        with contextlib.suppress(AnsibleError, AttributeError, OSError):
             self._connection.reset()
 
     def _forget(self, step: Step, known: bool, variables: Result) -> None:
-        with contextlib.suppress(AnsibleError):
+        with contextlib.suppress(AnsibleError, OSError):
             self._note(step.job, "cleanup", variables)
             self.cleanup(force=True)
-            for folder in [*step.left, *([step.folder] if step.folder and not known else [])]:
+            left = [*step.left, *([step.folder] if step.folder and not known else [])]
+            for folder in [] if constants.DEFAULT_KEEP_REMOTE_FILES else left:
                 self._remove_tmp_path(folder, force=True)  # nobody is left who would
 
 

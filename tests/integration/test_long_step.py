@@ -158,6 +158,7 @@ def test_a_step_whose_module_alone_is_killed_has_failed(slow: t.Callable[..., t.
     result = run.wait(120)
     assert result.rc != 0
     assert "blob_rsync on h1: its module has told no result: it was killed" in result.failures[-1]
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 def test_a_step_is_on_while_its_module_is(slow: t.Callable[..., t.Any], node: Node) -> None:
@@ -175,6 +176,7 @@ def test_a_step_is_on_while_its_module_is(slow: t.Callable[..., t.Any], node: No
 def test_a_step_that_takes_longer_than_it_may(slow: t.Callable[..., t.Any]) -> None:
     result = slow(keys={"async": 8}).wait(120)
     assert "blob_rsync on h1: it took longer than its async allows, and was killed" in result.failures[-1]
+    assert "Timeout exceeded" not in result.stdout + result.stderr
 
 
 def test_a_step_whose_host_is_restarted_has_failed(slow: t.Callable[..., t.Any], node: Node) -> None:
@@ -231,6 +233,22 @@ def test_a_host_that_comes_back_soon_has_gone_on(slow: t.Callable[..., t.Any], n
     result = run.wait(120)
     assert result.rc != 0
     assert "Wait for" not in result.failures[-1] and "h9" in result.failures[-1], "what the step itself told"
+
+
+def test_a_trouble_of_this_host_is_no_end_of_a_step(
+    slow: t.Callable[..., t.Any], node: Node, tmp_path: Path
+) -> None:
+    """The folder in which Ansible writes here what it will send."""
+    run = slow(**{LOST: 60})
+    (folder,) = tmp_path.glob("run*/home/tmp/ansible-local-*")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(folder)], check=True)
+    try:
+        time.sleep(6)
+        assert run.process.poll() is None
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+    node.inside("pkill -9 python3; true")
+    assert "blob_rsync on h1: its process has ended without a result" in run.wait(120).failures[-1]
 
 
 def test_a_limit_that_is_no_number_is_told_before_the_step(start: t.Callable[..., t.Any], node: Node) -> None:
