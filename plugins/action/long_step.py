@@ -26,8 +26,8 @@ LOST = "nuxeo_platform_lost_timeout"
 NOTHING_KNOWN = "could not find job"
 """What M(ansible.builtin.async_status) says of a step that has noted nothing, beside that it has ended."""
 GONE = (
-    "its process has ended without a result: it was killed, the node was booted, or the disk of ~/.ansible_async is full. "
-    "Run again."
+    "its process has ended without a result: it was killed, the node was booted, or the disk of ~/.ansible_async is "
+    "full. Run again."
 )
 TELL = 30.0
 """Seconds between two lines about how far a step is."""
@@ -134,7 +134,7 @@ class LongStep(ActionBase):
         """Whether a process of it is on the node, and how far it is where that is ``due``."""
         patterns = " ".join(f"-e '[{word[0]}]{word[1:]}'" for word in step.words)  # not found in what looks for them
         show = f"; cat {shlex.quote(str(step.progress))}" if due else ""
-        looked = "[ $? -le 2 ] && echo looked"  # 2: a process has ended meanwhile; with more grep itself could not be run
+        looked = "[ $? -le 2 ] && echo looked"  # 2: one has ended meanwhile; with more grep itself could not be run
         done = self._low_level_execute_command(f"grep -ls {patterns} /proc/[0-9]*/cmdline; {looked}{show}")
         lines = str(done.get("stdout", "")).splitlines()
         if "looked" not in lines:

@@ -79,7 +79,7 @@ def node(lab_of_one: t.Any) -> Node:
 
 @pytest.fixture
 def start(node: Node, tmp_path: Path, start_playbook: StartPlaybook) -> t.Callable[..., t.Any]:
-    """Starts one module of ours on h1, and looks at it each second. ``keys`` are of its task, ``settings`` of Ansible."""
+    """Starts one module of ours on h1, and looks at it each second; ``keys`` of its task, ``settings`` of Ansible."""
 
     def begin(
         module: str,
@@ -94,8 +94,9 @@ def start(node: Node, tmp_path: Path, start_playbook: StartPlaybook) -> t.Callab
         play = tmp_path / "play.json"
         play.write_text(json.dumps([{"hosts": "h1", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
         folders = {"ansible_async_dir": "/srv/notes", "ansible_remote_tmp": "/srv/tmp"}
+        options = {"variables": settings} if settings else {}
         given = {"ansible_ssh_extra_args": ALIVE, **folders, **variables}
-        return start_playbook(play, node.lab.state / "inventory.yml", given, **({"variables": settings} if settings else {}))
+        return start_playbook(play, node.lab.state / "inventory.yml", given, **options)
 
     return begin
 
@@ -235,9 +236,7 @@ def test_a_host_that_comes_back_soon_has_gone_on(slow: t.Callable[..., t.Any], n
     assert "Wait for" not in result.failures[-1] and "h9" in result.failures[-1], "what the step itself told"
 
 
-def test_a_trouble_of_this_host_is_no_end_of_a_step(
-    slow: t.Callable[..., t.Any], node: Node, tmp_path: Path
-) -> None:
+def test_a_trouble_of_this_host_is_no_end_of_a_step(slow: t.Callable[..., t.Any], node: Node, tmp_path: Path) -> None:
     """The folder in which Ansible writes here what it will send."""
     run = slow(**{LOST: 60})
     (folder,) = tmp_path.glob("run*/home/tmp/ansible-local-*")
