@@ -139,6 +139,12 @@ in_progress:
   returned: success
   type: int
   sample: 0
+others:
+  description: Other instances that the root has sets of, where it has none of this one; at most 50.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 lease:
   description: Who is running now, and C(progress), how far its step is. V(null) when nobody is.
   returned: success

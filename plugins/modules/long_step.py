@@ -46,7 +46,9 @@ options:
     type: int
     default: 2
   progress:
-    description: The progress file of the step. What it says is shown every half minute.
+    description:
+      - The progress file of the step. What it says is shown every half minute.
+      - Where the run prints JSON that is on standard error.
     type: path
 """
 

@@ -96,3 +96,12 @@ def test_a_set_without_blobs_that_the_database_names_is_not_published(
     told = published(tmp_path, local_inventory, run_playbook, **said)
     assert "blobs whose keys begin with archive and a colon, and no copied store holds them" in told
     assert "Publish of run" not in told
+
+
+@pytest.mark.parametrize("playbook", ["backup", "list", "verify", "restore", "restore_configuration"])
+def test_a_site_that_names_no_backup_root_is_told_to(
+    playbook: str, local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any]
+) -> None:
+    done = run_playbook(f"{playbook}.yml", local_inventory(acme={}))
+    assert done.rc != 0
+    assert "Nothing says where the sets are. Set nuxeo_backup_root in the inventory" in " ".join(done.failures)

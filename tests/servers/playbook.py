@@ -187,6 +187,11 @@ class Run:
         """What it has printed so far."""
         return self._out.read_text(encoding="utf-8", errors="replace")
 
+    @property
+    def warned(self) -> str:
+        """The same of its standard error."""
+        return self._err.read_text(encoding="utf-8", errors="replace")
+
     def _lines(self) -> list[dict[str, t.Any]]:
         if not self._record.exists():
             return []

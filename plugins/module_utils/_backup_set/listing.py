@@ -44,6 +44,7 @@ def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
         "unreadable_count": len(unreadable),
         "passed_over": _passed_over(chosen, unreadable)[:_LISTED] if wanted == LATEST else [],
         "in_progress": partial,
+        "others": [] if manifests or unreadable else _others(place)[:_LISTED],
         "lease": {**lease.describe(), "progress": _progress(place, lease.run_id)} if lease else None,
         "last_failure": _last_failure(place),
         "id": chosen["id"] if chosen else None,
@@ -163,8 +164,11 @@ def _choose(
 
 
 def _others(place: Place) -> list[str]:
-    """The instances that have sets in this root."""
-    found = (Place(place.root, name) for name in sorted(os.listdir(place.root)) if is_instance(name))
+    """The instances that have sets in this root, as far as it may be seen."""
+    names: list[str] = []
+    with contextlib.suppress(PermissionError):
+        names = sorted(os.listdir(place.root))
+    found = (Place(place.root, name) for name in names if is_instance(name))
     return [other.instance for other in found if other.instance != place.instance and os.path.isdir(other.sets)]
 
 

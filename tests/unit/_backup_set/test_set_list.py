@@ -121,6 +121,8 @@ def test_a_list_of_nothing(place: Place) -> None:
     os.makedirs(os.path.join(place.root, "lost+found"))
     with pytest.raises(SetError, match="no complete set; the root has sets of dms1.example.com. Give .*instance"):
         list_sets(place, "latest", 9)
+    assert list_sets(place, None, 9)["others"] == ["dms1.example.com"]
+    assert list_sets(Place(place.root, "dms1.example.com"), None, 9)["others"] == []
 
 
 def test_a_failure_is_listed(place: Place) -> None:
