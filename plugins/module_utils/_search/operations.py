@@ -124,7 +124,7 @@ def restore(client: Client, params: Params, check_mode: bool) -> dict[str, t.Any
     if changed and not check_mode:
         with Progress(params["progress"], "search restore", "shards") as progress:
             run.run(_beat(progress))
-            progress.check()
+            progress.check(look=True)  # whoever took this run's place may restore another set under the same names
             run.swap()
     items = sorted(run.request.items, key=lambda item: (item.target, item.index))
     return {

@@ -93,6 +93,7 @@ class Restore:
         self.what = f"Restore of snapshot '{request.name}' from repository '{request.repository}' on {client.where}"
         self.standing: dict[str, dict[str, dict[str, t.Any]]] = {}
         self.leftovers: list[str] = []
+        self.made: set[str] = set()
         self.written_by_two = False
         self.foreign = request.cluster not in ("", engine.cluster_uuid)
 
@@ -222,9 +223,9 @@ class Restore:
             for item in self.request.items:
                 self._trim(item)
         except BaseException:
-            for item in self.request.items:
+            for index in sorted(self.made):
                 with contextlib.suppress(SearchError):  # the first failure is the one to tell
-                    indices.remove(self.client, item.index)
+                    indices.remove(self.client, index)
             raise
 
     def _start(self, item: Item) -> None:
@@ -233,23 +234,23 @@ class Restore:
         if self.request.index_settings:
             body["index_settings"] = self.request.index_settings
         target = path("_snapshot", self.request.repository, self.request.name, "_restore")
-        unanswered = False
         while True:
             try:
                 answer = self.client.call("POST", target, body)
             except Lost as lost:
-                unanswered = True
+                self.made.add(item.index)  # perhaps: from now on what is there of that name is taken for ours
                 if indices.behind(self.client, item.index):
                     return
                 if self.deadline.expired:
                     raise SearchError(self.what, lost.why, "Run again") from lost
                 self.deadline.pause()
                 continue
-            if answer.ok and indices.behind(self.client, item.index):
-                return
             if answer.ok:
+                self.made.add(item.index)
+                if indices.behind(self.client, item.index):
+                    return
                 raise SearchError(self.what, f"the engine restored nothing of '{item.source}'", "Check the names")
-            if unanswered and indices.behind(self.client, item.index):  # the call before this one has made it
+            if item.index in self.made and indices.behind(self.client, item.index):  # by the call before
                 return
             raise refused(self.what, answer.status, answer.body, "The names asked for were not touched")
 
