@@ -38,7 +38,7 @@ class Item:
     :param target: the name asked for
     :param aliases: all names under which it is found at the end, each with what its alias has, such as a filter
     :param documents: what the set recorded
-    :param sequences: numbers given before the snapshot, where the index holds sequences
+    :param sequences: numbers given before the snapshot, as far as they are known; None where the index holds none
     :param audit: whether the index holds audit entries that are numbered by one of these sequences
     """
 
@@ -48,7 +48,7 @@ class Item:
     documents: indices.Documents | None = None
     created: int | None = None
     trim_field: str = ""
-    sequences: dict[str, int] = dataclasses.field(default_factory=dict)
+    sequences: dict[str, int] | None = None
     audit: bool = False
     index: str = ""
     count: int = 0
@@ -103,7 +103,7 @@ class Restore:
         """Look at everything. False when the indices are there already, from this snapshot and unchanged."""
         found = self._snapshot()
         items = self.request.items
-        written = any(item.trim_field or item.sequences for item in items)
+        written = any(item.trim_field or item.sequences is not None for item in items)
         place, sources = (self.request.repository, self.request.name), {item.target: item.source for item in items}
         problems = rights.for_restore(self.client, self.engine, place, sources, written=written)
         problems += self._unreadable(found)
@@ -315,7 +315,7 @@ class Restore:
 
     def _raise_sequence(self) -> None:
         """Entries are numbered on above the largest: their snapshot may be newer than that of the numbers."""
-        numbers = [item for item in self.request.items if item.sequences]
+        numbers = [item for item in self.request.items if item.sequences is not None]
         entries = [item for item in self.request.items if item.audit]
         if numbers and entries:
             largest = max(sequences.largest_entry(self.client, item.index) for item in entries)

@@ -62,12 +62,16 @@ def test_audit_and_sequences_make_the_whole_trip(trip: Trip, postgresql15: t.Any
     other = trip.instance("nuxeo")
     site.hosts.clear()
     trip.add("staging", other, restore_from_instance="acme", restore_drop_index=True, restore_reindex=True)
-    site.restore(postgresql15, restore_overwrite=True, restore_nuxeo_password="Administrator")
+    name = other.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
+    wrong = site.run("restore", **site.admin(postgresql15), restore_overwrite=True, restore_nuxeo_password="wrong")
+    assert "Rebuilding of the index of documents of instance 'staging'" in " ".join(wrong.failures)
+    assert not curl.exists("nuxeo") or curl.count("nuxeo") == 0
+    again = site.restore(postgresql15, restore_nuxeo_password="Administrator")
+    assert "was there already" in again.stdout
+    assert curl.count("nuxeo") == len(proof.documents(postgresql15, name)) > 0, "the index of documents is rebuilt"
     check_audit(curl, "nuxeo", before, kept)
     assert curl.count("acme-audit") == source, "the source is as it was"
     assert list(curl.ok("GET", "/_snapshot")) == ["nuxeo-acme"], "the repository for the restore is forgotten"
-    name = other.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
-    assert curl.count("nuxeo") == len(proof.documents(postgresql15, name)) > 0, "the index of documents is rebuilt"
 
 
 def test_in_place_with_a_cut_at_the_backup_date(trip: Trip, postgresql15: t.Any) -> None:

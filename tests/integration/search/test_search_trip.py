@@ -212,7 +212,7 @@ def test_entries_newer_than_the_backup_date_are_removed(curl: Curl, good: Run, r
     curl.write("acme-audit", 21, 2520, year=2026)
     good("es_repository", name="r", settings={"location": location()})
     saved = good("es_snapshot", repository="r", name="s1", indices=["acme-audit"])
-    trim = {"indices": ["acme-audit"], "newer_than": "2025-01-01T00:00:00.000000Z"}
+    trim = {"indices": ["acme-audit"], "newer_than": "2024-05-01T10:00:00.000999Z"}  # that of the older ones
     options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": {"acme-audit": "nuxeo-audit"}}
     wrong = run("es_snapshot_restore", **options, trim={**trim, "field": "eventDay"})
     assert wrong.failed and "'eventDay' is not mapped" in wrong["msg"] and not curl.exists("nuxeo-audit")

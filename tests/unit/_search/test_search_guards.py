@@ -238,6 +238,21 @@ def test_only_what_is_as_an_earlier_restore_left_it_is_back(
     assert run._is_back(run.request.items[0]) is back
 
 
+def test_the_sequence_of_the_audit_is_raised_also_where_the_record_has_no_numbers() -> None:
+    """That of a snapshot which was there already: nobody could tell its contents any more."""
+    sequence = {"hits": {"hits": [{"_id": "audit", "_version": 7}]}}
+    entries = {"aggregations": {"largest": {"value": 300.0}}}
+    told = Told(**{"POST /u-r1/_search": sequence, "POST /a-r1/_search": entries, "PUT /u-r1/_doc/audit": {}})
+    kept = {"requested": {"a": ["a"], "u": ["u"]}, "sequences": {"name": "u", "values": {}}}
+    params = {"repository": "r", "name": "s", "record": kept, "overwrite": False, "trim": None, "indices": None}
+    more = {"record_path": None, "index_settings": {}, "ignore_index_settings": [], "rename": {}, "aliases": {}}
+    request = operations.restore_request({**params, **more})
+    for item in request.items:
+        item.index = f"{item.source}-r1"
+    Restore(client(told), ENGINE, request, at_once())._raise_sequence()
+    assert told.calls[-1] == "PUT /u-r1/_doc/audit"
+
+
 def test_an_index_that_another_restore_has_made_meanwhile_is_not_removed() -> None:
     """The engine refuses a second one of the name; what is there may be in use already."""
     exists = {"error": {"type": "snapshot_restore_exception", "reason": "an open index with same name already exists"}}

@@ -102,8 +102,8 @@ def test_what_may_not_be_seen_is_not_what_is_not_there():
     denied = kafka.KafkaException(DENIED)
     for question, name in none.items():
         missing = kafka.KafkaException(kafka.KafkaError(getattr(kafka.KafkaError, name)))
-        found = getattr(asked(missing), question)(["p-work-a"])
-        assert found == ({"p-work-a": cluster.Group("p-work-a", "DEAD", 0, frozenset())} if question == "groups" else {})
+        dead = {"p-work-a": cluster.Group("p-work-a", "DEAD", 0, frozenset())}
+        assert getattr(asked(missing), question)(["p-work-a"]) == (dead if question == "groups" else {})
         with pytest.raises(StreamsError, match="Description of"):
             getattr(asked(denied), question)(["p-work-a"])
 
