@@ -215,6 +215,14 @@ class Sweeps(Feed):
         return [Piece(self.partition, (), False, low)] if low is not None and low > first else super().read()
 
 
+def test_a_partition_is_done_when_all_of_it_is_acknowledged():
+    told = []
+    sink = Sink()
+    sink.finish = lambda: told.append("acknowledged")
+    Copier(Feed([Made(0)]), sink, lambda event: told.append(event[0])).run([Lane(Task("t", 0, "n", 0, 1))])
+    assert told == ["mark", "acknowledged", "done"]
+
+
 def test_what_was_read_before_it_was_deleted_is_no_gap():
     made = [Made(offset) for offset in range(10)]
     with pytest.raises(StreamsError, match="offsets 2 to 3, at most 2 records"):
