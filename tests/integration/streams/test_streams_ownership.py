@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose the topics of the target are: those of the source or of somebody else are left alone, gone ones are not done."""
+"""Whose the topics of the target are: those of the source or of somebody else are left alone, gone ones not done."""
 
 from __future__ import annotations
 
