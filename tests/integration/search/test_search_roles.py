@@ -124,6 +124,14 @@ def test_a_killed_run_leaves_no_snapshot_for_long(trip: Trip) -> None:
     site.backup()
     assert curl.snapshots("nuxeo-acme") == {site.manifest("acme")["audit"]["snapshot"]: "SUCCESS"}
     assert left not in curl.snapshots("nuxeo-acme")
+    made = f"/_snapshot/nuxeo-acme/{site.manifest('acme')['audit']['snapshot']}"
+    indices = ",".join(curl.ok("GET", made)["snapshots"][0]["indices"])
+    curl.ok("DELETE", made)
+    gone = " ".join(site.run("verify").failures)
+    assert "they are not among the 0 that it lists" in gone
+    curl.ok("PUT", f"{made}?wait_for_completion=true", {"indices": indices, "include_global_state": False})
+    another = " ".join(site.run("verify").failures)
+    assert "it is not what the set says, but SUCCESS with 0 failed shards" in another
 
 
 def test_two_instances_on_one_cluster(trip: Trip, postgresql15: t.Any) -> None:
