@@ -309,6 +309,18 @@ def test_an_index_that_cannot_give_its_name_away_is_told_before(
     assert after == before
 
 
+def test_settings_of_the_cluster_do_not_come_back(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    """Nor all else that a snapshot of another tool may hold beside indices."""
+    one = "cluster.routing.allocation.node_concurrent_recoveries"
+    curl.ok("PUT", "/_cluster/settings", {"persistent": {one: 3}})
+    body = {"indices": "acme-audit-0001", "include_global_state": True}
+    curl.ok("PUT", "/_snapshot/r/s2?wait_for_completion=true", body)
+    curl.ok("PUT", "/_cluster/settings", {"persistent": {one: None}})
+    good("es_snapshot_restore", repository="r", name="s2", indices=["acme-audit-0001"], rename={"acme-audit-0001": "x"})
+    assert curl.count("x") == curl.count("acme-audit") > 0 and saved["changed"]
+    assert one not in curl.ok("GET", "/_cluster/settings?flat_settings=true")["persistent"]
+
+
 def test_two_instances_on_one_cluster(curl: Curl, good: Run, location: Location) -> None:
     for name, last in (("nuxeo-audit", 10), ("nuxeo-audit-2", 25)):
         curl.create(name)

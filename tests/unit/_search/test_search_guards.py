@@ -270,6 +270,17 @@ def test_what_a_restore_may_have_made_is_removed_when_it_fails() -> None:
     assert told.calls[-1] == "DELETE /x-r00000000"
 
 
+def test_the_sequence_is_raised_above_entries_that_are_trimmed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their numbers have been given. And nothing is changed before all of it is known to be what the set says."""
+    run = restoring(Told())
+    steps: list[str] = []
+    run.request.items *= 2
+    for name in ("_start", "_wait", "_check", "_raise_sequence", "_trim"):
+        monkeypatch.setattr(run, name, lambda *_, name=name: steps.append(name))
+    run.run(lambda done, total: None)
+    assert steps == ["_start", "_start", "_wait", "_check", "_check", "_raise_sequence", "_trim", "_trim"]
+
+
 def test_a_run_whose_place_was_taken_gives_no_names(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """It may have been stopped for long, and no beat has told it since."""
     progress = tmp_path / "run" / "progress.json"
