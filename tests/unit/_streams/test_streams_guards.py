@@ -18,6 +18,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._streams import (
     groups,
     records,
     replicate,
+    topics,
     workers,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.copier import Lane, Mismatch, Task
@@ -128,6 +129,36 @@ def test_positions_are_read_back():
     assert groups.commit(Forgets(), {"n-a": {PLACE: (4, "")}, "n-b": {}}) == 1
     with pytest.raises(StreamsError, match="it was set to 5 and reads back as 4"):
         groups.commit(Forgets(), {"n-a": {PLACE: (5, "")}})
+
+
+def test_a_topic_that_comes_to_be_meanwhile_gets_the_settings_of_the_copy():
+    """A broker makes one for whoever asks for it, with its own retention: what is copied is old, and would be gone."""
+    kept, entry = {}, {}
+
+    class Quick:
+        timeout = 0.0
+
+        def create(self, name, partitions, replication, configs, validate=False):
+            return "TOPIC_ALREADY_EXISTS: there is one"
+
+        def topics(self, names):
+            return dict.fromkeys(names, types.SimpleNamespace(partitions=1))
+
+        def configs(self, names):
+            return {name: {"retention.ms": {}, "cleanup.policy": {}} for name in names}
+
+        def alter(self, name, configs):
+            kept[name] = configs
+
+    noted = types.SimpleNamespace(topic=lambda name: entry, save=lambda: None)
+    source = {"name": "p-work-a", "partition_count": 2, "configs": {}}
+    assert topics._create(Quick(), noted, source, "n-work-a", 1).startswith("TOPIC_ALREADY_EXISTS")
+    source["partition_count"] = 1
+    assert topics._create(Quick(), noted, source, "n-work-a", 1) == ""
+    assert (
+        kept == {"n-work-a": {"retention.ms": "-1", "cleanup.policy": "delete"}}
+        and "retention.bytes" in entry["dropped"]
+    )
 
 
 class Message:
