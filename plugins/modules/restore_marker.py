@@ -38,8 +38,9 @@ options:
       - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database
         since.
         With PostgreSQL that takes some ten seconds in which nothing may change, with H2 three, forty-five at most.
+      - V(reindexed) notes that the index of documents, which O(reindex) has told of, is being rebuilt.
     type: str
-    choices: [begun, finished]
+    choices: [begun, finished, reindexed]
     required: true
   set:
     description: The id of the set. Required with O(state=begun).
@@ -66,6 +67,10 @@ options:
         do not.
     type: bool
     default: true
+  reindex:
+    description: With O(state=finished), whether the server is still to be asked to rebuild its index of documents.
+    type: bool
+    default: false
   keep:
     description: Blob stores that stay where they are, links below O(data_dir) that lead to them too.
     type: list
@@ -123,13 +128,14 @@ def main() -> None:
     module = EnvironmentModule(
         argument_spec={
             "data_dir": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["begun", "finished"], "required": True},
+            "state": {"type": "str", "choices": ["begun", "finished", "reindexed"], "required": True},
             "set": {"type": "str"},
             "instance": {"type": "str"},
             "run": {"type": "str"},
             "streams": {"type": "dict"},
             "replaces": {"type": "dict"},
             "database": {"type": "bool", "default": True},
+            "reindex": {"type": "bool", "default": False},
             "keep": {"type": "list", "elements": "path", "default": []},
             "emptied": {"type": "list", "elements": "path", "default": []},
             **NUXEO_CONF,
@@ -143,9 +149,12 @@ def main() -> None:
             written = marker.read_marker(p["data_dir"]) or {}
         elif p["state"] == "begun":
             written = marker.begin(p["data_dir"], {key: p[key] for key in KEPT}, p["keep"], p["emptied"])
+        elif p["state"] == "reindexed":
+            written = marker.note(p["data_dir"], {"reindex": False})
         else:
             database = of_database(p) if p["database"] else None
-            written = marker.note(p["data_dir"], {"status": "finished", "database": database})
+            finished = {"status": "finished", "database": database, "reindex": p["reindex"]}
+            written = marker.note(p["data_dir"], finished)
     module.exit_json(changed=True, marker=written, kept_aside=written.get("kept_aside"))
 
 

@@ -124,7 +124,7 @@ def restore(client: Client, params: Params, check_mode: bool) -> dict[str, t.Any
     if changed and not check_mode:
         with Progress(params["progress"], "search restore", "shards") as progress:
             run.run(_beat(progress))
-            progress.check()
+            progress.check(look=True)  # whoever took this run's place may restore another set under the same names
             run.swap()
     items = sorted(run.request.items, key=lambda item: (item.target, item.index))
     return {
@@ -213,9 +213,9 @@ def _documents(known: dict[str, t.Any]) -> indices.Documents | None:
     return indices.Documents(known.get("documents"), known["documents_at_least"], known["documents_at_most"])
 
 
-def _numbers(kept: dict[str, t.Any], name: str) -> dict[str, int]:
+def _numbers(kept: dict[str, t.Any], name: str) -> dict[str, int] | None:
     """The sequences that an index held, where it is known which index that is."""
     noted = kept.get("sequences") or {}
     if noted.get("name") != name or len(kept.get("requested", {}).get(name, [])) != 1:
-        return {}
+        return None
     return {key: int(value) for key, value in noted["values"].items()}

@@ -38,7 +38,7 @@ class Item:
     :param target: the name asked for
     :param aliases: all names under which it is found at the end, each with what its alias has, such as a filter
     :param documents: what the set recorded
-    :param sequences: numbers given before the snapshot, where the index holds sequences
+    :param sequences: numbers given before the snapshot, as far as they are known; None where the index holds none
     :param audit: whether the index holds audit entries that are numbered by one of these sequences
     """
 
@@ -48,7 +48,7 @@ class Item:
     documents: indices.Documents | None = None
     created: int | None = None
     trim_field: str = ""
-    sequences: dict[str, int] = dataclasses.field(default_factory=dict)
+    sequences: dict[str, int] | None = None
     audit: bool = False
     index: str = ""
     count: int = 0
@@ -93,6 +93,7 @@ class Restore:
         self.what = f"Restore of snapshot '{request.name}' from repository '{request.repository}' on {client.where}"
         self.standing: dict[str, dict[str, dict[str, t.Any]]] = {}
         self.leftovers: list[str] = []
+        self.made: set[str] = set()
         self.written_by_two = False
         self.foreign = request.cluster not in ("", engine.cluster_uuid)
 
@@ -102,7 +103,7 @@ class Restore:
         """Look at everything. False when the indices are there already, from this snapshot and unchanged."""
         found = self._snapshot()
         items = self.request.items
-        written = any(item.trim_field or item.sequences for item in items)
+        written = any(item.trim_field or item.sequences is not None for item in items)
         place, sources = (self.request.repository, self.request.name), {item.target: item.source for item in items}
         problems = rights.for_restore(self.client, self.engine, place, sources, written=written)
         problems += self._unreadable(found)
@@ -222,9 +223,9 @@ class Restore:
             for item in self.request.items:
                 self._trim(item)
         except BaseException:
-            for item in self.request.items:
+            for index in sorted(self.made):
                 with contextlib.suppress(SearchError):  # the first failure is the one to tell
-                    indices.remove(self.client, item.index)
+                    indices.remove(self.client, index)
             raise
 
     def _start(self, item: Item) -> None:
@@ -233,23 +234,23 @@ class Restore:
         if self.request.index_settings:
             body["index_settings"] = self.request.index_settings
         target = path("_snapshot", self.request.repository, self.request.name, "_restore")
-        unanswered = False
         while True:
             try:
                 answer = self.client.call("POST", target, body)
             except Lost as lost:
-                unanswered = True
+                self.made.add(item.index)  # perhaps: from now on what is there of that name is taken for ours
                 if indices.behind(self.client, item.index):
                     return
                 if self.deadline.expired:
                     raise SearchError(self.what, lost.why, "Run again") from lost
                 self.deadline.pause()
                 continue
-            if answer.ok and indices.behind(self.client, item.index):
-                return
             if answer.ok:
+                self.made.add(item.index)
+                if indices.behind(self.client, item.index):
+                    return
                 raise SearchError(self.what, f"the engine restored nothing of '{item.source}'", "Check the names")
-            if unanswered and indices.behind(self.client, item.index):  # the call before this one has made it
+            if item.index in self.made and indices.behind(self.client, item.index):  # by the call before
                 return
             raise refused(self.what, answer.status, answer.body, "The names asked for were not touched")
 
@@ -314,7 +315,7 @@ class Restore:
 
     def _raise_sequence(self) -> None:
         """Entries are numbered on above the largest: their snapshot may be newer than that of the numbers."""
-        numbers = [item for item in self.request.items if item.sequences]
+        numbers = [item for item in self.request.items if item.sequences is not None]
         entries = [item for item in self.request.items if item.audit]
         if numbers and entries:
             largest = max(sequences.largest_entry(self.client, item.index) for item in entries)

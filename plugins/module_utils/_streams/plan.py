@@ -156,7 +156,7 @@ class Source:
         key = (topic, number)
         low, high = self.offsets["start"][key], self.offsets["end"][key]
         end = self.offsets["stable"][key] if to_now else part["stable"]
-        need = end if need is None else min(need, end)
+        need = end if need is None else need
         if high < end:
             gaps.add(topic, number, max(high, need), end, "the source has lost its tail")
             end = high
@@ -227,7 +227,7 @@ def from_cluster(
             parts.append(source.range(name, part, need, sieve, until is not None))
         topics.append({**_shape(topic), "empty": is_empty, "partitions": parts})
     plan = _plan(recorded, topics, groups, needs.missing, until)
-    return {**plan, "gaps": gaps.found, "out_of_range": _out_of_range(recorded, groups, until)}
+    return {**plan, "gaps": gaps.found, "out_of_range": _out_of_range(recorded, groups)}
 
 
 def _shape(topic: Snapshot) -> Plan:
@@ -251,7 +251,7 @@ def _plan(
     }
 
 
-def _out_of_range(recorded: Snapshot, groups: t.Sequence[Snapshot], until: t.Optional[int]) -> list[Plan]:
+def _out_of_range(recorded: Snapshot, groups: t.Sequence[Snapshot]) -> list[Plan]:
     """Positions that were past the end of their log when the ends were read: Kafka itself would have reset them."""
     ends = {
         (topic["name"], part["partition"]): part["end"] for topic in recorded["topics"] for part in topic["partitions"]
@@ -260,8 +260,7 @@ def _out_of_range(recorded: Snapshot, groups: t.Sequence[Snapshot], until: t.Opt
         {"group": group["name"], **{key: position[key] for key in ("topic", "partition", "offset")}}
         for group in groups
         for position in group["positions"]
-        if until is None
-        and PAST_END > position["offset"] > ends.get((position["topic"], position["partition"]), PAST_END)
+        if PAST_END > position["offset"] > ends.get((position["topic"], position["partition"]), PAST_END)
     ]
 
 
@@ -314,7 +313,7 @@ def from_archive(index: t.Dict[str, t.Any], recorded: Snapshot, empty: t.Sequenc
     plan = _plan(recorded, topics, groups, missing_positions(groups, recorded["topics"]), None)
     wanted = {topic["name"] for topic in topics if not topic["empty"]}
     gaps = [gap for gap in index["gaps"] if gap["topic"] in wanted]
-    return {**plan, "gaps": gaps, "out_of_range": _out_of_range(recorded, groups, None)}
+    return {**plan, "gaps": gaps, "out_of_range": _out_of_range(recorded, groups)}
 
 
 def lowest_only(plan: Plan) -> Plan:

@@ -160,8 +160,11 @@ def _create(cluster: Cluster, journal: Journal, topic: Plan, name: str, factor: 
         refusal = refusal or cluster.create(name, topic["partition_count"], factor, configs)
         if not refusal.startswith("TOPIC_ALREADY_EXISTS"):
             return refusal
-        if name in cluster.topics([name]):
-            return ""  # made, and only the answer was lost
+        there = cluster.topics([name]).get(name)
+        # made, and only the answer was lost; or by somebody who has asked for it just now
+        if there and there.partitions == topic["partition_count"]:
+            _adopt(cluster, name, held(topic, factor), entry)
+            return ""
         if time.monotonic() > end:
             return refusal
         time.sleep(0.2)

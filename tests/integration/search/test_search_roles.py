@@ -62,12 +62,16 @@ def test_audit_and_sequences_make_the_whole_trip(trip: Trip, postgresql15: t.Any
     other = trip.instance("nuxeo")
     site.hosts.clear()
     trip.add("staging", other, restore_from_instance="acme", restore_drop_index=True, restore_reindex=True)
-    site.restore(postgresql15, restore_overwrite=True, restore_nuxeo_password="Administrator")
+    name = other.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
+    wrong = site.run("restore", **site.admin(postgresql15), restore_overwrite=True, restore_nuxeo_password="wrong")
+    assert "Rebuilding of the index of documents of instance 'staging'" in " ".join(wrong.failures)
+    assert not curl.exists("nuxeo") or curl.count("nuxeo") == 0
+    again = site.restore(postgresql15, restore_nuxeo_password="Administrator")
+    assert "was there already" in again.stdout
+    assert curl.count("nuxeo") == len(proof.documents(postgresql15, name)) > 0, "the index of documents is rebuilt"
     check_audit(curl, "nuxeo", before, kept)
     assert curl.count("acme-audit") == source, "the source is as it was"
     assert list(curl.ok("GET", "/_snapshot")) == ["nuxeo-acme"], "the repository for the restore is forgotten"
-    name = other.conf.read_text().split("nuxeo.db.name=")[1].split()[0]
-    assert curl.count("nuxeo") == len(proof.documents(postgresql15, name)) > 0, "the index of documents is rebuilt"
 
 
 def test_in_place_with_a_cut_at_the_backup_date(trip: Trip, postgresql15: t.Any) -> None:
@@ -120,6 +124,14 @@ def test_a_killed_run_leaves_no_snapshot_for_long(trip: Trip) -> None:
     site.backup()
     assert curl.snapshots("nuxeo-acme") == {site.manifest("acme")["audit"]["snapshot"]: "SUCCESS"}
     assert left not in curl.snapshots("nuxeo-acme")
+    made = f"/_snapshot/nuxeo-acme/{site.manifest('acme')['audit']['snapshot']}"
+    indices = ",".join(curl.ok("GET", made)["snapshots"][0]["indices"])
+    curl.ok("DELETE", made)
+    gone = " ".join(site.run("verify").failures)
+    assert "they are not among the 0 that it lists" in gone
+    curl.ok("PUT", f"{made}?wait_for_completion=true", {"indices": indices, "include_global_state": False})
+    another = " ".join(site.run("verify").failures)
+    assert "it is not what the set says, but SUCCESS with 0 failed shards" in another
 
 
 def test_two_instances_on_one_cluster(trip: Trip, postgresql15: t.Any) -> None:

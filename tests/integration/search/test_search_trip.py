@@ -212,7 +212,7 @@ def test_entries_newer_than_the_backup_date_are_removed(curl: Curl, good: Run, r
     curl.write("acme-audit", 21, 2520, year=2026)
     good("es_repository", name="r", settings={"location": location()})
     saved = good("es_snapshot", repository="r", name="s1", indices=["acme-audit"])
-    trim = {"indices": ["acme-audit"], "newer_than": "2025-01-01T00:00:00.000000Z"}
+    trim = {"indices": ["acme-audit"], "newer_than": "2024-05-01T10:00:00.000999Z"}  # that of the older ones
     options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": {"acme-audit": "nuxeo-audit"}}
     wrong = run("es_snapshot_restore", **options, trim={**trim, "field": "eventDay"})
     assert wrong.failed and "'eventDay' is not mapped" in wrong["msg"] and not curl.exists("nuxeo-audit")
@@ -307,6 +307,18 @@ def test_an_index_that_cannot_give_its_name_away_is_told_before(
             for name in ("acme-audit-0001", "acme-uidgen")
         ]
     assert after == before
+
+
+def test_settings_of_the_cluster_do_not_come_back(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    """Nor all else that a snapshot of another tool may hold beside indices."""
+    one = "cluster.routing.allocation.node_concurrent_recoveries"
+    curl.ok("PUT", "/_cluster/settings", {"persistent": {one: 3}})
+    body = {"indices": "acme-audit-0001", "include_global_state": True}
+    curl.ok("PUT", "/_snapshot/r/s2?wait_for_completion=true", body)
+    curl.ok("PUT", "/_cluster/settings", {"persistent": {one: None}})
+    good("es_snapshot_restore", repository="r", name="s2", indices=["acme-audit-0001"], rename={"acme-audit-0001": "x"})
+    assert curl.count("x") == curl.count("acme-audit") > 0 and saved["changed"]
+    assert one not in curl.ok("GET", "/_cluster/settings?flat_settings=true")["persistent"]
 
 
 def test_two_instances_on_one_cluster(curl: Curl, good: Run, location: Location) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from servers.kafka.tools import Failed
@@ -63,9 +64,10 @@ def test_a_topic_that_no_group_reads_is_named_and_not_waited_for(copying):
     copying.backup()
     unread = [{"topic": copying.copied("work-dlq"), "records": 3}]
     assert copying.restore()["unread"] == unread
+    state = Path(copying.state).read_bytes()
     told = copying.restore(retention="released", check=True)
     assert told["unread"] == unread and f"{copying.copied('work-dlq')} (3 records)" in str(told["warnings"])
-    assert held(copying, "work-dlq")
+    assert held(copying, "work-dlq") and Path(copying.state).read_bytes() == state
     assert copying.restore(retention="released")["changed"] and not held(copying, "work-dlq")
     again = copying.restore(retention="released")
     assert not again["changed"] and not again.get("warnings")

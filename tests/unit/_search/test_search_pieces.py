@@ -369,7 +369,7 @@ def test_a_restore_takes_its_names_from_the_record() -> None:
         ("uidgen", "uidgen"),
     ]
     assert made.items[2].sequences == {"audit": 7} and made.items[2].documents == Documents(2, 2, 2)
-    assert made.uuid == "u" and made.items[0].documents is None
+    assert made.uuid == "u" and made.items[0].documents is None and made.items[0].sequences is None
 
 
 def test_aliases_are_taken_with_all_that_the_engine_told_of_them() -> None:

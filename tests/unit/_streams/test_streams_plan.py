@@ -317,11 +317,13 @@ def test_only_what_is_needed_and_lost_is_a_gap():
     assert planned(recorded(), Cluster(start=55), empty=["work-*"])["gaps"] == []
     assert planned(recorded(), Cluster(topic_id=None))["gaps"][0]["why"] == "the topic was deleted"
     assert planned(recorded(), Cluster(topic_id="y"))["gaps"][0]["why"] == "the topic was made anew"
-    assert (
-        planned(recorded(positions=((0, 95), (1, 100))), Cluster(end=90))["gaps"][0]["why"]
-        == "the source has lost its tail"
-    )
-    assert planned(recorded(), Cluster(start=500, end=500))["gaps"][0]["to"] == 100
+    (gap,) = planned(recorded(positions=((0, 95), (1, 100))), Cluster(end=90))["gaps"]
+    assert (gap["why"], gap["from"], gap["to"]) == ("the source has lost its tail", 95, 100)
+    (gap,) = planned(recorded(positions=((0, 40), (1, 41))), Cluster(start=41))["gaps"]
+    assert (gap["partition"], gap["from"], gap["to"]) == (0, 40, 41), "one record is one too many"
+    found = planned(recorded(), Cluster(start=500, end=500))
+    assert found["gaps"][0]["to"] == 100
+    assert [(part["start"], part["end"]) for part in found["topics"][0]["partitions"]] == [(100, 100)] * 2
 
 
 def test_work_repeated_from_the_start_is_from_that_of_today():
@@ -339,7 +341,9 @@ def test_the_end_is_the_recorded_one_or_for_a_cut_by_time_todays():
 
 
 def test_positions_that_never_were_need_a_choice():
+    assert planned(recorded(positions=((0, 100),)), Cluster())["out_of_range"] == []
     found = planned(recorded(positions=((0, 101),)), Cluster())
+    assert planned(recorded(positions=((0, 101),)), Cluster(end=300), until=5)["out_of_range"] == found["out_of_range"]
     with pytest.raises(StreamsError, match="past the end"):
         plan.settle_out_of_range(found, None)
     assert plan.settle_out_of_range(found, "start")["groups"][0]["positions"][0]["offset"] == 0
@@ -353,6 +357,17 @@ def test_an_archive_begins_at_the_lowest_position():
     assert [part["start"] for part in found["topics"][0]["partitions"]] == [40, 60]
     found = plan.lowest_only(planned(recorded(positions=()), Cluster()))
     assert [part["start"] for part in found["topics"][0]["partitions"]] == [0, 0]
+    found = plan.lowest_only(planned(recorded(end=200, positions=((0, 40), (1, 120))), Cluster(start=50, end=200)))
+    assert [part["start"] for part in found["topics"][0]["partitions"]] == [50, 100], "no earlier and no later"
+
+
+def test_records_of_a_clock_that_is_a_little_fast_are_not_those_of_another_topic():
+    """Brokers before 2.8 give topics no id, and the time of a record is that of who has sent it."""
+    moments = []
+    cluster = Cluster(topic_id="")
+    cluster.offsets_at = lambda keys, moment: moments.append(moment) or dict.fromkeys(keys, -1)
+    assert planned(recorded(topic_id=""), cluster)["gaps"] == []
+    assert moments == [plan.parse_until(recorded()["ends_taken"]) + 60_000]
 
 
 def test_records_deleted_ahead_of_the_archives_reader_are_gaps_of_the_archive(tmp_path):
@@ -387,6 +402,9 @@ def test_a_journal_goes_on_from_its_last_usable_mark(tmp_path):
     assert len(second.tasks(names, {}, False)) == 2
     with pytest.raises(StreamsError, match="other options"):
         journal.Journal(path, {"a": 2}).load()
+    (tmp_path / "state.json").write_text(json.dumps({"schema": 1, "kind": "nuxeo.platform/streams"}))
+    with pytest.raises(StreamsError, match="it is not a copy's state"):
+        journal.Journal(path, {"a": 1}).load()
     (tmp_path / "state.json").write_text("{")
     with pytest.raises(StreamsError, match="state file"):
         journal.Journal(path, {"a": 1}).load()

@@ -197,7 +197,38 @@ def test_what_is_deleted_ahead_of_the_reader_is_an_error_or_a_gap():
         run(Task("t", 0, "n", 0, 10), Feed(made, low=6))
     kept, events = run(Task("t", 0, "n", 0, 10, accept_gaps=True), Feed(made, low=6))
     assert len(kept) == 4 and events[-1][3]["gap"] == [0, 6]
-    assert run(Task("t", 0, "n", 0, 10, accept_gaps=True), Feed(made, low=20))[0] == []
+    for low in (10, 20):
+        assert run(Task("t", 0, "n", 0, 10, accept_gaps=True), Feed(made, low=low))[0] == []
+    with pytest.raises(StreamsError, match="offsets 0 to 0, at most 1 records"):
+        run(Task("t", 0, "n", 0, 10), Feed(made, low=1))
+
+
+class Sweeps(Feed):
+    """Its source deletes records up to each of these offsets, before the piece of the same number."""
+
+    def __init__(self, made, *lows):
+        super().__init__(made, 2)
+        self.lows = list(lows)
+
+    def read(self):
+        low, first = self.lows.pop(0) if self.lows else None, self.left[0].offset()
+        return [Piece(self.partition, (), False, low)] if low is not None and low > first else super().read()
+
+
+def test_a_partition_is_done_when_all_of_it_is_acknowledged():
+    told = []
+    sink = Sink()
+    sink.finish = lambda: told.append("acknowledged")
+    Copier(Feed([Made(0)]), sink, lambda event: told.append(event[0])).run([Lane(Task("t", 0, "n", 0, 1))])
+    assert told == ["mark", "acknowledged", "done"]
+
+
+def test_what_was_read_before_it_was_deleted_is_no_gap():
+    made = [Made(offset) for offset in range(10)]
+    with pytest.raises(StreamsError, match="offsets 2 to 3, at most 2 records"):
+        run(Task("t", 0, "n", 0, 10), Sweeps(made, None, 4))
+    kept, events = run(Task("t", 0, "n", 0, 10, accept_gaps=True), Sweeps(made, None, 4, None, 7))
+    assert [offset for offset, _time in kept] == [0, 1, 4, 5, 7, 8, 9] and events[-1][3]["gap"] == [2, 7]
 
 
 def test_what_no_group_needs_may_be_deleted_ahead_of_the_reader():
@@ -207,6 +238,7 @@ def test_what_no_group_needs_may_be_deleted_ahead_of_the_reader():
     assert events[-1][3]["gap"] is None and events[-1][4] == [1]
     with pytest.raises(StreamsError, match="offsets 4 to 5, at most 2 records"):
         run(Task("t", 0, "n", 0, 10, need=4), Feed(made, low=6))
+    assert run(Task("t", 0, "n", 0, 10, need=6), Feed(made, low=6))[1][-1][3]["gap"] is None
 
 
 def test_times_that_cannot_be_compared_or_written():
@@ -228,6 +260,8 @@ def test_large_records_of_an_archive_are_read_a_few_at_a_time(tmp_path):
     pieces = [feed.read()[0] for _number in range(4)]
     assert [[record.offset() for record in piece.records] for piece in pieces] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], []]
     assert [piece.ended for piece in pieces] == [False, False, False, True]
+    feed.open(("t", 0), 4, 5)
+    assert [record.offset() for record in feed.read()[0].records] == [4]
 
 
 def test_work_is_shared_by_size():

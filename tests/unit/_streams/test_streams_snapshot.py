@@ -108,3 +108,6 @@ def test_an_archive_of_another_backup_is_refused(tmp_path):
     assert archive.read_index(str(tmp_path), str(tmp_path / "one"))["schema"] == 1
     with pytest.raises(StreamsError, match="another backup"):
         archive.read_index(str(tmp_path), str(tmp_path / "two"))
+    (tmp_path / archive.INDEX).write_text('{"schema": 2}')
+    with pytest.raises(StreamsError, match="a schema that this version does not know"):
+        archive.read_index(str(tmp_path), str(tmp_path / "one"))
