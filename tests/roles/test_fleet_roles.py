@@ -400,3 +400,13 @@ def test_a_run_on_no_host_is_no_success(site: Site, playbook: str) -> None:
     assert [failure.partition(".")[0] for failure in empty.failures] == [
         "Choice of hosts 'nuxeo': the inventory has none of them"
     ]
+
+
+@pytest.mark.parametrize("playbook", sorted(path.stem for path in (REPO / "playbooks").glob("*.yml")))
+def test_a_misspelt_variable_of_the_command_is_refused(site: Site, playbook: str) -> None:
+    """Else the restore that was meant for one instance would replace the data of all."""
+    site.hosts.update(dict.fromkeys(("acme", "globex"), {"nuxeo_backup_roots": "a variable of the site's own"}))
+    found = site.run(playbook, nuxeo_host="acme", restore_overwrite=True, ticket="4711")
+    (told,) = found.failures
+    assert found.rc != 0
+    assert "nothing reads 'nuxeo_host' (is it nuxeo_hosts?), so a default would be taken. Correct it" in told
