@@ -1,0 +1,90 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pass after one that did not come to its end, or did not see all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import names, passes, pool, state
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
+
+
+class Lab:
+    """A store, its pool, and when the pool was synced."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        (root / "store" / "data").mkdir(parents=True)
+        (root / "required").touch()
+        self.synced = 0
+        real = pool.LocalHome.sync
+
+        def sync(home: pool.LocalHome) -> None:
+            real(home)
+            self.synced += 1
+
+        monkeypatch.setattr(pool.LocalHome, "sync", sync)
+
+    def add(self, content: bytes, where: str = "store/data") -> str:
+        key = hashlib.md5(content).hexdigest()
+        path = self.root / where / names.pool_path(key.encode()).decode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        with (self.root / "required").open("a", encoding="ascii") as stream:
+            stream.write(f"{key}\n")
+        return key
+
+    def backup(self, **more: t.Any) -> dict[str, t.Any]:
+        where = str(self.root / "store"), str(self.root / "pool")
+        return copy(Options(*where, state=str(self.root / "state"), jobs=1, **more), None)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit.DOUBT", 0)
+    return Lab(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("where", ["in the store", "gone from the store"])
+def test_names_that_a_killed_run_gave_are_durable_before_a_set_names_them(lab: Lab, where: str) -> None:
+    """It was killed between them and its sync: whoever names these blobs next makes their names durable."""
+    lab.add(b"one")
+    lab.backup()
+    assert lab.synced == 1
+    found = lab.backup(required=str(lab.root / "required"))
+    assert (lab.synced, found["present"]) == (1, 0), "nothing is new"
+    lab.add(b"two", "pool")
+    if where == "in the store":
+        lab.add(b"two")
+    found = lab.backup(required=str(lab.root / "required"))
+    assert (found["copied"], found["keys"], lab.synced) == (0, 2, 2)
+
+
+def test_a_store_whose_root_a_pass_did_not_see_is_looked_at_from_there_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its volume was away for a moment: nothing but the root tells of new folders."""
+    lab.add(b"one")
+    lab.backup()
+    take = passes.Pass._take
+
+    def blind(one: passes.Pass, found: t.Iterable[t.Any]) -> list[bytes]:
+        fresh = take(one, found)
+        one.changes[b""] = None
+        return fresh
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passes.Pass, "_take", blind)
+        lab.backup(full=True)
+    assert b"" not in state.load(os.fspath(lab.root / "state.state")).paths
+    lab.add(b"two")
+    found = lab.backup()
+    assert (found["copied"], found["keys"], found["full_pass"]) == (1, 2, False)
+    assert state.load(os.fspath(lab.root / "state.state")).paths[0] == b""
