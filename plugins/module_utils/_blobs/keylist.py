@@ -144,6 +144,7 @@ def _choose_base(root: str, provider: str, hint: str, text: Buffer) -> t.Tuple[s
     path = os.path.join(root, name)
     if _sha256(_mapped(path)) not in name or not os.path.exists(path):
         os.makedirs(root, mode=0o700, exist_ok=True)
+        fsync_directory(os.path.dirname(root))
         remove_unfinished(root, rf"{re.escape(provider)}-[0-9a-f]{{64}}\.txt")
         with replaced(path) as stream:
             stream.writelines(_pieces(text))

@@ -77,6 +77,23 @@ def test_a_list_without_its_base_is_an_error(tmp_path: Path) -> None:
         keylist.read_about(prefix)
 
 
+def test_the_folder_of_the_bases_is_on_the_disk_before_a_list_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", note)
+    keylist.write_list(str(tmp_path / "sets" / "a" / "blobs" / "default"), about(1), b"a\n", "")
+    folders = [path for path in synced if os.path.isdir(path)]
+    blobs = str(tmp_path / "sets" / "a" / "blobs")
+    assert folders == [str(tmp_path), str(tmp_path / "keys"), *[blobs] * 4]
+
+
 NAMES = st.sampled_from([b"", b"aa", b"aa/bb", b"aa/bc", b"ab/00", b"b/bbb", b"bb/bb", b"000", b"zz"])
 TIMES = st.integers(-1, 9), st.integers(0, 9)
 FOLDERS = st.one_of(

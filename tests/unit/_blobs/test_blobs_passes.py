@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import names, passes, pool, state
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 
 
@@ -88,3 +89,53 @@ def test_a_store_whose_root_a_pass_did_not_see_is_looked_at_from_there_again(
     found = lab.backup()
     assert (found["copied"], found["keys"], found["full_pass"]) == (1, 2, False)
     assert state.load(os.fspath(lab.root / "state.state")).paths[0] == b""
+
+
+def test_what_is_taken_out_of_the_pool_while_a_pass_waits_for_its_lock_is_copied_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = lab.add(b"one").encode()
+    lab.backup()
+    assert lab.backup()["full_pass"] is False
+    held = lab.root / "pool" / os.fsdecode(names.pool_path(key))
+    begin = pool.LocalHome.begin
+
+    def waited(home: pool.LocalHome) -> None:
+        held.write_bytes(b"rot")
+        pool.set_aside(home.pool, [key])
+        assert not held.exists()
+        begin(home)
+
+    monkeypatch.setattr(pool.LocalHome, "begin", waited)
+    found = lab.backup()
+    assert (found["full_pass"], found["copied"], held.read_bytes()) == (True, 1, b"one")
+
+
+@pytest.mark.parametrize("how", ["whole", "rotten", "rejected"])
+def test_a_blob_that_came_late_is_in_the_set_when_it_is_what_it_says(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A pool on another host rejects one at the commit only."""
+    lab.add(b"one")
+    lab.backup()
+    finish, commit, added = passes.Pass._finish, pool.LocalShelf.commit, []
+
+    def late(one: passes.Pass) -> None:
+        added.append(lab.add(b"two"))
+        if how == "rotten":
+            (lab.root / "store/data" / os.fsdecode(names.pool_path(added[0].encode()))).write_bytes(b"rot")
+        finish(one)
+
+    def reject(shelf: pool.LocalShelf) -> pool.Rejected:
+        return [*commit(shelf), *((key.encode(), "rotten") for key in added)]
+
+    monkeypatch.setattr(passes.Pass, "_finish", late)
+    if how == "whole":
+        found = lab.backup(required=str(lab.root / "required"))
+        assert (found["copied"], found["keys"], found["folders_listed"]) == (1, 2, 0)
+        return
+    if how == "rejected":
+        monkeypatch.setattr(pool.LocalShelf, "commit", reject)
+    with pytest.raises(BlobError, match="neither there nor in the pool") as error:
+        lab.backup(required=str(lab.root / "required"))
+    assert error.value.result["missing"] == added
