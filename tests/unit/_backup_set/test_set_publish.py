@@ -104,6 +104,9 @@ def test_killed_just_after_the_rename_is_published_not_failed(place: Place, monk
     lease = pathlib.Path(place.lease).read_text()
     assert not publish(place, begun["run_id"], given(), None, False)["changed"]
     assert pathlib.Path(place.lease).read_text() == lease, "of the run that has the place now"
+    pathlib.Path(place.lease).write_text(lease.replace(str(json.loads(lease)["run_id"]), begun["run_id"]))
+    assert abandon(place, begun["run_id"], "publish", "it did not answer", False)
+    assert (os.path.exists(place.lease), list_sets(place, None, 9)["last_failure"]) == (False, None)
 
 
 def test_a_link_that_has_gone_after_a_publish_that_failed_is_not_listed(place: Place) -> None:
@@ -224,7 +227,8 @@ def test_all_of_a_set_is_durable_before_its_name_and_the_name_before_the_lease_i
     made = {"manifest.json", "SHA256SUMS", "links.jsonl"}  # under other names, see test_io
     assert {os.path.relpath(path, folder) for path in inside if not path.is_symlink()} - synced <= made
     assert ("sync", begun["partial"]) in done[done.index(("unlink", beat)) : named], "else it would be back, unlisted"
-    assert named < done.index(("sync", place.sets), named) < done.index(("unlink", place.lease))
+    given_back = done.index(("unlink", place.lease))
+    assert named < done.index(("sync", place.sets), named) < given_back < done.index(("sync", place.folder), given_back)
 
 
 def test_an_error_of_the_disk_is_not_published(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
