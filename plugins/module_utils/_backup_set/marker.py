@@ -147,11 +147,9 @@ def _move_aside(folder: str, paths: t.Sequence[str], aside: str) -> None:
                 raise
             # a mount point: what is in it is kept in it
             _move_aside(source, movable(source), os.path.join(source, os.path.basename(aside)))
-    above = {""}
-    for path in paths:
-        while path:
-            path = os.path.dirname(path)
-            above.add(path)
+    above = {os.path.dirname(path) for path in paths} | {""}
+    while not above.issuperset(higher := {os.path.dirname(path) for path in above}):
+        above |= higher
     for path in sorted(above, reverse=True):
         fsync_directory(os.path.join(aside, path))
         fsync_directory(os.path.join(folder, path))

@@ -274,9 +274,7 @@ def test_of_eight_that_begin_at_once_one_wins(place: Place, how: str) -> None:
         assert partials(place) == [] and not os.path.exists(place.lease)
 
 
-def test_where_locks_do_not_reach_the_other_host_one_of_two_wins(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_locks_do_not_reach_the_other_host_one_of_two_wins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     first = start(place)
     monkeypatch.setattr(begin_file, "read", lambda *_, **__: None)  # it looked just before the other wrote
     with pytest.raises(SetError, match="another run began at the same moment"):
