@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, pool
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, holding, pool
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 
 
@@ -95,6 +95,42 @@ def test_killed_between_it_costs_a_look_and_no_blob(one: Pool, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         pool.set_aside(one.path, [rotten])
     assert one.place(rotten).exists() and mark.read_text() != "before"
+
+
+def test_the_mark_is_on_the_disk_before_a_blob_is_taken_out(one: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a crash of the pool's host leaves the old mark, and no backup looks for what is gone."""
+    rotten = one.add(b"rotten")
+    one.place(rotten).write_bytes(b"rot")
+    done: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        done.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")).rpartition(".")[2])
+
+    def note_rename(source: bytes, target: bytes) -> None:
+        rename(source, target)
+        done.append("mark" if target.endswith(b".generation") else "blob")
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    pool.set_aside(one.path, [rotten])
+    assert done == ["sync tmp", "mark", "sync pool", "blob"]
+
+
+@pytest.mark.parametrize("what", ["a link", "a folder", "nothing"])
+def test_only_a_file_is_a_blob(one: Pool, what: str) -> None:
+    key, held = sorted([one.add(b"one"), one.add(b"two")])
+    path = one.place(key)
+    path.unlink()
+    if what == "a link":
+        path.symlink_to(one.place(held))
+    elif what == "a folder":
+        path.mkdir()
+    look = holding.local_look(one.path)
+    for full in (True, False):
+        assert look([key, held], full) == {key}
+    assert pool.LocalHome(one.path).lacking([key, held]) == {key}
 
 
 def is_locked(folder: Path) -> bool:
