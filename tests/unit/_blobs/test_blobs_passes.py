@@ -91,6 +91,17 @@ def test_a_store_whose_root_a_pass_did_not_see_is_looked_at_from_there_again(
     assert state.load(os.fspath(lab.root / "state.state")).paths[0] == b""
 
 
+def test_what_a_copy_that_keeps_times_brings_is_seen(lab: Lab) -> None:
+    """As rsync and tar do: the folder has the time that it had, and was changed now."""
+    folder = (lab.root / "store/data" / os.fsdecode(names.pool_path(lab.add(b"one").encode()))).parent
+    lab.backup()
+    before = folder.stat()
+    (folder / hashlib.md5(b"two").hexdigest()).write_bytes(b"two")
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = lab.backup()
+    assert (found["copied"], found["full_pass"]) == (1, False)
+
+
 def test_what_is_taken_out_of_the_pool_while_a_pass_waits_for_its_lock_is_copied_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
