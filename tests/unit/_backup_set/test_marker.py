@@ -250,12 +250,14 @@ def test_a_run_that_goes_on_knows_the_database_that_was_filled(tmp_path: Path, o
 
 
 def test_after_a_finished_restore_a_new_one_keeps_its_own(tmp_path: Path) -> None:
-    marker.begin(str(tmp_path), WHO, [])
+    (tmp_path / "precious").write_text("1")
+    first = marker.begin(str(tmp_path), WHO, [])["kept_aside"]
     marker.note(str(tmp_path), {"status": "finished", "database": {"oid": 1}})
     (tmp_path / "later").write_text("1")
     again = marker.begin(str(tmp_path), WHO, [])
     assert again["status"] == "begun"
     assert again["database"] is None
+    assert again["kept_aside"] != first
     assert (Path(again["kept_aside"]) / "later").exists()
 
 

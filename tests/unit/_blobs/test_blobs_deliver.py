@@ -56,7 +56,9 @@ def test_a_key_that_leads_out_of_the_store_is_refused(lab: Lab) -> None:
     assert all(f"{key}: it is not the key of a blob that could be proven" in told for key in wrong)
     data = lab.store / "data"
     assert sorted(os.listdir(lab.store)) == ["data"] and os.listdir(data) == ["doc-1"]
-    assert sorted(os.listdir(lab.root)) == ["deep", "keys", "pool", "sets"] and os.listdir(lab.root / "deep") == ["store"]
+    assert sorted(os.listdir(lab.root)) == ["deep", "keys", "pool", "sets"] and os.listdir(lab.root / "deep") == [
+        "store"
+    ]
 
 
 def test_names_are_durable_when_a_delivery_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
