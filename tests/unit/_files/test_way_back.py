@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was put back is on the disk before it is said to be: bytes before their name, names at the end."""
+"""The way back: bytes are on the disk before their name, names at the end; what is no file makes room for one."""
 
 from __future__ import annotations
 
@@ -84,3 +84,13 @@ def test_what_was_there_is_kept_before_anything_takes_its_place(
     moved = before.index(("rename", kept if movable else os.path.join(kept, "old")))
     wanted = [str(tmp_path)] if movable else [kept, str(back)]
     assert [path for what, path in before[moved:] if what == "sync"][: len(wanted)] == wanted
+
+
+def test_a_link_in_the_place_of_a_file_makes_room_for_it(copy: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    back, other = tmp_path / "back", tmp_path / "oth"
+    back.mkdir()
+    other.write_text("theirs")
+    (back / "a").symlink_to("../oth")  # which is as long as the file
+    result = tree.restore_tree(str(tmp_path / "tree.jsonl"), str(copy), str(back))
+    assert (back / "a").read_text() == "data/a" and not (back / "a").is_symlink()
+    assert result.files == 3 and other.read_text() == "theirs"
