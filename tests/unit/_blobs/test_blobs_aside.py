@@ -133,6 +133,21 @@ def test_only_a_file_is_a_blob(one: Pool, what: str) -> None:
     assert pool.LocalHome(one.path).lacking([key, held]) == {key}
 
 
+def test_what_waits_for_its_name_is_not_lacking(one: Pool, tmp_path: Path) -> None:
+    """A store may have one blob in two folders."""
+    key = hashlib.md5(b"one").hexdigest().encode()
+    (tmp_path / "source").write_bytes(b"one")
+    home = pool.LocalHome(one.path)
+    home.begin()
+    shelf = pool.LocalShelf(one.path, 0)
+    assert shelf.lacking([key], False) == {key}
+    shelf.copy(os.fsencode(tmp_path / "source"), key, "md5")
+    assert (shelf.lacking([key], False), one.place(key).exists()) == (set(), False)
+    shelf.commit()
+    home.end()
+    assert one.place(key).read_bytes() == b"one"
+
+
 def is_locked(folder: Path) -> bool:
     with (folder / ".lock").open("rb+") as stream:
         try:
