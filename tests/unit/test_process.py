@@ -14,6 +14,7 @@ import time
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils import _process
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
+from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
 
 
 def alive(pid: int) -> bool:
@@ -48,7 +49,10 @@ def test_a_program_that_is_not_there() -> None:
         _process.run(["/no/pg_dump"])
 
 
-def test_child_and_grandchild_end_when_the_run_has_lost_its_place(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("told_by", ["progress", "watch"])
+def test_child_and_grandchild_end_when_the_run_has_lost_its_place(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, told_by: str
+) -> None:
     pids = tmp_path / "pids"
     code = (
         "import os, signal, sys, time\n"
@@ -64,9 +68,13 @@ def test_child_and_grandchild_end_when_the_run_has_lost_its_place(tmp_path: path
         if pids.exists():
             raise PlatformError("Progress", "gone")
 
-    _process._GRACE = 0.5
+    monkeypatch.setattr(_process, "_GRACE", 0.5)
+    progress = Progress(None, "dump")
+    if told_by == "progress":
+        monkeypatch.setattr(progress, "check", lost)
     with pytest.raises(PlatformError, match="gone"):
-        _process.run([sys.executable, "-c", code, str(pids)], watch=lost)
+        argv = [sys.executable, "-c", code, str(pids)]
+        _process.run(argv, progress=progress, watch=lost if told_by == "watch" else None)
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 

@@ -94,11 +94,10 @@ def read(place: Place, mend: bool = False) -> Lease | None:
 
 
 def _last_sign(place: Place, run_id: str, now: float, mend: bool) -> float:
-    signs = [place.lease]
-    if run_id and "/" not in run_id:
-        partial = place.partial(run_id)
-        with contextlib.suppress(OSError):
-            signs += [partial, *(os.path.join(partial, name) for name in os.listdir(partial) if BEAT.fullmatch(name))]
+    partial = place.partial(run_id)
+    signs = [place.lease, partial]
+    with contextlib.suppress(OSError):
+        signs += [os.path.join(partial, name) for name in os.listdir(partial) if BEAT.fullmatch(name)]
     times = []
     for sign in signs:
         with contextlib.suppress(OSError):
@@ -125,7 +124,7 @@ def is_free(lease: Lease | None, timeout: float, gone: t.Sequence[str], asking: 
     :param gone: the run ids whose controller process is known to have ended
     :param asking: the controller process of the run that asks
     """
-    if lease is None or (lease.run_id and lease.run_id in gone):
+    if lease is None or lease.run_id in gone:
         return True
     return lease.age > timeout and not is_watched(lease, asking)
 
@@ -141,7 +140,7 @@ def take(place: Place, value: dict[str, t.Any], old: Lease | None) -> bool:
 
     :returns: whether the former holder left a partial set; it may have been killed just after it had published
     """
-    unfinished = bool(old and old.run_id and set_aside(place, old.run_id))
+    unfinished = bool(old and set_aside(place, old.run_id))
     content = (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
     if old:
         write_atomic(place.lease, content)

@@ -31,7 +31,7 @@ def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
             f"Backup root '{place.root}'", "there is no such folder", "Make it, or mount what should be there"
         )
     manifests, unreadable, partial = _read_all(place)
-    manifests.sort(key=lambda manifest: (manifest["backup_date"], manifest["id"]), reverse=True)
+    manifests.reverse()  # they come by their names, which are the times of their cuts
     latest = str(manifests[0]["id"]) if manifests else None
     chosen = _choose(place, wanted, manifests, unreadable) if wanted else None
     path = place.set(chosen["id"]) if chosen else None

@@ -15,12 +15,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import typing as t
 
 from .._errors import PlatformError
 from .._files.at import below
-from .._io import fsync_directory, now, write_json
+from .._io import fsync_directory, now, write_atomic, write_json
 
 MARKER = ".nuxeo-platform-restore.json"
 ASIDE = ".nuxeo-platform-before-"
@@ -148,18 +147,20 @@ def _move_aside(folder: str, paths: t.Sequence[str], aside: str) -> None:
                 raise
             # a mount point: what is in it is kept in it
             _move_aside(source, movable(source), os.path.join(source, os.path.basename(aside)))
-    for path in {os.path.dirname(path) for path in paths}:
+    above = {os.path.dirname(path) for path in paths} | {""}
+    while not above.issuperset(higher := {os.path.dirname(path) for path in above}):
+        above |= higher
+    for path in sorted(above, reverse=True):
         fsync_directory(os.path.join(aside, path))
         fsync_directory(os.path.join(folder, path))
-    fsync_directory(aside)
-    fsync_directory(folder)
 
 
 def _keep_layouts(data_dir: str, aside: str, stores: t.Sequence[str]) -> None:
     """A store that stays where it is gets the set's config.xml; a copy of its own is kept."""
     for store in stores:
         name = os.path.relpath(os.path.realpath(store), os.path.realpath(data_dir)).replace("/", "_")
-        shutil.copyfile(os.path.join(store, "config.xml"), os.path.join(aside, f"{name}_config.xml"))
+        with open(os.path.join(store, "config.xml"), "rb") as stream:
+            write_atomic(os.path.join(aside, f"{name}_config.xml"), stream.read())
 
 
 def note(data_dir: str, values: Marker) -> Marker:

@@ -76,6 +76,7 @@ def _published(place: Place, name: str, run_id: str) -> dict[str, t.Any] | None:
             manifest: dict[str, t.Any] = json.load(stream)
         if manifest.get("run_id") == run_id:
             with locked(place):
+                fsync_directory(place.sets)  # it may have been killed between the rename and this
                 release(place, run_id)
             return manifest
     raise SetError(
@@ -209,8 +210,6 @@ def _commit(place: Place, run_id: str, name: str, what: str) -> None:
             if BEAT.fullmatch(beat):
                 os.unlink(os.path.join(partial, beat))
         fsync_directory(partial)
-        if os.path.lexists(place.set(name)):
-            raise SetError(what, f"set '{name}' is there already", "Run the backup again")
         os.rename(partial, place.set(name))
         fsync_directory(place.sets)
         release(place, run_id)

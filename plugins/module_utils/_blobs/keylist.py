@@ -123,27 +123,30 @@ def keys_root(prefix: str) -> str:
     return os.path.join(folder, "keys")
 
 
-def _mapped(path: str) -> Buffer:
+def _mapped(path: str) -> t.Optional[Buffer]:
+    """None when there is no such file."""
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) if size else b""
     except FileNotFoundError:
-        return b""
+        return None
 
 
 def _choose_base(root: str, provider: str, hint: str, text: Buffer) -> t.Tuple[str, t.List[bytes], t.List[bytes]]:
     """The base that was used last, if it is sound and near enough; else a new one, which is the list itself."""
     if hint and "/" not in hint:
         base = _mapped(os.path.join(root, hint))
-        if hint == f"{provider}-{_sha256(base)}.txt":
+        if base is not None and hint == f"{provider}-{_sha256(base)}.txt":
             added, removed = difference(base, text, REBASE)
             if _cost(added) + _cost(removed) <= REBASE:
                 return hint, added, removed
     name = f"{provider}-{_sha256(text)}.txt"
     path = os.path.join(root, name)
-    if _sha256(_mapped(path)) not in name or not os.path.exists(path):
+    there = _mapped(path)
+    if there is None or _sha256(there) not in name:
         os.makedirs(root, mode=0o700, exist_ok=True)
+        fsync_directory(os.path.dirname(root))
         remove_unfinished(root, rf"{re.escape(provider)}-[0-9a-f]{{64}}\.txt")
         with replaced(path) as stream:
             stream.writelines(_pieces(text))

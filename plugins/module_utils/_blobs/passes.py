@@ -125,7 +125,8 @@ class Pass:
         chunk = FRESH if plan.full or not plan.folder_times else CHUNK
         for first in range(0, folders, chunk):
             workers.queue.append((first, min(first + chunk, folders)))
-        if not folders:
+        rootless = self.state.paths[:1] != [b""]  # also of a state whose pass did not see it for a moment
+        if rootless:
             workers.queue.append([b""])
 
         def meanwhile() -> None:
@@ -133,7 +134,7 @@ class Pass:
             progress.check()  # a task of large blobs takes long, and who has taken this run's place waits for the lock
 
         workers.meanwhile = meanwhile
-        done, total = 0, max(folders, 1)
+        done, total = 0, folders + rootless
         for count, found, counts, shown, problems in workers.results():
             self.report.add(counts)
             self.report.problems.merge(shown, problems)
@@ -196,12 +197,13 @@ class Pass:
         try:
             self.report.keys = listing.count
             self._refuse_shrink(listing.count)
+            back: t.Set[bytes] = set()
             if self.options.required:
-                gone = self._require(listing)
+                back = self._require(listing)
                 if self.options.record_digests and self.options.kind == "record":
-                    self._settle_records(listing, records.touched(self.state, state) | gone)
+                    self._settle_records(listing, records.touched(self.state, state) | back)
             if not self.options.check:
-                if self.report.counts.get("copied") or self.report.counts.get("present"):
+                if self.report.counts.get("copied") or self.report.counts.get("present") or back:
                     self.home.sync()  # of this run, or of one that was killed before it came to that
                 self._keep_state(draft, listing.count)
             self._tell()

@@ -149,20 +149,14 @@ def _wanted(options: Options) -> t.Iterator[t.Tuple[bytes, bool]]:
 def missing(text: Buffer, options: Options, folder: t.Optional[str] = None) -> t.List[bytes]:
     """The keys that the database refers to and a list does not hold, sorted; also those that may be of this store."""
     with tempfile.TemporaryFile(dir=folder, buffering=1 << 20) as stream:
-        last = b""
-        late = set()
         for key, _certain in _wanted(options):
-            if key < last:
-                late.add(key)
-            elif key != last:
-                stream.write(key + b"\n")
-                last = key
+            stream.write(key + b"\n")
         stream.flush()
-        absent = late
-        if stream.tell():
-            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
-                absent = late | set(keylist.difference(_keys_only(text, folder), wanted)[0])
-    return sorted(key for key in absent if not _line_of(text, key))
+        if not stream.tell():
+            return []
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as wanted:
+            absent = set(keylist.difference(_keys_only(text, folder), wanted)[0])
+    return sorted(key for key in absent if not _line_of(text, key))  # of keys out of order some are there
 
 
 def told_apart(gone: t.Sequence[bytes], options: Options) -> t.Tuple[t.List[bytes], t.List[str]]:

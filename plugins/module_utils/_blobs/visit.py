@@ -240,8 +240,6 @@ class Visitor:
     def _copy_all(self, scans: t.Sequence[Scan]) -> None:
         asked: t.List[bytes] = []
         for scan in scans:
-            if scan.lines is None or not scan.sound and scan.lines:
-                continue
             known = set() if self.plan.full else set(scan.old.splitlines())
             asked.extend(key for key in scan.plain if key not in known)
             if scan.named:

@@ -190,6 +190,37 @@ def test_an_interrupted_move_goes_on_into_the_same_folder(tmp_path: Path, monkey
     assert sorted(path.name for path in aside.iterdir()) == list("abcd"), "what the restore made is not mixed with it"
 
 
+def test_what_is_kept_aside_is_on_the_disk_before_the_restore_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From then on other things get the names that it had."""
+    store = tmp_path / "blobs" / "x" / "binaries"
+    for folder in (store, tmp_path / "blobs" / "x" / "records"):
+        folder.mkdir(parents=True)
+    (store / "config.xml").write_text("<binary-store/>")
+    synced: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    def note_replace(one: str, other: str) -> None:
+        replace(one, other)
+        synced.append(other)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    aside = Path(str(marker.begin(str(tmp_path), WHO, [str(store)])["kept_aside"]))
+    assert (aside / "blobs" / "x" / "records").is_dir()
+    named = len(synced) - synced[::-1].index(str(tmp_path / marker.MARKER)) - 1
+    parts = ("", "blobs", "blobs/x")
+    wanted = {str(folder / part) for folder in (tmp_path, aside) for part in parts}
+    before = synced[synced.index(str(tmp_path / marker.MARKER)) + 2 : named]  # the first has said that it is moved
+    assert wanted - set(before) == set()
+    assert before.index(str(aside / "blobs_x_binaries_config.xml")) < len(before) - before[::-1].index(str(aside)) - 1
+
+
 def test_an_absent_folder_is_made_and_nothing_is_kept(tmp_path: Path) -> None:
     written = marker.begin(str(tmp_path / "a" / "data"), WHO, [])
     assert written["kept_aside"] is None
@@ -219,12 +250,14 @@ def test_a_run_that_goes_on_knows_the_database_that_was_filled(tmp_path: Path, o
 
 
 def test_after_a_finished_restore_a_new_one_keeps_its_own(tmp_path: Path) -> None:
-    marker.begin(str(tmp_path), WHO, [])
+    (tmp_path / "precious").write_text("1")
+    first = marker.begin(str(tmp_path), WHO, [])["kept_aside"]
     marker.note(str(tmp_path), {"status": "finished", "database": {"oid": 1}})
     (tmp_path / "later").write_text("1")
     again = marker.begin(str(tmp_path), WHO, [])
     assert again["status"] == "begun"
     assert again["database"] is None
+    assert again["kept_aside"] != first
     assert (Path(again["kept_aside"]) / "later").exists()
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import types
 import typing as t
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan im
     Wish,
     audit_problems,
     blind_problems,
+    emptied,
+    kept_in_place,
     kind_problems,
     plan,
     store_plan,
@@ -25,6 +29,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan_wo
 SET = "20261123T020004Z"
 DATABASE = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"}
 FINISHED = {"status": "finished", "set": SET, "instance": "acme"}
+UNCHANGED = types.MappingProxyType({"changed": False})
+NOTHING: t.Mapping[str, t.Any] = types.MappingProxyType({})
 
 
 @pytest.fixture
@@ -54,14 +60,19 @@ def manifest_of(facts: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def planned(facts: dict[str, t.Any], overwrite: bool = False, **nodes: dict[str, t.Any]) -> dict[str, t.Any]:
+def planned(
+    facts: dict[str, t.Any],
+    overwrite: bool = False,
+    database: t.Mapping[str, t.Any] = UNCHANGED,
+    audit: t.Mapping[str, t.Any] = NOTHING,
+    **nodes: dict[str, t.Any],
+) -> dict[str, t.Any]:
     folder = Path(facts["data_dir"]).with_name("set")
     (folder / "files" / "n1").mkdir(parents=True, exist_ok=True)
     (folder / "files" / "n1" / "data.jsonl").touch()
     known = {name: {"facts": facts, **node} for name, node in nodes.items()}
-    database = {"changed": False}
-    wish = Wish("acme", manifest_of(facts), known, "n1", facts, str(folder), {}, database=database, overwrite=overwrite)
-    return plan(wish)
+    wish = Wish("acme", manifest_of(facts), known, "n1", facts, str(folder), {}, overwrite=overwrite)
+    return plan(dataclasses.replace(wish, database=dict(database), audit=dict(audit)))
 
 
 def test_a_folder_of_another_node_that_holds_anything_is_refused(facts: dict[str, t.Any]) -> None:
@@ -71,6 +82,8 @@ def test_a_folder_of_another_node_that_holds_anything_is_refused(facts: dict[str
         assert ["it is not empty" in problem for problem in planned(facts, **nodes)["problems"]] == [True]
         assert planned(facts, overwrite=True, **nodes)["problems"] == []
     assert planned(facts, n1={}, n2={**full, "marker": {**FINISHED, "status": "begun"}})["problems"] == []
+    other = {**full, "marker": {**FINISHED, "set": "20261122T020004Z"}}
+    assert ["it is not empty" in problem for problem in planned(facts, n1={}, n2=other)["problems"]] == [True]
 
 
 def test_it_is_there_already_only_when_it_is_on_every_node(facts: dict[str, t.Any]) -> None:
@@ -79,8 +92,47 @@ def test_it_is_there_already_only_when_it_is_on_every_node(facts: dict[str, t.An
     assert found["already"] and found["problems"] == []
     assert "other files were not looked at" in " ".join(found["lines"])
     assert not planned(facts, overwrite=True, n1=there, n2=there)["already"], "files may have changed"
-    for marker in ({}, {**FINISHED, "status": "begun"}, {**FINISHED, "set": "20261122T020004Z"}):
-        assert not planned(facts, overwrite=True, n1=there, n2={"marker": marker})["already"]
+    for other in ({"status": "begun"}, {"set": "20261122T020004Z"}, {"instance": "clone"}, {"status": None}):
+        assert not planned(facts, n1=there, n2={"marker": {**FINISHED, **other}})["already"]
+    assert not planned(facts, n1=there, n2={})["already"]
+
+
+def test_it_is_there_already_only_when_nothing_of_it_has_changed(facts: dict[str, t.Any]) -> None:
+    there = {"marker": FINISHED, "occupied": ["instance.clid"]}
+    for database in ({"changed": True}, {}):
+        assert not planned(facts, database=database, n1=there)["already"], "it was changed, or the check has failed"
+    names = {"names": {"audit": "nuxeo-audit"}}
+    assert planned(facts, audit={**names, "changed": False}, n1=there)["already"]
+    for audit in ({**names, "changed": True}, names):
+        assert not planned(facts, audit=audit, n1=there)["already"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "expected"),
+    [
+        ("digest", "data/binaries", "stays"),
+        ("record", "data/records", "goes with the folder"),
+        ("encrypted", "data/binaries", "goes with the folder"),
+        ("digest", "data", "goes with the folder"),
+        ("digest", "elsewhere", "stays"),
+        ("encrypted", "elsewhere", "stays"),
+        ("record", "elsewhere", "emptied"),
+        ("record", "data/link", "emptied"),
+    ],
+)
+def test_what_becomes_of_the_blobs_that_a_store_has(tmp_path: Path, kind: str, place: str, expected: str) -> None:
+    """Under the key of a record the set may have other bytes: those that are there would be lost."""
+    for name in ("data/binaries", "data/records", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
+    path = str(tmp_path / place)
+    stores: list[dict[str, t.Any]] = [{"path": path, "kind": kind}, {"path": None, "kind": kind}]
+    keep = kept_in_place(stores, str(tmp_path / "data"))
+    assert (keep, emptied(stores, keep)) == {
+        "stays": ([path], []),
+        "emptied": ([path], [path]),
+        "goes with the folder": ([], []),
+    }[expected]
 
 
 def test_what_becomes_of_each_node_is_told(facts: dict[str, t.Any]) -> None:
@@ -206,6 +258,7 @@ def test_a_store_elsewhere_that_holds_anything_is_refused(tmp_path: Path) -> Non
     for marker in (
         {"status": "begun", "replaces": {"stores": ["/other"]}},
         {"status": "finished"},
+        {"status": "finished", "replaces": {"stores": [str(store)]}},
         {"status": "begun"},
     ):
         assert "not empty" in told(store, marker)

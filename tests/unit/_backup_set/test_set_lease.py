@@ -18,6 +18,7 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import begin as begin_file
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import controller, lease, watch
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import (
     abandon,
@@ -271,6 +272,15 @@ def test_of_eight_that_begin_at_once_one_wins(place: Place, how: str) -> None:
         assert partials(place) == [f".partial-{winners[0]}"]
         assert abandon(place, winners[0], "", "", False)
         assert partials(place) == [] and not os.path.exists(place.lease)
+
+
+def test_where_locks_do_not_reach_the_other_host_one_of_two_wins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = start(place)
+    monkeypatch.setattr(begin_file, "read", lambda *_, **__: None)  # it looked just before the other wrote
+    with pytest.raises(SetError, match="another run began at the same moment"):
+        start(place)
+    assert json.loads(pathlib.Path(place.lease).read_text())["run_id"] == first["run_id"]
+    assert not [name for name in os.listdir(place.folder) if name.startswith("lease.json.")]
 
 
 def test_what_still_writes_for_a_replaced_run_cannot_reach_the_new_one(place: Place) -> None:

@@ -51,6 +51,9 @@ def test_the_place_is_checked_before_anything_is_made(place: Place, mounted: t.C
         check_place(Place(place.root + "/no", "acme"), [], 0, False)
     disk = mounted("-t", "tmpfs", "tmpfs")
     assert check_place(Place(str(disk), "acme"), [], 0, True) > 0
+    full = mounted("-t", "tmpfs", "-o", "size=512k", "tmpfs")
+    with pytest.raises(SetError, match="1048576 bytes are needed and 5"):
+        check_place(Place(str(full), "acme"), [], 0, False)
 
 
 def test_a_root_inside_what_it_backs_up_is_refused(

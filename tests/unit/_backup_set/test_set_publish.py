@@ -25,6 +25,29 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._errors import Plat
 from ansible_collections.nuxeo.platform.tests.unit._backup_set.sets import fill, given, make, sha256sum, small, verify
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is done to the disk from now on, in order."""
+    done: list[tuple[str, str]] = []
+    fsync, rename, unlink = os.fsync, os.rename, os.unlink
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        done.append(("sync", os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def note_rename(old: str, new: str) -> None:
+        rename(old, new)
+        done.append(("rename", new))
+
+    def note_unlink(path: str, **more: t.Any) -> None:
+        unlink(path, **more)
+        done.append(("unlink", path))
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    monkeypatch.setattr(os, "unlink", note_unlink)
+    return done
+
+
 def test_a_published_set_is_whole_and_checked_by_coreutils(place: Place) -> None:
     old = os.umask(0)
     try:
@@ -63,18 +86,39 @@ def test_publishing_again_changes_nothing_and_two_cuts_in_a_second_clash(place: 
     assert verify(place)["bad_count"] == 0
 
 
-def test_killed_just_after_the_rename_is_published_not_failed(place: Place) -> None:
+def test_killed_just_after_the_rename_is_published_not_failed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = begin(place, {}, timeout=900)
     fill(place, begun["partial"])
     lease = pathlib.Path(place.lease).read_text()
     publish(place, begun["run_id"], given(), None, False)
     pathlib.Path(place.lease).write_text(lease)
+    done = watched(monkeypatch)
     again = publish(place, begun["run_id"], given(), None, False)  # its role tries again
     assert not again["changed"] and not os.path.exists(place.lease)
+    assert done.index(("sync", place.sets)) < done.index(("unlink", place.lease)), "the rename may not be on the disk"
+    monkeypatch.undo()
     pathlib.Path(place.lease).write_text(lease)
     assert begin(place, {}, timeout=900, gone=[begun["run_id"]])["took_over"]["run_id"] == begun["run_id"]
     found = list_sets(place, None, 9)
     assert (found["count"], found["last_failure"]) == (1, None)
+    lease = pathlib.Path(place.lease).read_text()
+    assert not publish(place, begun["run_id"], given(), None, False)["changed"]
+    assert pathlib.Path(place.lease).read_text() == lease, "of the run that has the place now"
+    pathlib.Path(place.lease).write_text(lease.replace(str(json.loads(lease)["run_id"]), begun["run_id"]))
+    assert abandon(place, begun["run_id"], "publish", "it did not answer", False)
+    assert (os.path.exists(place.lease), list_sets(place, None, 9)["last_failure"]) == (False, None)
+
+
+def test_a_link_that_has_gone_after_a_publish_that_failed_is_not_listed(place: Place) -> None:
+    begun = begin(place, {}, timeout=900)
+    fill(place, begun["partial"])
+    wanted = given()
+    del wanted["leader"]
+    with pytest.raises(SetError, match="leader is missing"):
+        publish(place, begun["run_id"], wanted, None, False)
+    os.unlink(os.path.join(begun["partial"], "files/n1/data/link"))
+    publish(place, begun["run_id"], given(), None, False)
+    assert verify(place)["bad_count"] == 0
 
 
 def test_a_run_that_lost_its_lease_publishes_nothing(place: Place) -> None:
@@ -173,31 +217,18 @@ def test_all_of_a_set_is_durable_before_its_name_and_the_name_before_the_lease_i
     """What a crash of the host leaves is what was synced: a set that was said to be there is, and whole."""
     begun = begin(place, {}, timeout=900)
     fill(place, begun["partial"])
-    done: list[tuple[str, str]] = []
-    fsync, rename, unlink = os.fsync, os.rename, os.unlink
-
-    def note_fsync(descriptor: int) -> None:
-        fsync(descriptor)
-        done.append(("sync", os.readlink(f"/proc/self/fd/{descriptor}")))
-
-    def note_rename(old: str, new: str) -> None:
-        rename(old, new)
-        done.append(("rename", new))
-
-    def note_unlink(path: str, **more: t.Any) -> None:
-        unlink(path, **more)
-        done.append(("unlink", path))
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(os, "rename", note_rename)
-    monkeypatch.setattr(os, "unlink", note_unlink)
+    beat = os.path.join(begun["partial"], "progress-n2.json")
+    pathlib.Path(beat).touch()
+    done = watched(monkeypatch)
     folder = publish(place, begun["run_id"], given(), None, False)["path"]
     named = done.index(("rename", folder))
     synced = {os.path.relpath(path, begun["partial"]) for what, path in done[:named] if what == "sync"}
     inside = [pathlib.Path(folder), *pathlib.Path(folder).rglob("*")]
     made = {"manifest.json", "SHA256SUMS", "links.jsonl"}  # under other names, see test_io
     assert {os.path.relpath(path, folder) for path in inside if not path.is_symlink()} - synced <= made
-    assert named < done.index(("sync", place.sets), named) < done.index(("unlink", place.lease))
+    assert ("sync", begun["partial"]) in done[done.index(("unlink", beat)) : named], "else it would be back, unlisted"
+    given_back = done.index(("unlink", place.lease))
+    assert named < done.index(("sync", place.sets), named) < given_back < done.index(("sync", place.folder), given_back)
 
 
 def test_an_error_of_the_disk_is_not_published(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,12 +59,17 @@ def spoil(folder: pathlib.Path, how: str) -> t.Tuple[str, str]:
     elif how == "blobs":
         (folder / "blobs/default.json").unlink()
         return "blobs/default.json", "cannot be read"
+    elif how == "base elsewhere":
+        text = (folder / "blobs/default.json").read_text()
+        (folder / "blobs/default.json").write_text(text.replace("keys/", "keys/../keys/../sets/"))
+        return "blobs/default.json", "its base is 'sets/default-"
     return name, "its SHA-256 is"
 
 
 HOWS = ["bit", "short", "missing", "extra", "link", "fifo", "links", "sums", "base", "blobs"] + [
     "link for file",
     "base gone",
+    "base elsewhere",
 ]
 
 

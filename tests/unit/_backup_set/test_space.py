@@ -80,6 +80,11 @@ def test_where_blocks_may_be_shared_or_packed_nothing_is_refused(
     for key in made.keys:
         made.put(small / "pool", key, 2, bytes(MIB) if key in made.keys[:2] else b"")
     assert made.told(small / "data", small / "data/binaries", pool=str(small / "pool")) == ([], [])
+    for key in made.keys[2:4]:
+        made.put(small / "pool", key, 2, bytes(MIB - 8192))
+    assert "it needs" in made.told(small / "data", small / "data/binaries", pool=str(small / "pool"))[0][0], (
+        "small ones"
+    )
 
 
 def test_a_volume_that_cannot_be_looked_at_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

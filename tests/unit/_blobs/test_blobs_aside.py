@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, pool
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, holding, pool
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 
 
@@ -95,6 +95,57 @@ def test_killed_between_it_costs_a_look_and_no_blob(one: Pool, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         pool.set_aside(one.path, [rotten])
     assert one.place(rotten).exists() and mark.read_text() != "before"
+
+
+def test_the_mark_is_on_the_disk_before_a_blob_is_taken_out(one: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a crash of the pool's host leaves the old mark, and no backup looks for what is gone."""
+    rotten = one.add(b"rotten")
+    one.place(rotten).write_bytes(b"rot")
+    done: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        done.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")).rpartition(".")[2])
+
+    def note_rename(source: bytes, target: bytes) -> None:
+        rename(source, target)
+        done.append("mark" if target.endswith(b".generation") else "blob")
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    pool.set_aside(one.path, [rotten])
+    assert done == ["sync tmp", "mark", "sync pool", "blob"]
+
+
+@pytest.mark.parametrize("what", ["a link", "a folder", "nothing"])
+def test_only_a_file_is_a_blob(one: Pool, what: str) -> None:
+    key, held = sorted([one.add(b"one"), one.add(b"two")])
+    path = one.place(key)
+    path.unlink()
+    if what == "a link":
+        path.symlink_to(one.place(held))
+    elif what == "a folder":
+        path.mkdir()
+    look = holding.local_look(one.path)
+    for full in (True, False):
+        assert look([key, held], full) == {key}
+    assert pool.LocalHome(one.path).lacking([key, held]) == {key}
+
+
+def test_what_waits_for_its_name_is_not_lacking(one: Pool, tmp_path: Path) -> None:
+    """A store may have one blob in two folders."""
+    key = hashlib.md5(b"one").hexdigest().encode()
+    (tmp_path / "source").write_bytes(b"one")
+    home = pool.LocalHome(one.path)
+    home.begin()
+    shelf = pool.LocalShelf(one.path, 0)
+    assert shelf.lacking([key], False) == {key}
+    shelf.copy(os.fsencode(tmp_path / "source"), key, "md5")
+    assert (shelf.lacking([key], False), one.place(key).exists()) == (set(), False)
+    shelf.commit()
+    home.end()
+    assert one.place(key).read_bytes() == b"one"
 
 
 def is_locked(folder: Path) -> bool:

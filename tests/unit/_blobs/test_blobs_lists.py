@@ -77,6 +77,53 @@ def test_a_list_without_its_base_is_an_error(tmp_path: Path) -> None:
         keylist.read_about(prefix)
 
 
+@pytest.mark.parametrize("content", [b"a\nb\n", b""])
+@pytest.mark.parametrize("hinted", [True, False])
+def test_a_base_that_is_damaged_or_gone_is_written_again(tmp_path: Path, content: bytes, hinted: bool) -> None:
+    one, two, three = (str(tmp_path / "sets" / name / "blobs" / "default") for name in "abc")
+    said = keylist.write_list(one, about(2), content, "")
+    base, hint = tmp_path / said["base"], os.path.basename(said["base"]) if hinted else ""
+    assert base.read_bytes() == content
+    base.write_bytes(b"rot\n")
+    assert keylist.write_list(two, about(2), content, hint)["base"] == said["base"]
+    assert base.read_bytes() == content
+    base.unlink()
+    assert keylist.write_list(three, about(2), content, hint)["base"] == said["base"]
+    assert base.read_bytes() == content
+    for prefix in (one, two, three):
+        assert text(keylist.read_lines(prefix)) == content
+
+
+def test_how_many_blobs_the_newest_set_that_can_be_read_has(tmp_path: Path) -> None:
+    def prefix(name: str) -> str:
+        return str(tmp_path / "sets" / name / "blobs" / "default")
+
+    keylist.write_list(prefix(".partial-1"), about(9), b"a\n", "")
+    assert keylist.last_count(prefix(".partial-2")) == 0, "one in progress is none"
+    keylist.write_list(prefix("20261123T020004Z"), about(5), b"a\n", "")
+    keylist.write_list(prefix("20261124T020004Z"), about(7), b"a\n", "")
+    assert keylist.last_count(prefix(".partial-2")) == 7
+    Path(prefix("20261124T020004Z") + ".json").write_text("torn")
+    assert keylist.last_count(prefix(".partial-2")) == 5
+
+
+def test_the_folder_of_the_bases_is_on_the_disk_before_a_list_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", note)
+    keylist.write_list(str(tmp_path / "sets" / "a" / "blobs" / "default"), about(1), b"a\n", "")
+    folders = [path for path in synced if os.path.isdir(path)]
+    blobs = str(tmp_path / "sets" / "a" / "blobs")
+    assert folders == [str(tmp_path), str(tmp_path / "keys"), *[blobs] * 4]
+
+
 NAMES = st.sampled_from([b"", b"aa", b"aa/bb", b"aa/bc", b"ab/00", b"b/bbb", b"bb/bb", b"000", b"zz"])
 TIMES = st.integers(-1, 9), st.integers(0, 9)
 FOLDERS = st.one_of(
@@ -121,6 +168,26 @@ def test_a_state_is_what_was_and_what_changed(
     assert listing.count == len(keys)
     listing.add([b"another"] if b"another" not in keys else [])
     listing.close()
+
+
+@pytest.mark.parametrize("what", ["a header of other bytes", "another format", "cut off", "no header"])
+def test_a_state_that_is_not_as_it_was_written_is_none(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "state"
+    lines: set[bytes] = set() if what == "cut off" else {b"aabb1"}  # what is mapped cannot be
+    assert made(tmp_path, state.State(), {b"aa/bb": (1, 1, lines)}, 2).paths == [b"aa/bb"]
+    raw = path.read_bytes()
+    if what == "another format":
+        header = {**state.load(str(path)).header, "format": state.FORMAT + 1}
+        path.write_bytes(state._pack(header) + raw[state.HEADER :])
+    elif what == "cut off":
+        path.write_bytes(raw[: state.HEADER + 2])
+    elif what == "no header":
+        path.write_bytes(b"")
+    else:
+        assert raw.count(b'"odd": 0') == 1
+        path.write_bytes(raw.replace(b'"odd": 0', b'"odd": 1'))
+    found = state.load(str(path))
+    assert (found.paths, found.header, bytes(found.text)) == ([], {}, b"")
 
 
 @pytest.mark.parametrize("order", [(b"b/bbb", b"bb/bb"), (b"bb/bb", b"b/bbb")], ids=["before", "after"])

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import functools
 import hashlib
 import os
-import shutil
 import threading
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import deliver, passes, workers
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import deliver, lock, passes, workers
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.lock import Lock
@@ -54,6 +55,35 @@ def test_a_lock_that_is_removed_when_given_back_still_lets_only_one_in(tmp_path:
         thread.join()
     assert most == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_was_removed_while_it_was_opened_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its holder gave it back and removed it, and the next one has made and taken another."""
+    path, others = tmp_path / ".lock", []
+    real = fcntl.flock
+
+    def flock(descriptor: int, how: int) -> None:
+        if not others:
+            path.unlink()
+            others.append(path.open("wb"))
+            real(others[0], fcntl.LOCK_EX)
+        real(descriptor, how)
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    with pytest.raises(BlobError, match="it is held by"), Lock(str(tmp_path), patience=0):
+        pass
+    others[0].close()
+    with Lock(str(tmp_path), patience=0):
+        pass
+
+
+def test_a_file_system_without_locks_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(_descriptor: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    with pytest.raises(BlobError, match="No locks available"), Lock(str(tmp_path), patience=0):
+        pass
 
 
 class Doubler:
@@ -124,7 +154,7 @@ def test_a_run_whose_place_was_taken_gives_up_the_lock_in_the_middle_of_large_bl
         )
 
     def taken(*_: t.Any) -> None:
-        shutil.rmtree(partial)
+        partial.rename(partial.with_name(".abandoned-1"))  # as who takes over does; the beat goes on meanwhile
         time.sleep(60)
 
     for module, worker in ((passes, "Visitor"), (deliver, "Deliverer")):

@@ -127,6 +127,11 @@ def test_of_a_folder_that_is_as_before_nothing_is_said(folder: Path) -> None:
         state.changed[0] = os.stat(folder).st_ctime_ns
         patch.setattr("time.time_ns", lambda: state.changed[0] + 3_000_000_000)
         assert [(each[3], each[4]) for each in said(Full())] == [(AS_BEFORE, [b"aa"])]
+        (folder / "aa").rmdir()
+        os.mkfifo(folder / "fifo")
+        os.utime(folder, ns=(info.st_atime_ns, info.st_mtime_ns))
+        state.changed[0] = os.stat(folder).st_ctime_ns
+        assert [each[1] for each in said(Full())] == [UNTRUSTED], "what is wrong is told again, until it is mended"
 
 
 class Written(Shelf):

@@ -1,0 +1,152 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pass after one that did not come to its end, or did not see all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import names, passes, pool, state
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
+
+
+class Lab:
+    """A store, its pool, and when the pool was synced."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        (root / "store" / "data").mkdir(parents=True)
+        (root / "required").touch()
+        self.synced = 0
+        real = pool.LocalHome.sync
+
+        def sync(home: pool.LocalHome) -> None:
+            real(home)
+            self.synced += 1
+
+        monkeypatch.setattr(pool.LocalHome, "sync", sync)
+
+    def add(self, content: bytes, where: str = "store/data") -> str:
+        key = hashlib.md5(content).hexdigest()
+        path = self.root / where / names.pool_path(key.encode()).decode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        with (self.root / "required").open("a", encoding="ascii") as stream:
+            stream.write(f"{key}\n")
+        return key
+
+    def backup(self, **more: t.Any) -> dict[str, t.Any]:
+        where = str(self.root / "store"), str(self.root / "pool")
+        return copy(Options(*where, state=str(self.root / "state"), jobs=1, **more), None)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit.DOUBT", 0)
+    return Lab(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("where", ["in the store", "gone from the store"])
+def test_names_that_a_killed_run_gave_are_durable_before_a_set_names_them(lab: Lab, where: str) -> None:
+    """It was killed between them and its sync: whoever names these blobs next makes their names durable."""
+    lab.add(b"one")
+    lab.backup()
+    assert lab.synced == 1
+    found = lab.backup(required=str(lab.root / "required"))
+    assert (lab.synced, found["present"]) == (1, 0), "nothing is new"
+    lab.add(b"two", "pool")
+    if where == "in the store":
+        lab.add(b"two")
+    found = lab.backup(required=str(lab.root / "required"))
+    assert (found["copied"], found["keys"], lab.synced) == (0, 2, 2)
+
+
+def test_a_store_whose_root_a_pass_did_not_see_is_looked_at_from_there_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its volume was away for a moment: nothing but the root tells of new folders."""
+    lab.add(b"one")
+    lab.backup()
+    take = passes.Pass._take
+
+    def blind(one: passes.Pass, found: t.Iterable[t.Any]) -> list[bytes]:
+        fresh = take(one, found)
+        one.changes[b""] = None
+        return fresh
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passes.Pass, "_take", blind)
+        lab.backup(full=True)
+    assert b"" not in state.load(os.fspath(lab.root / "state.state")).paths
+    lab.add(b"two")
+    found = lab.backup()
+    assert (found["copied"], found["keys"], found["full_pass"]) == (1, 2, False)
+    assert state.load(os.fspath(lab.root / "state.state")).paths[0] == b""
+
+
+def test_what_a_copy_that_keeps_times_brings_is_seen(lab: Lab) -> None:
+    """As rsync and tar do: the folder has the time that it had, and was changed now."""
+    folder = (lab.root / "store/data" / os.fsdecode(names.pool_path(lab.add(b"one").encode()))).parent
+    lab.backup()
+    before = folder.stat()
+    (folder / hashlib.md5(b"two").hexdigest()).write_bytes(b"two")
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = lab.backup()
+    assert (found["copied"], found["full_pass"]) == (1, False)
+
+
+def test_what_is_taken_out_of_the_pool_while_a_pass_waits_for_its_lock_is_copied_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = lab.add(b"one").encode()
+    lab.backup()
+    assert lab.backup()["full_pass"] is False
+    held = lab.root / "pool" / os.fsdecode(names.pool_path(key))
+    begin = pool.LocalHome.begin
+
+    def waited(home: pool.LocalHome) -> None:
+        held.write_bytes(b"rot")
+        pool.set_aside(home.pool, [key])
+        assert not held.exists()
+        begin(home)
+
+    monkeypatch.setattr(pool.LocalHome, "begin", waited)
+    found = lab.backup()
+    assert (found["full_pass"], found["copied"], held.read_bytes()) == (True, 1, b"one")
+
+
+@pytest.mark.parametrize("how", ["whole", "rotten", "rejected"])
+def test_a_blob_that_came_late_is_in_the_set_when_it_is_what_it_says(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A pool on another host rejects one at the commit only."""
+    lab.add(b"one")
+    lab.backup()
+    finish, commit, added = passes.Pass._finish, pool.LocalShelf.commit, []
+
+    def late(one: passes.Pass) -> None:
+        added.append(lab.add(b"two"))
+        if how == "rotten":
+            (lab.root / "store/data" / os.fsdecode(names.pool_path(added[0].encode()))).write_bytes(b"rot")
+        finish(one)
+
+    def reject(shelf: pool.LocalShelf) -> pool.Rejected:
+        return [*commit(shelf), *((key.encode(), "rotten") for key in added)]
+
+    monkeypatch.setattr(passes.Pass, "_finish", late)
+    if how == "whole":
+        found = lab.backup(required=str(lab.root / "required"))
+        assert (found["copied"], found["keys"], found["folders_listed"]) == (1, 2, 0)
+        return
+    if how == "rejected":
+        monkeypatch.setattr(pool.LocalShelf, "commit", reject)
+    with pytest.raises(BlobError, match="neither there nor in the pool") as error:
+        lab.backup(required=str(lab.root / "required"))
+    assert error.value.result["missing"] == added
