@@ -16,12 +16,22 @@ from .._conf.host import LOOPBACK, this_host
 from .._conf.process import same_file
 from .mounts import share
 
+INDEX = "an elasticsearch.indexName"
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
 
 
 def _what(manifest: Manifest, instance: str) -> str:
     return f"Restore of a clone of '{manifest['instance']}' as '{instance}'"
+
+
+def _instead(manifest: Manifest) -> str:
+    """What else to do: a new server for a lost one is no clone."""
+    return f"if it takes the source's place, give its host nuxeo_instance '{manifest['instance']}' in the inventory."
+
+
+def _own(what: str, manifest: Manifest, means: str = "in its nuxeo.conf or by restore_properties") -> str:
+    return f"Give the target {what} of its own, {means}; {_instead(manifest)}"
 
 
 def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any], audit: dict[str, t.Any]) -> list[str]:
@@ -38,15 +48,14 @@ def clone_problems(manifest: Manifest, instance: str, database: dict[str, t.Any]
         problems.append(
             f"{what}: its target is the source's own database '{name}', or one in a physical copy of its cluster, "
             "which has the same identifier. "
-            "Give another by restore_database_name or restore_database_host; "
-            f"if it takes the source's place, give its host nuxeo_instance '{manifest['instance']}' in the inventory."
+            f"Give another by restore_database_name or restore_database_host; {_instead(manifest)}"
         )
     kept = manifest.get("audit") or {}
     own = sorted(set((kept.get("names") or {}).values()) & set((audit.get("names") or {}).values()))
     if own and kept.get("cluster") and kept["cluster"] == audit.get("cluster"):
         problems.append(
             f"{what}: it would take the source's own index {', '.join(own)} of the same search engine. "
-            "Give the target an elasticsearch.indexName of its own, in its nuxeo.conf or by restore_properties."
+            + _own(INDEX, manifest)
         )
     return problems
 
@@ -64,7 +73,7 @@ def place_problems(manifest: Manifest, instance: str, target: Facts, stores: t.S
         return []
     return [
         f"{_what(manifest, instance)}: it would go into the source's own {' and '.join(sorted(taken))}, {why}. "
-        "Give the target places of its own, in its nuxeo.conf, by restore_data_dir or by restore_properties."
+        f"{_own('places', manifest, 'in its nuxeo.conf, by restore_data_dir or by restore_properties')}"
     ]
 
 
@@ -153,13 +162,13 @@ def _index_problems(
     :param leader: that of the source where this is a host of the source: ``localhost`` is the source's there only
     """
     source = manifest["nuxeo"]
-    todo = "Give the target an elasticsearch.indexName of its own, in its nuxeo.conf or by restore_properties"
+    todo = _own(INDEX, manifest)
     name = (target.get("search") or {}).get("index")
     if drop_index and name and name == (source.get("search") or {}).get("index"):
         shared = _shared(manifest, leader, _engine(source, "search").get("url") or (), drop_index)
         if shared:
             own = f"the source's own index of documents '{name}' at {', '.join(sorted(shared))}"
-            return [f"{what}: restore_drop_index would delete {own}. {todo}, or leave restore_drop_index away."]
+            return [f"{what}: restore_drop_index would delete {own}. {todo} Else leave restore_drop_index away."]
     saved = (manifest.get("audit") or {}).get("names") or {}  # these were looked for in the engine itself
     kinds = [kind for kind in ("search", "audit", "sequences") if kind not in saved]
     taken = {
@@ -168,7 +177,7 @@ def _index_problems(
         if target.get(kind, {}).get("index")
     }
     own = ", ".join(f"{index} at {', '.join(sorted(at))}" for index, at in taken.items() if at)
-    return [f"{what}: it would write to the source's own index {own}. {todo}."] if own else []
+    return [f"{what}: it would write to the source's own index {own}. {todo}"] if own else []
 
 
 def _engine(facts: Facts, kind: str) -> Facts:
@@ -200,8 +209,7 @@ def _redis_problems(what: str, manifest: Manifest, leader: str, target: Facts) -
     return [
         f"{what}: it would work off the source's own works in Redis at {', '.join(sorted(shared))}, database "
         f"{there['database']}, prefix '{there['prefix']}'. "
-        "Give the target a nuxeo.redis.database or nuxeo.redis.prefix of its own, in its nuxeo.conf or by "
-        "restore_properties."
+        f"{_own('a nuxeo.redis.database or nuxeo.redis.prefix', manifest)}"
     ]
 
 
@@ -213,7 +221,7 @@ def _bucket_problems(what: str, manifest: Manifest, target: Facts) -> list[str]:
         return []
     return [
         f"{what}: it would write to the source's own bucket {', '.join(shared)}, and remove what its documents do not "
-        "refer to. Give the target a bucket or a prefix of its own, in its nuxeo.conf or by restore_properties."
+        f"refer to. {_own('a bucket or a prefix', manifest)}"
     ]
 
 
@@ -231,7 +239,7 @@ def _streams_problems(what: str, manifest: Manifest, leader: str, target: Facts,
     return [
         f"{what}: it would work off the source's own streams, of prefix '{there['prefix']}' in Kafka at "
         f"{', '.join(sorted(shared))}. "
-        "Give the target a kafka.topicPrefix of its own, in its nuxeo.conf or by restore_properties."
+        f"{_own('a kafka.topicPrefix', manifest)}"
     ]
 
 

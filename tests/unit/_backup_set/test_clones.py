@@ -32,7 +32,10 @@ def problems(
     dropped: t.Sequence[str] = (),
     restored: bool = False,
 ) -> list[str]:
-    return clones.shared_problems(source, instance, leader, path, {**SOURCE, **target}, dropped, restored)
+    found = clones.shared_problems(source, instance, leader, path, {**SOURCE, **target}, dropped, restored)
+    hint = "give its host nuxeo_instance 'acme' in the inventory."
+    assert all(hint in problem for problem in found), "a new server for a lost one is no clone"
+    return found
 
 
 def test_a_clone_on_the_host_of_its_source_goes_elsewhere(tmp_path: Path) -> None:
