@@ -48,8 +48,9 @@ PLACES = [
     ("jdbc:postgresql://h1:1,h2/n", "postgresql", "h1,h2", "1,5432", "n"),
     ("jdbc:postgresql://h1,[::1]:5432/n", "postgresql", "h1,::1", 5432, "n"),
     ("jdbc:postgresql:n", "postgresql", "localhost", 5432, "n"),
-    ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "property"),
-    ("jdbc:postgresql:/", "postgresql", "localhost", 5432, "property"),
+    ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "u"),  # so its driver: as the user is called
+    ("jdbc:postgresql:/", "postgresql", "localhost", 5432, "u"),
+    ("jdbc:mysql://h/", "mysql", "h", 3306, "property"),
     ("jdbc:aws-wrapper:postgresql://h:5433/n", "postgresql", "h", 5433, "n"),
     ("jdbc:mariadb:replication://h1:1,h2/n", "mariadb", "h1", 1, "n"),
     ("jdbc:postgresql://h/a%20b", "postgresql", "h", 5432, "a b"),
@@ -100,6 +101,27 @@ def test_login_in_the_url(configuration: Resolve, url: str, user: str, password:
     assert (found.user, found.password) == (user, password)
     assert not {"password", "url"} & set(found.shown())
     assert "password" not in repr(found)
+
+
+@pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
+@pytest.mark.parametrize(
+    ("lines", "host", "port", "name"),
+    [
+        ("nuxeo.db.xaMode=true\nnuxeo.db.type=postgresql\n", "h", 5433, "property"),
+        ("nuxeo.db.xaMode=false\nnuxeo.db.type=postgresql\n", "of-the-url", 5434, "n"),
+        ("nuxeo.db.type=postgresql\n", "of-the-url", 5434, "n"),
+        ("nuxeo.db.xaMode=true\n", "of-the-url", 5434, "n"),
+    ],
+)
+def test_a_data_source_of_postgresql_for_xa_leaves_out_the_url(
+    configuration: Resolve, version: str, lines: str, host: str, port: int, name: str
+) -> None:
+    """As the templates of all lines write it: a backup by the URL would be one of another database."""
+    url = "nuxeo.db.jdbc.url=jdbc:postgresql://of-the-url:5434/n?user=x&password=y\n"
+    found = database(configuration(f"{LOGIN}nuxeo.db.host=h\nnuxeo.db.port=5433\n{url}{lines}", version))
+    user = ("u", "pw") if host == "h" else ("x", "y")
+    assert (found.kind, found.host, found.port, found.name) == ("postgresql", host, port, name)
+    assert (found.user, found.password, bool(found.url)) == (*user, host != "h")
 
 
 @pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
