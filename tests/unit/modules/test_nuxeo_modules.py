@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import hashlib
 import importlib
@@ -297,6 +298,26 @@ def test_copy_of_a_damaged_set(call: Call, home: Path, tmp_path: Path) -> None:
     (dest / "keys/1-store.jks").write_text("b key\n", encoding="utf-8")
     assert "is not what tree.jsonl says" in call("nuxeo_conf_copy", **options, src=str(dest), parts=["keys"])["msg"]
     assert tree(home) == before, "what is there stays until all that takes its place is whole"
+
+
+def test_copy_to_a_full_disk(call: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there stays, a key file like a folder: without it Nuxeo would come up and read nothing of its secrets."""
+    options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
+    call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
+    options.update(src=str(tmp_path / "saved"))
+    (home / "keys/store.jks").write_text("another", encoding="utf-8")
+    before = tree(home)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        msg = call("nuxeo_conf_copy", **options, parts=["keys"])["msg"]
+    assert msg.startswith(f"Restore of '{home}/keys/store.jks': No space left on device. What is there stays.")
+    assert tree(home) == before
+    assert call("nuxeo_conf_copy", **options)["restored"] == [str(home / "keys/store.jks")]
+    assert sorted(path.name.partition(".before-")[0] for path in (home / "keys").iterdir()) == ["store.jks"] * 2
+
+
+def full(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_copy_of_an_owner_that_is_not_known_here(call: Call, home: Path, tmp_path: Path) -> None:
