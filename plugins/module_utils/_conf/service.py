@@ -201,9 +201,13 @@ class Service:
             environment = environment_of(server.pid)
         except ConfError:  # of another user: we could not start it either
             return
-        if not kept.keep(self.configuration.conf, environment):
-            why = f"its environment cannot be kept for the next start, since '{kept.folder()}' is not private"
-            raise self._failed("stop", why, "Take that away")
+        told, where = "its environment cannot be kept for the next start", kept.folder()
+        try:
+            private = kept.keep(self.configuration.conf, environment)
+        except OSError as error:
+            raise self._failed("stop", f"{told}: {error.strerror} at '{where}'", "Make room there") from error
+        if not private:
+            raise self._failed("stop", f"{told}, since '{where}' is not private", "Take that away")
 
     def _control_environment(self) -> dict[str, str]:
         values = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}

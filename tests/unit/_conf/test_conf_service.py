@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -86,7 +88,9 @@ def service(conf: Path, run: Systemctl, timeout: float) -> Service:
     return Service("nuxeo.service", resolve(str(conf), str(conf.parent.parent), {}, "2023"), run, timeout)
 
 
-def test_unit(conf: Path) -> None:
+def test_unit(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # nobody is asked about a server of this host
+    monkeypatch.setenv("no_proxy", "")
     systemctl = Systemctl(conf)
     one = service(conf, systemctl, 30)
     started = one.start()
@@ -176,17 +180,30 @@ def test_what_could_not_start_it_is_known_before(conf: Path, state: str, told: l
     ]
 
 
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (False, ", since '/var/tmp/nuxeo-platform-[0-9]+' is not private"),
+        (OSError(28, "No space left on device"), ": No space left on device at '/var/tmp/nuxeo-platform-[0-9]+'. Make"),
+    ],
+)
 def test_without_a_private_place_for_its_environment_it_is_not_stopped(
-    conf: Path, monkeypatch: pytest.MonkeyPatch
+    conf: Path, monkeypatch: pytest.MonkeyPatch, found: bool | OSError, why: str
 ) -> None:
     systemctl = Systemctl(conf)
     one = service(conf, systemctl, 30)
     one.start()
-    monkeypatch.setattr(kept, "keep", lambda *_: False)
+
+    def keep(*_words: object) -> bool:
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(kept, "keep", keep)
     try:
         by_control = service(conf, systemctl, 30)
         by_control.name = "nuxeoctl"
-        with pytest.raises(ConfError, match="its environment cannot be kept .* '/var/tmp/nuxeo-platform-"):
+        with pytest.raises(ConfError, match=f"its environment cannot be kept for the next start{why}"):
             by_control.stop()
         assert one.servers()
     finally:
@@ -220,16 +237,49 @@ def test_what_nuxeoctl_adds_to_the_options_of_java_it_does_not_add_twice(
     """A second agent would find its port taken, and the server that was stopped would not come up again."""
     with conf.open("a", encoding="utf-8") as stream:
         stream.writelines(f"JAVA_OPTS={line}\n" for line in lines)
-    found = resolve(str(conf), str(conf.parent.parent), {"JAVA_OPTS": ran_with}, "2023")
-    given: list[dict[str, str] | None] = []
+    assert started_by(conf, {"JAVA_OPTS": ran_with})[1]["JAVA_OPTS"] == started_with
 
-    def run(_argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
-        given.append(environment)
+
+def started_by(conf: Path, environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """How nuxeoctl is called, and in which environment."""
+    calls: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        calls.append((argv, environment or {}))
         return 1, "", "it is not started here"
 
+    found = resolve(str(conf), str(conf.parent.parent), environment, "2023")
     with pytest.raises(ConfError, match="it is not started here"):
         Service("/bin/true", found, run, 5).start()
-    assert given[0] and given[0]["JAVA_OPTS"] == started_with
+    return calls[0]
+
+
+def test_it_is_started_in_the_environment_that_it_had_with_what_is_given(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "kept", lambda _conf: {"DB": "had", "HAD": "1", "NUXEO_CONF": "/elsewhere"})
+    _argv, environment = started_by(conf, {"DB": "given", "NUXEO_HOME": "/elsewhere"})
+    assert (environment["DB"], environment["HAD"]) == ("given", "1")
+    assert (environment["NUXEO_CONF"], environment["NUXEO_HOME"]) == (str(conf), str(conf.parent.parent))
+
+
+def test_root_starts_it_as_who_owns_the_data(conf: Path) -> None:
+    """Files of root would lock that user out."""
+    if os.geteuid() != 0:
+        pytest.skip("only root starts it as others")
+    data = conf.parent.parent / "nxserver/data"
+    os.chown(conf, 12345, 23456)
+    setpriv, *words = started_by(conf, {})[0]
+    assert (os.path.basename(setpriv), words[:4]) == (
+        "setpriv",
+        ["--reuid=12345", "--regid=23456", "--clear-groups", "--"],
+    )
+    data.mkdir(parents=True)
+    assert started_by(conf, {})[0][0] == "/bin/true"
+    nobody = pwd.getpwnam("nobody")
+    os.chown(data, nobody.pw_uid, 23456)
+    words = started_by(conf, {})[0][1:5]
+    assert words == [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--init-groups", "--"]
 
 
 @pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
@@ -262,9 +312,20 @@ def test_administrators_are_heard_where_the_configuration_says(conf: Path, versi
     assert Service("nuxeo.service", found, Systemctl(conf), 1).management() == url
 
 
-def test_one_that_was_ending_is_started(conf: Path) -> None:
+class Slow(Systemctl):
+    """Says that it has started the server a moment before it does."""
+
+    def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        if argv[1] != "start":
+            return super().__call__(argv, environment)
+        threading.Timer(0.7, super().__call__, (argv, environment)).start()
+        return 0, "", ""
+
+
+@pytest.mark.parametrize("kind", [Systemctl, Slow])
+def test_one_that_was_ending_is_started(conf: Path, kind: type[Systemctl]) -> None:
     """A stop that took too long: what runs still is not what is wanted."""
-    systemctl = Systemctl(conf)
+    systemctl = kind(conf)
     one = service(conf, systemctl, 30)
     ending = one.start()
     child = systemctl.child
@@ -319,7 +380,7 @@ def test_a_url_that_others_answer_for_is_not_its_own_address(conf: Path) -> None
     systemctl = Systemctl(conf)
     with socket.create_server(("127.0.0.1", int(systemctl.port))):
         one = service(conf, Systemctl(conf, honest=False), 1)
-        one.url = "http://127.0.0.1:1/docs"
+        one.url = f"http://127.0.0.1:{systemctl.port}/docs"
         with pytest.raises(ConfError, match="after 1 s no process has its nuxeo.conf"):
             one.start()
 
@@ -332,6 +393,35 @@ def test_a_unit_that_stops_another_process(conf: Path) -> None:
             service(conf, Systemctl(conf, honest=False), 1).stop()
     finally:
         service(conf, honest, 30).stop()
+
+
+class Complaining(Systemctl):
+    """Ends with an exit code, whatever it has done."""
+
+    def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        _rc, out, _err = super().__call__(argv, environment)
+        return (0, out, "") if argv[1] == "show" else (1, out, "no  such\nluck\n")
+
+
+def test_a_stop_that_complains_has_stopped_it_or_not(conf: Path) -> None:
+    """Its process decides: nuxeoctl ends so where it had to kill it."""
+    honest = Systemctl(conf)
+    one = service(conf, honest, 30)
+    one.start()
+    try:
+        with pytest.raises(ConfError, match="exit code 1, no such luck"):
+            service(conf, Complaining(conf, honest=False), 30).stop()
+        complaining = Complaining(conf)
+        complaining.child = honest.child
+        service(conf, complaining, 30).stop()
+        assert not one.servers()
+    finally:
+        one.stop()
+
+
+def test_a_start_that_complains_has_failed(conf: Path) -> None:
+    with pytest.raises(ConfError, match="exit code 1, no such luck. Read nuxeoctl.log and server.log"):
+        service(conf, Complaining(conf, honest=False), 30).start()
 
 
 def test_a_server_that_somebody_starts_again_while_it_is_stopped(conf: Path) -> None:

@@ -398,8 +398,10 @@ def test_service(call: Call, instance: Instance) -> None:
     assert not call("nuxeo_service", state="stopped", **options)["changed"]
 
     # the environment that it ran in comes back with it
+    assert (kept.kept(str(instance.conf)) or {})["MINE"] == "canary"
     back = call("nuxeo_service", state="started", **options)
     assert b"MINE=canary" in Path(f"/proc/{back['pid']}/environ").read_bytes()
+    assert kept.kept(str(instance.conf)) is None, "another start may be in another one"
     assert "canary" not in stopped["output"] + back["output"]
     call("nuxeo_service", state="stopped", **options)
 
