@@ -15,6 +15,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.edit import Editor
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.load import load
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.secrets import MASK
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.version import LINES
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import replace_file
 
@@ -180,6 +181,26 @@ def test_no_secret_in_the_diff(conf: Path) -> None:
     done.write()
     assert "canary3" in conf.read_text(encoding="utf-8")
     assert conf.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("#nuxeo.db.password can=ary", "#nuxeo.db.password=*"),
+        ("! nuxeo.jwt.secret\tcanary", "! nuxeo.jwt.secret=*"),
+        ("## my.token : canary", "## my.token=*"),
+        ("# the old password: canary", "# the old password=*"),
+        ("# as nuxeo.db.password=canary b=2", "# as nuxeo.db.password=*"),
+        ("# see http://u:canary@h/", "# see http://*@h/"),
+        ("# a.b=1", "# a.b=1"),
+        ("#nuxeo.db.password", "#nuxeo.db.password"),
+        ("# no value: here", "# no value: here"),
+    ],
+)
+def test_no_secret_that_is_commented_out_in_the_diff(conf: Path, line: str, shown: str) -> None:
+    conf.write_text(f"{line}\na=1\n", encoding="utf-8")
+    diff = plan(conf, properties={"a": 2}).diff
+    assert [diff[key].splitlines()[0] for key in ("before", "after")] == [shown.replace("*", MASK)] * 2
 
 
 def test_a_secret_among_the_open_properties_is_refused(conf: Path) -> None:

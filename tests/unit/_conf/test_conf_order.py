@@ -1,0 +1,43 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lies over what when a configuration is put together, beyond what launcher_answers.json was asked."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import Configuration, resolve
+
+Resolve = t.Callable[..., Configuration]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Resolve:
+    def make(version: str, conf: str, environment: dict[str, str] | None = None, **templates: str) -> Configuration:
+        home = tmp_path / "home"
+        files = {"bin/nuxeo.conf": conf, "templates/nuxeo.defaults": templates.pop("stock", "")}
+        files.update({f"templates/{name}/nuxeo.defaults": text for name, text in templates.items()})
+        for name, text in files.items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_text(text, encoding="utf-8")
+        return resolve(str(home / "bin/nuxeo.conf"), str(home), environment or {}, version)
+
+    return make
+
+
+@pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
+def test_what_nuxeoctl_says_of_the_log_folder_lies_over_the_stock_defaults(made: Resolve, version: str) -> None:
+    found = made(version, "", stock="nuxeo.log.dir=/elsewhere\n", default="")
+    assert found.folder("nuxeo.log.dir") == f"{found.home}/log"
+
+
+@pytest.mark.parametrize("version", ["2021", "2023", "2025"])
+def test_appended_templates_come_by_their_names_wherever_they_are_set(made: Resolve, version: str) -> None:
+    names = ("system", "custom", "00-base", "20-more")
+    conf = "".join(f"nuxeo.append.templates.{name}={name}\n" for name in names)
+    stock = "nuxeo.append.templates.10-db=db\n"
+    found = made(version, conf, stock=stock, default="", db="", **dict.fromkeys(names, ""))
+    assert found.templates == ["default", "00-base", "db", "20-more", "custom", "system"]
