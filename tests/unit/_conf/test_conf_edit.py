@@ -38,6 +38,7 @@ def edited(text: str, version: str = "2023", **values: str | None) -> str:
         ("# c\na=1\nb=2\n", "# c\na=x\nb=2\n"),
         ("a:1\n", "a=x\n"),
         ("a=1\nb=2\n a = 3\nc=4\n", "a=1\nb=2\na=x\nc=4\n"),
+        ("a=x\nb=2\na=3\n", "a=x\nb=2\na=x\n"),
         ("a=1\\\n  2\nb=3\\\n  4\n", "a=x\nb=3\\\n  4\n"),
         ("a=1\r\nb=2\r\n", "a=x\r\nb=2\r\n"),
         ("b=2\r\n", "b=2\r\na=x\r\n"),
@@ -177,6 +178,7 @@ def test_no_secret_in_the_diff(conf: Path) -> None:
     assert done.properties_changed == ["a", "my.token", "nuxeo.db.password"]
     assert "canary" not in str(done.diff)
     assert "a=2" in done.diff["after"]
+    assert f"\nnuxeo.db.password={MASK} (changed)\n" in done.diff["after"], "that it changes is shown"
     assert done.diff["before"] != done.diff["after"]
     done.write()
     assert "canary3" in conf.read_text(encoding="utf-8")
