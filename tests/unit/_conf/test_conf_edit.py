@@ -56,6 +56,13 @@ def test_set(before: str, after: str) -> None:
     assert edited(before, a="x") == after
 
 
+@pytest.mark.parametrize("version", LINES)
+def test_a_name_with_blanks_is_another_one_since_2021(version: str) -> None:
+    same = version in ("8.10", "9.10", "10.10")
+    assert edited("a\\ =1\n", version, a="x") == ("a=x\n" if same else "a\\ =1\na=x\n")
+    assert edited("a\\ =1\n", version, a=None) == ("" if same else "a\\ =1\n")
+
+
 def test_set_what_the_launcher_has_in_its_block() -> None:
     """With its note of an older value: up to 10.10 it would write the new one again behind that, unescaped."""
     without = BLOCK.replace("#b=0\nb=2\n", "")
