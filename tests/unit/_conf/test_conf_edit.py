@@ -271,6 +271,7 @@ def test_guard(tmp_path: Path, text: str) -> None:
         assert load(str(path), line, guard.find(str(path))).keys() == load_text(tmp_path, text, line.name)
     other = guard.armed(path.read_bytes(), "20261124T020004Z")
     assert b"20261123" not in other
+    assert (b"\n" in other.replace(b"\r\n", b"")) == ("\r\n" not in text), "its line ends are those of the file"
     assert guard.disarmed(other) == text.encode()
 
 
@@ -296,3 +297,9 @@ def test_the_guard_stays_while_properties_are_set(conf: Path) -> None:
 def test_the_id_of_a_set_cannot_break_out(conf: Path) -> None:
     with pytest.raises(ConfError, match="no id"):
         guard.armed(conf.read_bytes(), "x\nnuxeo.db.host=evil")
+
+
+def test_whose_restore_it_is_cannot_break_out_either() -> None:
+    content = guard.armed(b"a=1\n", "20261123T020004Z", "\u00fc\u20ac@h\nnuxeo.db.host=evil\\")
+    assert b"\n# Begun by ??@h?nuxeo.db.host=evil?\n" in content
+    assert guard.disarmed(content) == b"a=1\n"
