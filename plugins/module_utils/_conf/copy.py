@@ -157,7 +157,9 @@ class Restorer:
                 self._part(part)
             except OSError as error:
                 what, why = f"Restore of '{self.place(part)}'", error.strerror or str(error)
-                raise ConfError(what, why, "What is there stays. Check its folder and its volume, and run again") from error
+                raise ConfError(
+                    what, why, "What is there stays. Check its folder and its volume, and run again"
+                ) from error
         return self.result
 
     def _entries(self, part: Part) -> list[Entry]:

@@ -10,14 +10,14 @@ import random
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard, write
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import Plan, change
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.edit import Editor
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.load import load
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.secrets import MASK
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.version import LINES
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import replace_file
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone, replace_file
 
 BLOCK = "### BEGIN - DO NOT EDIT BETWEEN BEGIN AND END ###\n#b=0\nb=2\nserver.status.key=k\n### END - DO NOT EDIT\n"
 
@@ -217,6 +217,53 @@ def test_a_secret_among_the_open_properties_is_refused(conf: Path) -> None:
         plan(conf, properties={"nuxeo.db.password": "x"})
     plan(conf, properties={"nuxeo.db.password": None}, present=False).write()
     assert "canary1" not in conf.read_text(encoding="utf-8")
+
+
+def test_values_that_are_no_text(conf: Path) -> None:
+    done = plan(conf, properties={"a": True, "b": False, "c": 5432, "d": 1.5}, secret_properties={"d": "wins"})
+    assert done.diff["after"].splitlines()[-4:] == ["u=http://********@h", "b=false", "c=5432", "d=wins"]
+    assert "\na=true\n" in done.diff["after"]
+    for value in (None, ["x"], {"x": 1}):
+        with pytest.raises(ConfError, match="Setting of property 'a': its value is no text and no number. Quote it"):
+            plan(conf, properties={"a": value})
+
+
+def test_a_version_that_is_not_known(conf: Path) -> None:
+    """Nobody knows how Nuxeo reads the bytes that are there, so the value is written as every version reads it."""
+    conf.write_bytes("a=\u00e9\nb=\u00e9\n".encode())
+    assert not plan(conf, properties={"a": "\u00e9"}).changed
+    done = plan(conf, properties={"a": "\u00e9"}, version=None)
+    assert done.new == b"a=\\u00e9\nb=\xc3\xa9\n"
+
+
+def test_a_file_that_nuxeo_refuses_is_not_changed(conf: Path) -> None:
+    conf.write_text("a=1\nhome=C:\\users\n", encoding="utf-8")
+    with pytest.raises(ConfError, match=rf"property 'home' at {conf}:2: it has a malformed unicode escape"):
+        plan(conf, properties={"a": "2"})
+
+
+def test_the_turn_of_a_file_is_one_by_whatever_name(conf: Path, tmp_path: Path) -> None:
+    link = tmp_path / "etc/nuxeo.conf"
+    link.parent.mkdir()
+    link.symlink_to(conf)
+    with alone(str(link)), pytest.raises(ConfError, match="another process has"), alone(str(conf), 0):
+        pass
+
+
+def test_a_lock_that_was_removed_meanwhile_is_none(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who had it has ended between our look at the file and our lock of it: a third one would make it anew."""
+    lock, real = conf.with_name(".nuxeo.conf.lock"), write.fcntl.flock
+
+    def late(descriptor: int, action: int) -> None:
+        monkeypatch.undo()
+        lock.unlink()
+        real(descriptor, action)
+
+    monkeypatch.setattr(write.fcntl, "flock", late)
+    with alone(str(conf)):
+        assert lock.exists()
+        with pytest.raises(ConfError, match="another process has"), alone(str(conf), 0):
+            pass
 
 
 def test_a_change_in_between_is_not_lost(conf: Path) -> None:

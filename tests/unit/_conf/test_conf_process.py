@@ -124,7 +124,9 @@ def test_the_home_that_a_unit_names(root: Path) -> None:
     home = home_at(root, "srv/nuxeo")
     write_unit(root, f"[Service]\nEnvironment=NUXEO_HOME={home} DB=a\nExecStart=/usr/bin/nuxeoctl startbg\n")
     for given in ({}, {"home": str(home)}, {"path": str(home / "bin/nuxeo.conf")}):
-        assert find(root, **given) == Place(str(home / "bin/nuxeo.conf"), str(home), {"DB": "a", "NUXEO_HOME": str(home)})
+        assert find(root, **given) == Place(
+            str(home / "bin/nuxeo.conf"), str(home), {"DB": "a", "NUXEO_HOME": str(home)}
+        )
 
 
 def test_the_strongest_folder_of_a_drop_in_counts(root: Path) -> None:
@@ -146,7 +148,9 @@ def test_a_masked_unit_is_none(root: Path) -> None:
 
 def test_the_commands_of_a_unit(root: Path) -> None:
     home = home_at(root, "srv/nuxeo")
-    write_unit(root, f"[Service]\nType=oneshot\nExecStart={home}/bin/nuxeoctl startbg\nExecStart=/usr/bin/wait-for-it\n")
+    write_unit(
+        root, f"[Service]\nType=oneshot\nExecStart={home}/bin/nuxeoctl startbg\nExecStart=/usr/bin/wait-for-it\n"
+    )
     (one,) = units(str(root))
     assert (one.home, one.is_direct) == (str(home), True)
     text = "[Service]\nExecStart=\nExecStart=/usr/bin/podman run nuxeo\n"
@@ -172,7 +176,9 @@ def test_a_drop_in_that_may_not_be_read(root: Path, monkeypatch: pytest.MonkeyPa
         return open(path, **words)
 
     monkeypatch.setattr(unit_module, "open", closed, raising=False)
-    with pytest.raises(ConfError, match=r"environment of nuxeo\.service: .*Permission denied: '.*/db\.conf'. Run as root"):
+    with pytest.raises(
+        ConfError, match=r"environment of nuxeo\.service: .*Permission denied: '.*/db\.conf'. Run as root"
+    ):
         find(root, home=str(home))
     assert find(root, home=str(other)).environment == {}
 

@@ -13,7 +13,9 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.nuxeo.platform.plugins.modules import es_snapshot_info
 
 
-@pytest.mark.parametrize(("limit", "listed"), [(2, [3, 4]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4]), (0, []), (-1, [])])
+@pytest.mark.parametrize(
+    ("limit", "listed"), [(2, [3, 4]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4]), (0, []), (-1, [])]
+)
 def test_the_newest_are_kept(
     limit: int, listed: list[int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

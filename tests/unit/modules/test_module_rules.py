@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module refuses of its options before it does anything: what contradicts itself, or leaves the main thing out."""
+"""What a module refuses of its options before it does anything: what contradicts itself, or lacks the main thing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ ROOT = {"root": "/nowhere", "instance": "dms"}
 SEARCH = {"repository": "r", "name": "n", "url": ["http://127.0.0.1:1"], "nuxeo_conf": "/nowhere"}
 LOGINS = {"url_username": "user", "url_api_key": "canary"}
 KAFKA = {"source_prefix": "nuxeo-", "target_prefix": "copy-", "state": "/nowhere"}
+UNTIL = {"source_prefix": "nuxeo-", "until": "2026-11-23T02:00:04Z"}
 ARCHIVE = {"source_prefix": "nuxeo-", "archive_dest": "/nowhere", "streams": "/nowhere"}
 BOTH = "parameters are mutually exclusive: "
 ALL = "all of the following are missing: "
@@ -39,7 +40,11 @@ RULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("es_snapshot", SEARCH, ALL + "indices"),
     ("es_snapshot_restore", {**SEARCH, "record": {}, "record_path": "/r"}, BOTH + "record|record_path"),
     ("es_snapshot_restore", {**SEARCH, **LOGINS, "indices": ["i"]}, BOTH + "url_username|url_api_key"),
-    ("es_snapshot_restore", {**SEARCH, "url_password": "canary", "indices": ["i"]}, BY + "'url_password': url_username"),
+    (
+        "es_snapshot_restore",
+        {**SEARCH, "url_password": "canary", "indices": ["i"]},
+        BY + "'url_password': url_username",
+    ),
     ("es_snapshot_restore", SEARCH, ONE + "indices, record, record_path"),
     ("es_snapshot_restore", {"repository": "r", "name": "n", "indices": ["i"]}, ONE + "url, nuxeo_conf, nuxeo_home"),
     ("kafka_topic_info", {}, ONE + "prefix, nuxeo_conf"),
@@ -53,9 +58,9 @@ RULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("kafka_topic_replicate", {"target_prefix": "copy-", "state": "/s"}, ONE + "source_prefix, nuxeo_conf"),
     ("kafka_topic_replicate", {"source_prefix": "n-"}, ONE + "target_prefix, archive_dest"),
     ("kafka_topic_replicate", {**KAFKA, "retention": "held"}, "any of the following are missing: streams, until"),
-    ("kafka_topic_replicate", {"source_prefix": "n-", "target_prefix": "c-", "until": "t"}, BY + "'target_prefix': state"),
+    ("kafka_topic_replicate", {**UNTIL, "target_prefix": "c-"}, BY + "'target_prefix': state"),
     ("kafka_topic_replicate", {**KAFKA, "archive": "/a", "retention": "released"}, BY + "'archive': streams"),
-    ("kafka_topic_replicate", {"source_prefix": "n-", "archive_dest": "/a", "until": "t"}, BY + "'archive_dest': streams"),
+    ("kafka_topic_replicate", {**UNTIL, "archive_dest": "/a"}, BY + "'archive_dest': streams"),
     ("kafka_topic_replicate", {**KAFKA, "streams": "/s", "workers": 65}, "workers is 65: it must be from 1 to 64"),
     ("kafka_topic_replicate", {**KAFKA, "streams": "/s", "workers": -1}, "workers is -1: it must be from 1 to 64"),
     ("nuxeo_conf", {"restore_guard": "armed"}, ALL + "restore_set"),

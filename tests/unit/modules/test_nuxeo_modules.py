@@ -162,7 +162,7 @@ def change_conf(options: dict[str, t.Any], gate: t.Any, results: t.Any) -> None:
 
 def at_once(options: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     """The results of as many processes, each with one of the options."""
-    gc.collect()  # clients of Kafka that other tests have left: a child that frees one ends by a signal and tells nothing
+    gc.collect()  # clients of Kafka that other tests have left: a child that frees one ends by a signal
     gate, results = FORK.Barrier(len(options)), FORK.SimpleQueue()
     runs = [FORK.Process(target=change_conf, args=(one, gate, results)) for one in options]
     for run in runs:
