@@ -291,6 +291,24 @@ def test_the_owner_stays(conf: Path) -> None:
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 23456, 0o640)
 
 
+def test_access_lists_and_labels_stay_and_the_new_name_is_durable(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    had, kept, durable = {"system.posix_acl_access": b"acl", "security.selinux": b"label"}, {}, []
+
+    def keep(descriptor: int, name: str, value: bytes) -> None:
+        if name == "security.selinux":
+            raise OSError(95, "Operation not supported")
+        assert os.fstat(descriptor).st_mode & 0o777 == 0o640, "a list of accesses has its own mask"
+        kept[name] = value
+
+    monkeypatch.setattr(os, "listxattr", lambda _path: list(reversed(had)))
+    monkeypatch.setattr(os, "getxattr", lambda _path, name: had[name])
+    monkeypatch.setattr(os, "setxattr", keep)
+    monkeypatch.setattr(write, "fsync_directory", lambda folder: durable.append((folder, conf.read_bytes())))
+    replace_file(str(conf), b"x=1\n")
+    assert kept == {"system.posix_acl_access": b"acl"}
+    assert durable == [(str(conf.parent), b"x=1\n")]
+
+
 def test_a_failed_write_leaves_the_file(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = conf.read_bytes()
 
