@@ -64,9 +64,18 @@ class Service:
     def settled(self) -> list[Running]:
         """The same, once no launcher is about to start one."""
         until = time.monotonic() + self.timeout
-        while not (found := self.servers()) and is_starting(self.configuration.conf) and time.monotonic() < until:
+        while True:
+            starting, found = self._seen()
+            if found or not starting:
+                return found
+            if time.monotonic() > until:
+                why = f"after {self.timeout:g} s a launcher is still about to start it"
+                raise self._failed("stop", why, "Wait until that has ended, or end it, and run again")
             time.sleep(POLL)
-        return found
+
+    def _seen(self) -> tuple[bool, list[Running]]:
+        """Whether a launcher is about to start one, looked for first: the server of one that has ended is seen then."""
+        return is_starting(self.configuration.conf), self.servers()
 
     def address(self) -> str:
         """The URL of the running status."""
@@ -97,8 +106,9 @@ class Service:
         called = False
         seen: Running | None = None
         while True:
-            found = self.servers()
-            if not found and not called:  # perhaps one that was ending: a stop of it may have taken too long
+            starting, found = self._seen()
+            # perhaps one that was ending: a stop of it may have taken too long
+            if not found and not called and not starting:
                 self._refuse_taken_address()
                 self._refuse_unusable("start")
                 self._call("start")

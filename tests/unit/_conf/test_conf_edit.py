@@ -292,7 +292,9 @@ def test_the_owner_stays(conf: Path) -> None:
 
 
 def test_access_lists_and_labels_stay_and_the_new_name_is_durable(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    had, kept, durable = {"system.posix_acl_access": b"acl", "security.selinux": b"label"}, {}, []
+    had = {"system.posix_acl_access": b"acl", "security.selinux": b"label"}
+    kept: dict[str, bytes] = {}
+    durable: list[tuple[str, bytes]] = []
 
     def keep(descriptor: int, name: str, value: bytes) -> None:
         if name == "security.selinux":
