@@ -278,6 +278,7 @@ def test_copy_goes_where_a_link_leads(call: Call, home: Path, tmp_path: Path) ->
     options = {"nuxeo_conf": str(conf), "nuxeo_home": str(home)}
     call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
     real.write_text("x=1\n", encoding="utf-8")
+    assert not call("nuxeo_conf_copy", **options, src=str(tmp_path / "saved"))["changed"], "it says what the target is"
     predicted = call("nuxeo_conf_copy", check=True, **options, src=str(tmp_path / "saved"), parts=["conf"])
     done = call("nuxeo_conf_copy", **options, src=str(tmp_path / "saved"), parts=["conf"])
     assert conf.is_symlink() and real.read_bytes() == saved
