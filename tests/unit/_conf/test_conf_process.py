@@ -129,6 +129,24 @@ def test_the_home_that_a_unit_names(root: Path) -> None:
         )
 
 
+def test_of_several_known_homes_none_is_guessed(root: Path) -> None:
+    """Each has templates of its own, and so another database perhaps."""
+    home, other = home_at(root, "opt/nuxeo/server"), root / "var/lib/nuxeo/server"
+    conf = root / "etc/nuxeo/nuxeo.conf"
+    conf.parent.mkdir(parents=True)
+    conf.touch()
+    other.parent.mkdir(parents=True)
+    other.symlink_to(home)
+    for given in ({}, {"path": str(conf)}):
+        assert os.path.realpath(find(root, **given).home) == str(home)
+    other.unlink()
+    (other / "templates").mkdir(parents=True)
+    for given in ({}, {"path": str(conf)}):
+        with pytest.raises(ConfError, match=f"there are several: {home} and {other}. Name them by nuxeo_conf_path and"):
+            find(root, **given)
+    assert find(root, str(conf), str(other)).home == str(other)
+
+
 def test_the_strongest_folder_of_a_drop_in_counts(root: Path) -> None:
     home = home_at(root, "srv/nuxeo")
     write_unit(root, f"[Service]\nExecStart={home}/bin/nuxeoctl startbg\n")
