@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import database, sql_database
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import URL, database, sql_database
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
@@ -48,6 +48,7 @@ PLACES = [
     ("jdbc:postgresql://h1:1,h2/n", "postgresql", "h1,h2", "1,5432", "n"),
     ("jdbc:postgresql://h1,[::1]:5432/n", "postgresql", "h1,::1", 5432, "n"),
     ("jdbc:postgresql:n", "postgresql", "localhost", 5432, "n"),
+    ("jdbc:postgresql:///n", "postgresql", "localhost", 5432, "n"),
     ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "u"),  # so its driver: as the user is called
     ("jdbc:postgresql:/", "postgresql", "localhost", 5432, "u"),
     ("jdbc:mysql://h/", "mysql", "h", 3306, "property"),
@@ -90,6 +91,7 @@ def test_place(configuration: Resolve, place: tuple[str, str, str, int | str, st
     [
         ("jdbc:postgresql://h/n?user=x&password=a%26b", "x", "a&b"),
         ("jdbc:mysql://x:y@h/n", "x", "y"),
+        ("jdbc:mysql://x:y@z@h/n", "x", "y@z"),
         ("jdbc:sqlserver://h;user=x;password={y;z}", "x", "y;z"),
         ("jdbc:oracle:thin:x/y@h:1:s", "x", "y"),
         ("jdbc:db2://h/n:user=x;password=y;", "x", "y"),
@@ -196,9 +198,10 @@ def test_login(tmp_path: Path) -> None:
 
 
 def test_no_database_is_no_login(tmp_path: Path) -> None:
-    conf = write_home(tmp_path / "home", "a=1\n")
-    with pytest.raises(ConfError, match="no JDBC URL is set"):
-        database_login(str(conf), str(tmp_path / "home"), {}, "2023")
+    for lines, why in (("", "no JDBC URL is set"), (f"{URL}=jdbc:foo:bar\n", "the kind of database .* is not known")):
+        conf = write_home(tmp_path / "home", lines)
+        with pytest.raises(ConfError, match=why):
+            database_login(str(conf), str(tmp_path / "home"), {}, "2023")
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,9 @@ def test_appended_templates_come_by_their_names_wherever_they_are_set(made: Reso
     stock = "nuxeo.append.templates.10-db=db\n"
     found = made(version, conf, stock=stock, default="", db="", **dict.fromkeys(names, ""))
     assert found.templates == ["default", "00-base", "db", "20-more", "custom", "system"]
+
+
+@pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
+def test_what_a_template_keeps_encrypted_is_a_secret_whoever_asks_first(made: Resolve, version: str) -> None:
+    found = made(version, "", default="my.thing={$$AAAA}\nmy.other=AAAA\n")
+    assert found.is_secret("my.thing") and not found.is_secret("my.other")
