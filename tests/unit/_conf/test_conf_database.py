@@ -178,6 +178,23 @@ def test_an_open_reference_is_named(configuration: Resolve) -> None:
         database(found)
 
 
+@pytest.mark.parametrize(
+    ("version", "line", "told"),
+    [
+        ("2023", "nuxeo.db.password=${no.such}", "${no.such}"),
+        ("2023", "nuxeo.db.jdbc.url=jdbc:postgresql://h/n?user=${no.such", "${no.such}"),
+        ("8.10", "nuxeo.db.jdbc.url=jdbc:postgresql://h/n?password=${env:PW:canary}", "${env:PW}"),
+    ],
+)
+def test_what_stays_open_is_not_used_and_not_shown(configuration: Resolve, version: str, line: str, told: str) -> None:
+    """What stands behind its name may be a secret."""
+    found = configuration(f"nuxeo.db.jdbc.url=jdbc:postgresql://h/n\n{line}\n", version)
+    with pytest.raises(ConfError) as error:
+        database(found)
+    assert f"the reference {told} stays open" in str(error.value)
+    assert "canary" not in str(error.value)
+
+
 def test_a_password_may_look_like_a_broken_reference(configuration: Resolve) -> None:
     found = configuration("nuxeo.db.password=a${b\nnuxeo.db.jdbc.url=jdbc:postgresql://h/n\n")
     assert database(found).password == "a${b"
