@@ -407,6 +407,17 @@ def test_service(call: Call, instance: Instance) -> None:
     call("nuxeo_service", state="stopped", **options)
 
 
+def test_service_that_a_launcher_is_about_to_start_is_not_stopped(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"conf": str(home / "bin/nuxeo.conf"), "home": str(home), "environment": {}}
+    assert not call("nuxeo_service", check=True, state="stopped", **options)["running_before"]
+    about = [Running(4711, options["conf"], None, "0")]
+    monkeypatch.setattr(f"{MODULES}.nuxeo_service.Service.settled", lambda _self: about)
+    found = call("nuxeo_service", check=True, state="stopped", **options)
+    assert (found["changed"], found["running_before"], found["pid"]) == (True, True, None)
+
+
 def test_service_waits_for_the_answer_and_not_for_the_process(call: Call, instance: Instance) -> None:
     options = {"conf": str(instance.conf), "home": str(instance.home)}
     found = call("nuxeo_service", state="started", url="http://127.0.0.1:9/nuxeo", timeout=4, **options)
