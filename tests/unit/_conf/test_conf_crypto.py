@@ -16,6 +16,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf import aes, d
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.crypto import Crypto, decode_base64, is_encrypted
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.keystore import keys_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.table import find_crypto
 
 LEGACY = ["-provider", "legacy", "-provider", "default"]
 
@@ -123,3 +124,10 @@ def test_base64_is_read_as_loosely_as_the_launcher_does() -> None:
     assert decode_base64("YWJjZA") == b"abcd"
     assert decode_base64("_-8=") == b"\xff\xef"
     assert decode_base64("") == b""
+
+
+def test_a_key_that_only_the_network_has_is_none() -> None:
+    """Nobody asks there, and the address is not the key."""
+    for url, known in (("http://127.0.0.1:1/key", False), ("HTTPS://h/key", False), ("plain:key", True)):
+        settings = {"server.crypt.secretkey": base64.b64encode(url.encode()).decode(), "server.status.key": "k"}
+        assert (find_crypto(settings.get) is not None) == known

@@ -47,3 +47,9 @@ def test_appended_templates_come_by_their_names_wherever_they_are_set(made: Reso
 def test_what_a_template_keeps_encrypted_is_a_secret_whoever_asks_first(made: Resolve, version: str) -> None:
     found = made(version, "", default="my.thing={$$AAAA}\nmy.other=AAAA\n")
     assert found.is_secret("my.thing") and not found.is_secret("my.other")
+
+
+@pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
+def test_a_value_of_nuxeo_conf_is_clear_though_its_key_comes_with_a_template(made: Resolve, version: str) -> None:
+    found = made(version, "a={$$dzLMl4EiVwF/NIDL5aEZ5Q==}\n", default="server.status.key=s3cret\n")
+    assert found.used("a") == "clear"
