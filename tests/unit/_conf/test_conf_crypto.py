@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf import aes, des
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import aes, des, table
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.crypto import Crypto, decode_base64, is_encrypted
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.keystore import keys_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
@@ -131,3 +131,19 @@ def test_a_key_that_only_the_network_has_is_none() -> None:
     for url, known in (("http://127.0.0.1:1/key", False), ("HTTPS://h/key", False), ("plain:key", True)):
         settings = {"server.crypt.secretkey": base64.b64encode(url.encode()).decode(), "server.status.key": "k"}
         assert (find_crypto(settings.get) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("more", "password"),
+    [
+        ({}, "changeit"),
+        ({"javax.net.ssl.keyStorePassword": "of Java"}, "of Java"),
+        ({"javax.net.ssl.keyStorePassword": "of Java", "server.crypt.keystore.pass": "b3du"}, "own"),
+    ],
+)
+def test_the_password_of_a_keystore(monkeypatch: pytest.MonkeyPatch, more: dict[str, str], password: str) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(table, "keys_of", lambda *words: asked.append(words) or {})
+    settings = {"server.crypt.keyalias": "a", "javax.net.ssl.keyStore": "/k", "server.status.key": "s", **more}
+    assert find_crypto(settings.get) is None
+    assert asked == [("/k", password, "a", "s")]

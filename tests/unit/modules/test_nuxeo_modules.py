@@ -423,6 +423,8 @@ def test_service_waits_for_the_answer_and_not_for_the_process(call: Call, instan
     found = call("nuxeo_service", state="started", url="http://127.0.0.1:9/nuxeo", timeout=4, **options)
     assert found["failed"]
     assert "after 4 s process " in found["msg"] and "runningstatus?info=started says URLError" in found["msg"]
+    again = call("nuxeo_service", state="started", url="http://127.0.0.1:9/nuxeo", timeout=0, **options)
+    assert "after 0 s process " in again["msg"], "that its process is there is not enough"
     assert call("nuxeo_service", state="stopped", timeout=60, **options)["running_before"]
 
 
