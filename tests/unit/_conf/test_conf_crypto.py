@@ -147,3 +147,10 @@ def test_the_password_of_a_keystore(monkeypatch: pytest.MonkeyPatch, more: dict[
     settings = {"server.crypt.keyalias": "a", "javax.net.ssl.keyStore": "/k", "server.status.key": "s", **more}
     assert find_crypto(settings.get) is None
     assert asked == [("/k", password, "a", "s")]
+
+
+def test_the_first_line_of_a_file_is_the_key(tmp_path: Path) -> None:
+    (tmp_path / "a key").write_text("s3cret\r\nmore\n", encoding="utf-8")
+    coded = base64.b64encode(f"file://{tmp_path}/a%20key".encode()).decode()
+    found = find_crypto({"server.crypt.secretkey": coded}.get)
+    assert found and found.decrypt(encrypted("s3cret", "clear"), True) == "clear"
