@@ -53,3 +53,18 @@ def test_what_a_template_keeps_encrypted_is_a_secret_whoever_asks_first(made: Re
 def test_a_value_of_nuxeo_conf_is_clear_though_its_key_comes_with_a_template(made: Resolve, version: str) -> None:
     found = made(version, "a={$$dzLMl4EiVwF/NIDL5aEZ5Q==}\n", default="server.status.key=s3cret\n")
     assert found.used("a") == "clear"
+
+
+@pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
+def test_where_a_template_would_have_the_data(made: Resolve, version: str) -> None:
+    """Up to 10.10 the folders are settled before the templates: a backup of what one names would be an empty one."""
+    found = made(version, "", stock="nuxeo.data.dir=nxserver/data\n", default="nuxeo.data.dir=/elsewhere\n")
+    own = version in ("8.10", "9.10", "10.10")
+    assert found.folder("nuxeo.data.dir") == (f"{found.home}/nxserver/data" if own else "/elsewhere")
+
+
+@pytest.mark.parametrize("version", ["9.10", "10.10", "2021", "2023", "2025"])
+def test_a_secret_variable_is_one_by_the_new_name_too(made: Resolve, version: str) -> None:
+    found = made(version, "mail.smtp.host=x${env:MY_PASSWORD}\n", {"MY_PASSWORD": "canary"}, default="")
+    assert found.get("mail.transport.host") == "xcanary"
+    assert found.shown("mail.transport.host") is None and found.shown("mail.smtp.host") is None
