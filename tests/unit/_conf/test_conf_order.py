@@ -58,9 +58,15 @@ def test_a_value_of_nuxeo_conf_is_clear_though_its_key_comes_with_a_template(mad
 @pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
 def test_where_a_template_would_have_the_data(made: Resolve, version: str) -> None:
     """Up to 10.10 the folders are settled before the templates: a backup of what one names would be an empty one."""
-    found = made(version, "", stock="nuxeo.data.dir=nxserver/data\n", default="nuxeo.data.dir=/elsewhere\n")
     own = version in ("8.10", "9.10", "10.10")
-    assert found.folder("nuxeo.data.dir") == (f"{found.home}/nxserver/data" if own else "/elsewhere")
+    for said, data in (
+        ("nxserver/data", "<home>/nxserver/data"),
+        ("/mnt/data", "/mnt/data"),
+        ("", "<home>/nxserver/data"),
+    ):
+        stock = f"nuxeo.data.dir={said}\n" if said else ""
+        found = made(version, "", stock=stock, default="nuxeo.data.dir=/elsewhere\n")
+        assert found.folder("nuxeo.data.dir") == (data.replace("<home>", found.home) if own else "/elsewhere")
 
 
 @pytest.mark.parametrize("version", ["9.10", "10.10", "2021", "2023", "2025"])
