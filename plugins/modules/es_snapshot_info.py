@@ -157,7 +157,7 @@ def main() -> None:
         chosen = snapshot.select(client, params["repository"], found, params["names"])
         module.exit_json(
             changed=False,
-            snapshots=chosen[-params["limit"] :],
+            snapshots=chosen[max(0, len(chosen) - max(0, params["limit"])) :],
             total=len(found),
             repository=repository.public(repository.must(client, params["repository"])),
             engine={"distribution": engine.distribution, "version": engine.version},

@@ -123,7 +123,8 @@ ansible_facts:
           sample: /var/log/nuxeo
         database:
           description:
-            - The database of the repository, read from the JDBC URL first.
+            - The database of the repository, read from the JDBC URL first. With C(nuxeo.db.xaMode) Nuxeo connects to
+              PostgreSQL without that URL, so it is not looked at.
             - C(kind) is V(postgresql), V(h2), V(mysql), V(mariadb), V(oracle), V(mssql), V(db2) or V(mongodb).
             - C(host) names all hosts of V(postgresql) with commas between them, and so does C(port) where they differ.
             - C(path) is there for V(h2) only and has no V(.mv.db) at its end.

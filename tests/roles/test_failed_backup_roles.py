@@ -105,3 +105,41 @@ def test_a_site_that_names_no_backup_root_is_told_to(
     done = run_playbook(f"{playbook}.yml", local_inventory(acme={}))
     assert done.rc != 0
     assert "Nothing says where the sets are. Set nuxeo_backup_root in the inventory" in " ".join(done.failures)
+
+
+@pytest.mark.parametrize(
+    ("told", "failures"),
+    [
+        ({"a1": {"__backup_published": {"id": "20261123T020004Z", "backup_date": "x"}}}, {}),
+        ({"a1": {"__backup_failure": "the disk is full"}}, dict.fromkeys(("a1", "a2"), "the disk is full")),
+        ({}, dict.fromkeys(("a1", "a2"), "its leader a1 did not publish a set")),
+    ],
+)
+def test_no_node_looks_as_if_it_were_backed_up_when_its_leader_made_no_set(
+    tmp_path: Path,
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    told: dict[str, dict[str, t.Any]],
+    failures: dict[str, str],
+) -> None:
+    """Whatever has become of it: it may have gone in the middle without a word."""
+    known = {
+        "nuxeo_instance": "acme",
+        "nuxeo_backup_root": str(tmp_path),
+        "__backup_leader": "a1",
+        "__backup_members": ["a1", "a2"],
+        "__backup_plan": {"uncovered": [], "embedded": False, "stores": []},
+        "__backup_node": {"facts": {}},
+        "__backup_dump": {"blob_providers": []},
+        "__backup_audit": {},
+        "__backup_sees_root": {"stat": {"exists": True}},
+        "__backup_failure": "",
+    }
+    include = {"ansible.builtin.include_role": {**ROLE, "tasks_from": "report"}}
+    play = tmp_path / "report.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    done = run_playbook(play, local_inventory(**{name: {**known, **told.get(name, {})} for name in ("a1", "a2")}))
+    said = {name: 1 for name, stats in done.stats.items() if stats["failures"]}
+    assert said == dict.fromkeys(failures, 1), done.stdout
+    assert all(f"Backup of instance 'acme': {why}" in " ".join(done.failures) for why in failures.values())
+    assert ("OK acme set 20261123T020004Z" in done.stdout) != bool(failures)

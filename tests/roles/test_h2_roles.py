@@ -294,6 +294,7 @@ def test_who_has_the_care_of_a_stopped_server_starts_it(
     """The end of a cold backup alone: not what the run that took its place has stopped, nor what nobody can tell."""
     cases = {
         "own": ({"lease": {"run_id": "r1"}}, True, True),
+        "left-by-a-killed-one": ({"lease": {"run_id": "r1"}}, False, True),
         "taken": ({"lease": {"run_id": "r2"}}, True, False),
         "unknown": ({}, True, True),
         "unknown-of-another": ({}, False, False),

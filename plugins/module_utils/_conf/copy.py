@@ -153,7 +153,13 @@ class Restorer:
                 "Make them, or name others by restore_owner and restore_group (owner, group)",
             )
         for part in wanted:
-            self._part(part)
+            try:
+                self._part(part)
+            except OSError as error:
+                what, why = f"Restore of '{self.place(part)}'", error.strerror or str(error)
+                raise ConfError(
+                    what, why, "What is there stays. Check its folder and its volume, and run again"
+                ) from error
         return self.result
 
     def _entries(self, part: Part) -> list[Entry]:
@@ -176,12 +182,16 @@ class Restorer:
             self.result.kept_aside += [_aside(place)] * there
             return
         os.makedirs(os.path.dirname(place), exist_ok=True)
+        new = os.path.join(os.path.dirname(place), f".{os.path.basename(place)}.nuxeo-platform-new")
         if part.folder:
-            self._folder(part, entries, place)
-            return
+            self._folder(part, entries, new)
+        else:
+            new_file(new, self._content(part, entries[0]), entries[0].mode, self._owners(entries[0]))
+        # beside its place, and whole: so a full disk or a kill has left what is there as it was
         if there:
             self._keep_aside(place, stays=part.kind == CONF)
-        new_file(place, self._content(part, entries[0]), entries[0].mode, self._owners(entries[0]))
+        os.rename(new, place)
+        fsync_directory(os.path.dirname(place))
 
     def _is_installed(self, part: Part) -> bool:
         """Whether it belongs to the installation there, which is of another version, and so to its programs."""
@@ -211,9 +221,7 @@ class Restorer:
             write_tree_list(path, entries)
             return restore_tree(path, os.path.join(self.src, part.name), place, self.owner, self.group, check=check)
 
-    def _folder(self, part: Part, entries: list[Entry], place: str) -> None:
-        """Make it beside its place, whole, so that a full disk or a kill leaves what is there as it is."""
-        new = os.path.join(os.path.dirname(place), f".{os.path.basename(place)}.nuxeo-platform-new")
+    def _folder(self, part: Part, entries: list[Entry], new: str) -> None:
         if os.path.lexists(new):  # of a killed run
             shutil.rmtree(new)
         try:
@@ -221,10 +229,6 @@ class Restorer:
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        if os.path.lexists(place):
-            self._keep_aside(place, stays=False)
-        os.rename(new, place)
-        fsync_directory(os.path.dirname(place))
 
     def _content(self, part: Part, entry: Entry) -> bytes:
         content = read_bytes(os.path.join(self.src, part.name))

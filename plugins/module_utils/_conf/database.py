@@ -72,7 +72,9 @@ def database(configuration: Configuration) -> Database:
 
 
 def sql_database(configuration: Configuration) -> Database:
-    """The SQL database; in an instance on MongoDB it holds the rest. Its kind is None when there is no JDBC URL."""
+    """The SQL database; in an instance on MongoDB it holds the rest. Its kind is None when nothing names one."""
+    if _leaves_out_url(configuration):
+        return _completed(configuration, _of_properties(configuration))
     url = configuration.used(URL)
     if not url:
         return Database(None)
@@ -80,19 +82,32 @@ def sql_database(configuration: Configuration) -> Database:
     kind = _KINDS.get(found.group(1).lower()) if found else None
     if kind is None or found is None:
         return Database("other", url=url)
-    user = configuration.used("nuxeo.db.user") or None
-    password = configuration.used("nuxeo.db.password") or None
     parsed = _PARSERS[kind](url[found.end() :])
     if kind == "h2":
         path = parsed.name or ""
         if not path.startswith(("/", "mem:", "tcp:", "ssl:", "~")):
             path = f"{configuration.home}/{path}"
         parsed = dataclasses.replace(parsed, path=path, name=re.split(r"[/:]", path)[-1])
-    if not parsed.name:
-        parsed = dataclasses.replace(parsed, name=configuration.used("nuxeo.db.name") or None)
-    return dataclasses.replace(
-        parsed, kind=kind, user=parsed.user or user, password=parsed.password or password, url=url
-    )
+    return _completed(configuration, dataclasses.replace(parsed, url=url))
+
+
+def _completed(configuration: Configuration, found: Database) -> Database:
+    """With what its URL does not say. Without a name, the driver of PostgreSQL takes the user's."""
+    user = found.user or configuration.used("nuxeo.db.user") or None
+    password = found.password or configuration.used("nuxeo.db.password") or None
+    other = user if found.kind == "postgresql" else configuration.used("nuxeo.db.name") or None
+    return dataclasses.replace(found, user=user, password=password, name=found.name or other)
+
+
+def _leaves_out_url(configuration: Configuration) -> bool:
+    """Whether the stock templates connect by the single properties: as an XA data source of PostgreSQL."""
+    is_postgresql = configuration.used("nuxeo.db.type") == "postgresql"
+    return is_postgresql and configuration.used("nuxeo.db.xaMode", "false") != "false"
+
+
+def _of_properties(configuration: Configuration) -> Database:
+    host, port, name = (configuration.used(f"nuxeo.db.{key}") or None for key in ("host", "port", "name"))
+    return Database("postgresql", host or "localhost", _number(port) or PORTS["postgresql"], name)
 
 
 def _number(text: str | None) -> int | None:

@@ -169,13 +169,19 @@ class Editor:
             if shown != entry.value:
                 ending = _line_end(text[entry.start : entry.end])
                 text = text[: entry.start] + line_for(name, shown) + ending + text[entry.end :]
-        text = re.sub(r"^([ \t]*[#!][^=:\r\n]*)[=:]([^\r\n]*)", _masked_comment, text, flags=re.MULTILINE)
+        text = re.sub(r"^([ \t]*[#!]+[ \t]*)([^\s=:]+)([^\r\n]+)", _masked_comment, text, flags=re.MULTILINE)
         return self._decode(text)
 
 
 def _masked_comment(found: re.Match[str]) -> str:
-    name = found.group(1).lstrip("#! \t")
-    return f"{found.group(1)}={MASK}" if is_secret(name) else mask(found.group())
+    """A property that is commented out, with a blank behind its name too, or words before a value."""
+    mark, name, rest = found.groups()
+    words = re.match(r"[^=:]*(?=[=:])", rest)
+    if is_secret(name):
+        return f"{mark}{name}={MASK}"
+    if words and is_secret(words.group()):
+        return f"{mark}{name}{words.group()}={MASK}"
+    return mask(found.group())
 
 
 def _line_end(text: str) -> str:

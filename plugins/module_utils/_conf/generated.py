@@ -23,7 +23,7 @@ from .properties import MalformedEscape, parse
 
 FORCE = "nuxeo.force.generation"
 PLACES = (
-    *("nuxeo.db.jdbc.url", "nuxeo.db.host", "nuxeo.db.port", "nuxeo.db.name", "nuxeo.db.user"),
+    *("nuxeo.db.jdbc.url", "nuxeo.db.host", "nuxeo.db.port", "nuxeo.db.name", "nuxeo.db.user", "nuxeo.db.xaMode"),
     *("nuxeo.mongodb.server", "nuxeo.mongodb.dbname", "repository.binary.store", "nuxeo.binarystores.root"),
     *("kafka.enabled", "kafka.topicPrefix", "kafka.bootstrap.servers", "nuxeo.stream.chronicle.dir"),
     *("elasticsearch.enabled", "elasticsearch.addressList", "elasticsearch.indexName"),

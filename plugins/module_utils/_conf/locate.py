@@ -128,7 +128,7 @@ def _home_above(conf: str | None) -> str | None:
     if conf is None:
         return None
     above = os.path.dirname(os.path.dirname(os.path.abspath(conf)))
-    return above if os.path.isdir(f"{above}/templates") else None
+    return above if _is_home(above) else None
 
 
 def _only_conf(home: str, root: str) -> str | None:
@@ -148,13 +148,27 @@ def _only_conf(home: str, root: str) -> str | None:
 
 def _known(conf: str | None, home: str | None, root: str) -> tuple[str, str]:
     if conf is None:
-        for known_conf, known_home in KNOWN:
-            if os.path.exists(root + known_conf) and os.path.isdir(f"{home or root + known_home}/templates"):
-                return root + known_conf, home or root + known_home
-        raise ConfError("Search for nuxeo.conf", "no running server, no systemd unit and no known place has one", TODO)
-    if home is None:
-        candidates = (root + known_home for _conf, known_home in KNOWN)
-        home = _home_above(conf) or next((one for one in candidates if os.path.isdir(f"{one}/templates")), None)
+        known = [(root + one, home or root + its_home) for one, its_home in KNOWN if os.path.exists(root + one)]
+        conf, home = next(((one, _only_home(known)) for one, its_home in known if _is_home(its_home)), (None, None))
+        if conf is None or home is None:
+            raise ConfError(
+                "Search for nuxeo.conf", "no running server, no systemd unit and no known place has one", TODO
+            )
+        return conf, home
+    home = home or _home_above(conf) or _only_home([(conf, root + its_home) for _one, its_home in KNOWN])
     if home is None:
         raise ConfError(f"Search for the NUXEO_HOME of '{conf}'", "no known place has the templates", TODO)
     return conf, home
+
+
+def _is_home(home: str) -> bool:
+    return os.path.isdir(f"{home}/templates")
+
+
+def _only_home(known: t.Sequence[tuple[str, str]]) -> str | None:
+    """The one home of known places; an error for several, since each has templates of its own."""
+    found = {os.path.realpath(home): home for _conf, home in reversed(known) if _is_home(home)}
+    if len(found) > 1:
+        told = " and ".join(sorted(found.values()))
+        raise ConfError(f"Search for the NUXEO_HOME of '{known[0][0]}'", f"there are several: {told}", TODO)
+    return next(iter(found.values()), None)

@@ -21,7 +21,7 @@ from .java import resolve_path
 
 CONF, TEMPLATES, KEYS = "conf", "templates", "keys"
 _PATHS = re.compile(
-    r"(key|trust)_?store[._-]?(path|file)?$|keystore\.(path|file)$|truststore\.(path|file)$"
+    r"(key|trust)_?store[._-]?(path|file)?$"
     r"|\.credentials(\.file)?$|(ca|client)?cert(ificate)?\.(path|file)$|key\.(path|file)$",
     re.IGNORECASE,
 )

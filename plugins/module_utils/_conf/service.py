@@ -64,9 +64,18 @@ class Service:
     def settled(self) -> list[Running]:
         """The same, once no launcher is about to start one."""
         until = time.monotonic() + self.timeout
-        while not (found := self.servers()) and is_starting(self.configuration.conf) and time.monotonic() < until:
+        while True:
+            starting, found = self._seen()
+            if found or not starting:
+                return found
+            if time.monotonic() > until:
+                why = f"after {self.timeout:g} s a launcher is still about to start it"
+                raise self._failed("stop", why, "Wait until that has ended, or end it, and run again")
             time.sleep(POLL)
-        return found
+
+    def _seen(self) -> tuple[bool, list[Running]]:
+        """Whether a launcher is about to start one, looked for first: the server of one that has ended is seen then."""
+        return is_starting(self.configuration.conf), self.servers()
 
     def address(self) -> str:
         """The URL of the running status."""
@@ -97,8 +106,9 @@ class Service:
         called = False
         seen: Running | None = None
         while True:
-            found = self.servers()
-            if not found and not called:  # perhaps one that was ending: a stop of it may have taken too long
+            starting, found = self._seen()
+            # perhaps one that was ending: a stop of it may have taken too long
+            if not found and not called and not starting:
                 self._refuse_taken_address()
                 self._refuse_unusable("start")
                 self._call("start")
@@ -201,9 +211,13 @@ class Service:
             environment = environment_of(server.pid)
         except ConfError:  # of another user: we could not start it either
             return
-        if not kept.keep(self.configuration.conf, environment):
-            why = f"its environment cannot be kept for the next start, since '{kept.folder()}' is not private"
-            raise self._failed("stop", why, "Take that away")
+        told, where = "its environment cannot be kept for the next start", kept.folder()
+        try:
+            private = kept.keep(self.configuration.conf, environment)
+        except OSError as error:
+            raise self._failed("stop", f"{told}: {error.strerror} at '{where}'", "Make room there") from error
+        if not private:
+            raise self._failed("stop", f"{told}, since '{where}' is not private", "Take that away")
 
     def _control_environment(self) -> dict[str, str]:
         values = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}

@@ -36,20 +36,21 @@ class Unit:
     name: str
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     environment_files: list[str] = dataclasses.field(default_factory=list)
-    start: list[str] = dataclasses.field(default_factory=list)
+    start: list[list[str]] = dataclasses.field(default_factory=list)
+    """Its commands, one after the other; most have one."""
     user: str | None = None
+    unread: OSError | None = None
+    """What keeps us from reading one of its files."""
 
     @property
     def control(self) -> str | None:
         """The nuxeoctl by which it starts Nuxeo, itself or by a shell."""
-        parts = [part for word in self.start for part in _IN_A_SHELL.split(word)]
-        found = next((part for part in parts if _CONTROL.fullmatch(part)), None)
-        return found if found and any(part in STARTS for part in parts[parts.index(found) :]) else None
+        return next(filter(None, map(_control_of, self.start)), None)
 
     @property
     def is_direct(self) -> bool:
         """Whether it runs nuxeoctl itself, as the unit of the server does: a shell may stop it for a while, say."""
-        return any(_CONTROL.fullmatch(word) for word in self.start)
+        return any(_CONTROL.fullmatch(word) for command in self.start for word in command)
 
     @property
     def home(self) -> str:
@@ -59,6 +60,8 @@ class Unit:
 
     def full_environment(self, root: str = "") -> dict[str, str]:
         """Its variables and those of its files, which win. A file with ``-`` before its name may be missing."""
+        if self.unread:
+            raise self.unread
         values = dict(self.environment)
         for name in self.environment_files:
             found = sorted(glob.glob(root + name.lstrip("-")))
@@ -68,6 +71,12 @@ class Unit:
                 with open(path, encoding="utf-8", errors="surrogateescape") as stream:
                     values.update(_environment_file(stream.read()))
         return values
+
+
+def _control_of(command: list[str]) -> str | None:
+    parts = [part for word in command for part in _IN_A_SHELL.split(word)]
+    found = next((part for part in parts if _CONTROL.fullmatch(part)), None)
+    return found if found and any(part in STARTS for part in parts[parts.index(found) :]) else None
 
 
 def units(root: str = "") -> list[Unit]:
@@ -100,8 +109,10 @@ def _read_unit(path: str, names: list[str], root: str) -> Unit:
         try:
             with open(file, encoding="utf-8", errors="surrogateescape") as stream:
                 _apply(unit, stream.read())
-        except OSError:
+        except FileNotFoundError:  # a link that leads to nothing
             continue
+        except OSError as error:
+            unit.unread = error
     return unit
 
 
@@ -132,7 +143,7 @@ def _set(unit: Unit, key: str, value: str) -> None:
     elif key == "EnvironmentFile":
         unit.environment_files = [*unit.environment_files, value] if value else []
     elif key == "ExecStart":
-        unit.start = words(value.lstrip("@-:+!")) if value else []
+        unit.start = [*unit.start, words(value.lstrip("@-:+!"))] if value else []
     elif key == "User":
         unit.user = value or None
 

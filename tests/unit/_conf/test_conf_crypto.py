@@ -12,10 +12,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf import aes, des
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import aes, des, table
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.crypto import Crypto, decode_base64, is_encrypted
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.keystore import keys_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.table import find_crypto
 
 LEGACY = ["-provider", "legacy", "-provider", "default"]
 
@@ -123,3 +124,33 @@ def test_base64_is_read_as_loosely_as_the_launcher_does() -> None:
     assert decode_base64("YWJjZA") == b"abcd"
     assert decode_base64("_-8=") == b"\xff\xef"
     assert decode_base64("") == b""
+
+
+def test_a_key_that_only_the_network_has_is_none() -> None:
+    """Nobody asks there, and the address is not the key."""
+    for url, known in (("http://127.0.0.1:1/key", False), ("HTTPS://h/key", False), ("plain:key", True)):
+        settings = {"server.crypt.secretkey": base64.b64encode(url.encode()).decode(), "server.status.key": "k"}
+        assert (find_crypto(settings.get) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("more", "password"),
+    [
+        ({}, "changeit"),
+        ({"javax.net.ssl.keyStorePassword": "of Java"}, "of Java"),
+        ({"javax.net.ssl.keyStorePassword": "of Java", "server.crypt.keystore.pass": "b3du"}, "own"),
+    ],
+)
+def test_the_password_of_a_keystore(monkeypatch: pytest.MonkeyPatch, more: dict[str, str], password: str) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(table, "keys_of", lambda *words: asked.append(words) or {})
+    settings = {"server.crypt.keyalias": "a", "javax.net.ssl.keyStore": "/k", "server.status.key": "s", **more}
+    assert find_crypto(settings.get) is None
+    assert asked == [("/k", password, "a", "s")]
+
+
+def test_the_first_line_of_a_file_is_the_key(tmp_path: Path) -> None:
+    (tmp_path / "a key").write_text("s3cret\r\nmore\n", encoding="utf-8")
+    coded = base64.b64encode(f"file://{tmp_path}/a%20key".encode()).decode()
+    found = find_crypto({"server.crypt.secretkey": coded}.get)
+    assert found and found.decrypt(encrypted("s3cret", "clear"), True) == "clear"

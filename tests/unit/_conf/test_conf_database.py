@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import database, sql_database
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import URL, database, sql_database
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
@@ -48,8 +48,10 @@ PLACES = [
     ("jdbc:postgresql://h1:1,h2/n", "postgresql", "h1,h2", "1,5432", "n"),
     ("jdbc:postgresql://h1,[::1]:5432/n", "postgresql", "h1,::1", 5432, "n"),
     ("jdbc:postgresql:n", "postgresql", "localhost", 5432, "n"),
-    ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "property"),
-    ("jdbc:postgresql:/", "postgresql", "localhost", 5432, "property"),
+    ("jdbc:postgresql:///n", "postgresql", "localhost", 5432, "n"),
+    ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "u"),  # so its driver: as the user is called
+    ("jdbc:postgresql:/", "postgresql", "localhost", 5432, "u"),
+    ("jdbc:mysql://h/", "mysql", "h", 3306, "property"),
     ("jdbc:aws-wrapper:postgresql://h:5433/n", "postgresql", "h", 5433, "n"),
     ("jdbc:mariadb:replication://h1:1,h2/n", "mariadb", "h1", 1, "n"),
     ("jdbc:postgresql://h/a%20b", "postgresql", "h", 5432, "a b"),
@@ -89,6 +91,7 @@ def test_place(configuration: Resolve, place: tuple[str, str, str, int | str, st
     [
         ("jdbc:postgresql://h/n?user=x&password=a%26b", "x", "a&b"),
         ("jdbc:mysql://x:y@h/n", "x", "y"),
+        ("jdbc:mysql://x:y@z@h/n", "x", "y@z"),
         ("jdbc:sqlserver://h;user=x;password={y;z}", "x", "y;z"),
         ("jdbc:oracle:thin:x/y@h:1:s", "x", "y"),
         ("jdbc:db2://h/n:user=x;password=y;", "x", "y"),
@@ -100,6 +103,27 @@ def test_login_in_the_url(configuration: Resolve, url: str, user: str, password:
     assert (found.user, found.password) == (user, password)
     assert not {"password", "url"} & set(found.shown())
     assert "password" not in repr(found)
+
+
+@pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
+@pytest.mark.parametrize(
+    ("lines", "host", "port", "name"),
+    [
+        ("nuxeo.db.xaMode=true\nnuxeo.db.type=postgresql\n", "h", 5433, "property"),
+        ("nuxeo.db.xaMode=false\nnuxeo.db.type=postgresql\n", "of-the-url", 5434, "n"),
+        ("nuxeo.db.type=postgresql\n", "of-the-url", 5434, "n"),
+        ("nuxeo.db.xaMode=true\n", "of-the-url", 5434, "n"),
+    ],
+)
+def test_a_data_source_of_postgresql_for_xa_leaves_out_the_url(
+    configuration: Resolve, version: str, lines: str, host: str, port: int, name: str
+) -> None:
+    """As the templates of all lines write it: a backup by the URL would be one of another database."""
+    url = "nuxeo.db.jdbc.url=jdbc:postgresql://of-the-url:5434/n?user=x&password=y\n"
+    found = database(configuration(f"{LOGIN}nuxeo.db.host=h\nnuxeo.db.port=5433\n{url}{lines}", version))
+    user = ("u", "pw") if host == "h" else ("x", "y")
+    assert (found.kind, found.host, found.port, found.name) == ("postgresql", host, port, name)
+    assert (found.user, found.password, bool(found.url)) == (*user, host != "h")
 
 
 @pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
@@ -154,6 +178,23 @@ def test_an_open_reference_is_named(configuration: Resolve) -> None:
         database(found)
 
 
+@pytest.mark.parametrize(
+    ("version", "line", "told"),
+    [
+        ("2023", "nuxeo.db.password=${no.such}", "${no.such}"),
+        ("2023", "nuxeo.db.jdbc.url=jdbc:postgresql://h/n?user=${no.such", "${no.such}"),
+        ("8.10", "nuxeo.db.jdbc.url=jdbc:postgresql://h/n?password=${env:PW:canary}", "${env:PW}"),
+    ],
+)
+def test_what_stays_open_is_not_used_and_not_shown(configuration: Resolve, version: str, line: str, told: str) -> None:
+    """What stands behind its name may be a secret."""
+    found = configuration(f"nuxeo.db.jdbc.url=jdbc:postgresql://h/n\n{line}\n", version)
+    with pytest.raises(ConfError) as error:
+        database(found)
+    assert f"the reference {told} stays open" in str(error.value)
+    assert "canary" not in str(error.value)
+
+
 def test_a_password_may_look_like_a_broken_reference(configuration: Resolve) -> None:
     found = configuration("nuxeo.db.password=a${b\nnuxeo.db.jdbc.url=jdbc:postgresql://h/n\n")
     assert database(found).password == "a${b"
@@ -174,9 +215,10 @@ def test_login(tmp_path: Path) -> None:
 
 
 def test_no_database_is_no_login(tmp_path: Path) -> None:
-    conf = write_home(tmp_path / "home", "a=1\n")
-    with pytest.raises(ConfError, match="no JDBC URL is set"):
-        database_login(str(conf), str(tmp_path / "home"), {}, "2023")
+    for lines, why in (("", "no JDBC URL is set"), (f"{URL}=jdbc:foo:bar\n", "the kind of database .* is not known")):
+        conf = write_home(tmp_path / "home", lines)
+        with pytest.raises(ConfError, match=why):
+            database_login(str(conf), str(tmp_path / "home"), {}, "2023")
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import random
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard, write
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import Plan, change
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.edit import Editor
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.load import load
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.secrets import MASK
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.version import LINES
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import replace_file
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone, replace_file
 
 BLOCK = "### BEGIN - DO NOT EDIT BETWEEN BEGIN AND END ###\n#b=0\nb=2\nserver.status.key=k\n### END - DO NOT EDIT\n"
 
@@ -37,6 +38,7 @@ def edited(text: str, version: str = "2023", **values: str | None) -> str:
         ("# c\na=1\nb=2\n", "# c\na=x\nb=2\n"),
         ("a:1\n", "a=x\n"),
         ("a=1\nb=2\n a = 3\nc=4\n", "a=1\nb=2\na=x\nc=4\n"),
+        ("a=x\nb=2\na=3\n", "a=x\nb=2\na=x\n"),
         ("a=1\\\n  2\nb=3\\\n  4\n", "a=x\nb=3\\\n  4\n"),
         ("a=1\r\nb=2\r\n", "a=x\r\nb=2\r\n"),
         ("b=2\r\n", "b=2\r\na=x\r\n"),
@@ -52,6 +54,13 @@ def edited(text: str, version: str = "2023", **values: str | None) -> str:
 )
 def test_set(before: str, after: str) -> None:
     assert edited(before, a="x") == after
+
+
+@pytest.mark.parametrize("version", LINES)
+def test_a_name_with_blanks_is_another_one_since_2021(version: str) -> None:
+    same = version in ("8.10", "9.10", "10.10")
+    assert edited("a\\ =1\n", version, a="x") == ("a=x\n" if same else "a\\ =1\na=x\n")
+    assert edited("a\\ =1\n", version, a=None) == ("" if same else "a\\ =1\n")
 
 
 def test_set_what_the_launcher_has_in_its_block() -> None:
@@ -176,10 +185,31 @@ def test_no_secret_in_the_diff(conf: Path) -> None:
     assert done.properties_changed == ["a", "my.token", "nuxeo.db.password"]
     assert "canary" not in str(done.diff)
     assert "a=2" in done.diff["after"]
+    assert f"\nnuxeo.db.password={MASK} (changed)\n" in done.diff["after"], "that it changes is shown"
     assert done.diff["before"] != done.diff["after"]
     done.write()
     assert "canary3" in conf.read_text(encoding="utf-8")
     assert conf.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("#nuxeo.db.password can=ary", "#nuxeo.db.password=*"),
+        ("! nuxeo.jwt.secret\tcanary", "! nuxeo.jwt.secret=*"),
+        ("## my.token : canary", "## my.token=*"),
+        ("# the old password: canary", "# the old password=*"),
+        ("# as nuxeo.db.password=canary b=2", "# as nuxeo.db.password=*"),
+        ("# see http://u:canary@h/", "# see http://*@h/"),
+        ("# a.b=1", "# a.b=1"),
+        ("#nuxeo.db.password", "#nuxeo.db.password"),
+        ("# no value: here", "# no value: here"),
+    ],
+)
+def test_no_secret_that_is_commented_out_in_the_diff(conf: Path, line: str, shown: str) -> None:
+    conf.write_text(f"{line}\na=1\n", encoding="utf-8")
+    diff = plan(conf, properties={"a": 2}).diff
+    assert [diff[key].splitlines()[0] for key in ("before", "after")] == [shown.replace("*", MASK)] * 2
 
 
 def test_a_secret_among_the_open_properties_is_refused(conf: Path) -> None:
@@ -187,6 +217,53 @@ def test_a_secret_among_the_open_properties_is_refused(conf: Path) -> None:
         plan(conf, properties={"nuxeo.db.password": "x"})
     plan(conf, properties={"nuxeo.db.password": None}, present=False).write()
     assert "canary1" not in conf.read_text(encoding="utf-8")
+
+
+def test_values_that_are_no_text(conf: Path) -> None:
+    done = plan(conf, properties={"a": True, "b": False, "c": 5432, "d": 1.5}, secret_properties={"d": "wins"})
+    assert done.diff["after"].splitlines()[-4:] == ["u=http://********@h", "b=false", "c=5432", "d=wins"]
+    assert "\na=true\n" in done.diff["after"]
+    for value in (None, ["x"], {"x": 1}):
+        with pytest.raises(ConfError, match="Setting of property 'a': its value is no text and no number. Quote it"):
+            plan(conf, properties={"a": value})
+
+
+def test_a_version_that_is_not_known(conf: Path) -> None:
+    """Nobody knows how Nuxeo reads the bytes that are there, so the value is written as every version reads it."""
+    conf.write_bytes("a=\u00e9\nb=\u00e9\n".encode())
+    assert not plan(conf, properties={"a": "\u00e9"}).changed
+    done = plan(conf, properties={"a": "\u00e9"}, version=None)
+    assert done.new == b"a=\\u00e9\nb=\xc3\xa9\n"
+
+
+def test_a_file_that_nuxeo_refuses_is_not_changed(conf: Path) -> None:
+    conf.write_text("a=1\nhome=C:\\users\n", encoding="utf-8")
+    with pytest.raises(ConfError, match=rf"property 'home' at {conf}:2: it has a malformed unicode escape"):
+        plan(conf, properties={"a": "2"})
+
+
+def test_the_turn_of_a_file_is_one_by_whatever_name(conf: Path, tmp_path: Path) -> None:
+    link = tmp_path / "etc/nuxeo.conf"
+    link.parent.mkdir()
+    link.symlink_to(conf)
+    with alone(str(link)), pytest.raises(ConfError, match="another process has"), alone(str(conf), 0):
+        pass
+
+
+def test_a_lock_that_was_removed_meanwhile_is_none(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who had it has ended between our look at the file and our lock of it: a third one would make it anew."""
+    lock, real = conf.with_name(".nuxeo.conf.lock"), write.fcntl.flock
+
+    def late(descriptor: int, action: int) -> None:
+        monkeypatch.undo()
+        lock.unlink()
+        real(descriptor, action)
+
+    monkeypatch.setattr(write.fcntl, "flock", late)
+    with alone(str(conf)):
+        assert lock.exists()
+        with pytest.raises(ConfError, match="another process has"), alone(str(conf), 0):
+            pass
 
 
 def test_a_change_in_between_is_not_lost(conf: Path) -> None:
@@ -212,6 +289,26 @@ def test_the_owner_stays(conf: Path) -> None:
     replace_file(str(conf), b"x=1\n")
     found = conf.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 23456, 0o640)
+
+
+def test_access_lists_and_labels_stay_and_the_new_name_is_durable(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    had = {"system.posix_acl_access": b"acl", "security.selinux": b"label"}
+    kept: dict[str, bytes] = {}
+    durable: list[tuple[str, bytes]] = []
+
+    def keep(descriptor: int, name: str, value: bytes) -> None:
+        if name == "security.selinux":
+            raise OSError(95, "Operation not supported")
+        assert os.fstat(descriptor).st_mode & 0o777 == 0o640, "a list of accesses has its own mask"
+        kept[name] = value
+
+    monkeypatch.setattr(os, "listxattr", lambda _path: list(reversed(had)))
+    monkeypatch.setattr(os, "getxattr", lambda _path, name: had[name])
+    monkeypatch.setattr(os, "setxattr", keep)
+    monkeypatch.setattr(write, "fsync_directory", lambda folder: durable.append((folder, conf.read_bytes())))
+    replace_file(str(conf), b"x=1\n")
+    assert kept == {"system.posix_acl_access": b"acl"}
+    assert durable == [(str(conf.parent), b"x=1\n")]
 
 
 def test_a_failed_write_leaves_the_file(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +338,7 @@ def test_guard(tmp_path: Path, text: str) -> None:
         assert load(str(path), line, guard.find(str(path))).keys() == load_text(tmp_path, text, line.name)
     other = guard.armed(path.read_bytes(), "20261124T020004Z")
     assert b"20261123" not in other
+    assert (b"\n" in other.replace(b"\r\n", b"")) == ("\r\n" not in text), "its line ends are those of the file"
     assert guard.disarmed(other) == text.encode()
 
 
@@ -266,3 +364,9 @@ def test_the_guard_stays_while_properties_are_set(conf: Path) -> None:
 def test_the_id_of_a_set_cannot_break_out(conf: Path) -> None:
     with pytest.raises(ConfError, match="no id"):
         guard.armed(conf.read_bytes(), "x\nnuxeo.db.host=evil")
+
+
+def test_whose_restore_it_is_cannot_break_out_either() -> None:
+    content = guard.armed(b"a=1\n", "20261123T020004Z", "\u00fc\u20ac@h\nnuxeo.db.host=evil\\")
+    assert b"\n# Begun by ??@h?nuxeo.db.host=evil?\n" in content
+    assert guard.disarmed(content) == b"a=1\n"

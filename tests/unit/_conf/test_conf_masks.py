@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import secrets_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.secrets import MASK, is_secret, mask
 
 
@@ -69,3 +70,19 @@ def test_the_whole_of_a_secret_is_masked(text: str, shown: str) -> None:
 )
 def test_what_need_not_be_masked(text: str) -> None:
     assert mask(text) == text
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "secrets"),
+    [
+        ("DB_PASSWORD", "canary", {"canary"}),
+        ("DB_PASSWORD", "abc", set()),  # it would be cut out of every word of a result
+        ("JAVA_OPTS", "-Xmx1g -Dx.password=canary", {"-Xmx1g -Dx.password=canary", "canary"}),
+        ("PROXY", "https://me:canary@proxy", {"https://me:canary@proxy", "canary"}),
+        ("DB_URL", "jdbc:postgresql://h/n?password=canary", {"jdbc:postgresql://h/n?password=canary"}),
+        ("DB_HOST", "db.example.com", set()),
+        ("JAVA_OPTS", "-Xmx1g -Dx.y=z", set()),
+    ],
+)
+def test_what_of_an_environment_leaves_a_module_no_more(variable: str, text: str, secrets: set[str]) -> None:
+    assert secrets_of({variable: text}) == secrets

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf import kept
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import service as service_module
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, is_starting
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, Running, is_starting
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
 from servers.nuxeo.ports import free_port
@@ -86,7 +87,9 @@ def service(conf: Path, run: Systemctl, timeout: float) -> Service:
     return Service("nuxeo.service", resolve(str(conf), str(conf.parent.parent), {}, "2023"), run, timeout)
 
 
-def test_unit(conf: Path) -> None:
+def test_unit(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # nobody is asked about a server of this host
+    monkeypatch.setenv("no_proxy", "")
     systemctl = Systemctl(conf)
     one = service(conf, systemctl, 30)
     started = one.start()
@@ -176,60 +179,34 @@ def test_what_could_not_start_it_is_known_before(conf: Path, state: str, told: l
     ]
 
 
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (False, ", since '/var/tmp/nuxeo-platform-[0-9]+' is not private"),
+        (OSError(28, "No space left on device"), ": No space left on device at '/var/tmp/nuxeo-platform-[0-9]+'. Make"),
+    ],
+)
 def test_without_a_private_place_for_its_environment_it_is_not_stopped(
-    conf: Path, monkeypatch: pytest.MonkeyPatch
+    conf: Path, monkeypatch: pytest.MonkeyPatch, found: bool | OSError, why: str
 ) -> None:
     systemctl = Systemctl(conf)
     one = service(conf, systemctl, 30)
     one.start()
-    monkeypatch.setattr(kept, "keep", lambda *_: False)
+
+    def keep(*_words: object) -> bool:
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(kept, "keep", keep)
     try:
         by_control = service(conf, systemctl, 30)
         by_control.name = "nuxeoctl"
-        with pytest.raises(ConfError, match="its environment cannot be kept .* '/var/tmp/nuxeo-platform-"):
+        with pytest.raises(ConfError, match=f"its environment cannot be kept for the next start{why}"):
             by_control.stop()
         assert one.servers()
     finally:
         one.stop()
-
-
-AGENT = "-javaagent:/opt/jmx.jar=9404:/etc/jmx.yml"
-IPV4 = "-Djava.net.preferIPv4Stack=true -Djava.awt.headless=true"
-
-
-@pytest.mark.parametrize(
-    ("lines", "ran_with", "started_with"),
-    [
-        (["$JAVA_OPTS " + AGENT], f"-server -Xmx2g {AGENT} {IPV4}", "-Xmx2g"),
-        (
-            ["$JAVA_OPTS  -Da=1", "$JAVA_OPTS -Db=2"],
-            f"--illegal-access=permit -Xmx2g -Da=1 -Db=2 {IPV4} -Dc=3",
-            "-Xmx2g",
-        ),
-        (["$JAVA_OPTS " + AGENT], f"-Xmx2g {AGENT} {IPV4} {AGENT} {IPV4}", "-Xmx2g"),  # it was started so before
-        ([], f"-Xmx2g {IPV4}", "-Xmx2g"),
-        (["$JAVA_OPTS " + AGENT], f"{AGENT} {IPV4}", ""),
-        (["$JAVA_OPTS -Da=1"], "-Xmx2g", "-Xmx2g"),  # as an operator gives it
-        (["$JAVA_OPTS -Da=2"], f"-Xmx2g -Da=1 {IPV4}", f"-Xmx2g -Da=1 {IPV4}"),  # nuxeo.conf was changed since
-        (["-Xmx1g", "$JAVA_OPTS " + AGENT], f"-Xmx1g {AGENT} {IPV4}", f"-Xmx1g {AGENT} {IPV4}"),  # set anew in any case
-    ],
-)
-def test_what_nuxeoctl_adds_to_the_options_of_java_it_does_not_add_twice(
-    conf: Path, lines: list[str], ran_with: str, started_with: str
-) -> None:
-    """A second agent would find its port taken, and the server that was stopped would not come up again."""
-    with conf.open("a", encoding="utf-8") as stream:
-        stream.writelines(f"JAVA_OPTS={line}\n" for line in lines)
-    found = resolve(str(conf), str(conf.parent.parent), {"JAVA_OPTS": ran_with}, "2023")
-    given: list[dict[str, str] | None] = []
-
-    def run(_argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
-        given.append(environment)
-        return 1, "", "it is not started here"
-
-    with pytest.raises(ConfError, match="it is not started here"):
-        Service("/bin/true", found, run, 5).start()
-    assert given[0] and given[0]["JAVA_OPTS"] == started_with
 
 
 @pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
@@ -262,9 +239,20 @@ def test_administrators_are_heard_where_the_configuration_says(conf: Path, versi
     assert Service("nuxeo.service", found, Systemctl(conf), 1).management() == url
 
 
-def test_one_that_was_ending_is_started(conf: Path) -> None:
+class Slow(Systemctl):
+    """Says that it has started the server a moment before it does."""
+
+    def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        if argv[1] != "start":
+            return super().__call__(argv, environment)
+        threading.Timer(0.7, super().__call__, (argv, environment)).start()
+        return 0, "", ""
+
+
+@pytest.mark.parametrize("kind", [Systemctl, Slow])
+def test_one_that_was_ending_is_started(conf: Path, kind: type[Systemctl]) -> None:
     """A stop that took too long: what runs still is not what is wanted."""
-    systemctl = Systemctl(conf)
+    systemctl = kind(conf)
     one = service(conf, systemctl, 30)
     ending = one.start()
     child = systemctl.child
@@ -301,6 +289,40 @@ def test_what_a_launcher_is_about_to_start_counts(conf: Path, tmp_path: Path) ->
         one.stop()
 
 
+def test_a_launcher_that_ends_while_one_looks_has_started_it(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be told that nothing runs."""
+    one, looks = service(conf, Systemctl(conf), 30), []
+    server = Running(4711, str(conf), None, "1")
+    monkeypatch.setattr(service_module, "is_starting", lambda _conf: looks.append(1) or len(looks) == 1)
+    monkeypatch.setattr(service_module, "running", lambda _conf: [server] if looks.append(1) or len(looks) > 1 else [])
+    assert one.settled() == [server]
+
+
+def test_a_launcher_that_does_not_end_is_no_stopped_server(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "is_starting", lambda _conf: True)
+    with pytest.raises(ConfError, match="after 0 s a launcher is still about to start it"):
+        service(conf, Systemctl(conf), 0).settled()
+
+
+def test_what_a_launcher_is_about_to_start_is_not_started_twice(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would be told to have the port."""
+    systemctl, asked = Systemctl(conf), []
+
+    def starting(_conf: str) -> bool:
+        asked.append(1)
+        if len(asked) == 2:
+            systemctl(["systemctl", "start"], None)
+        return len(asked) < 3
+
+    monkeypatch.setattr(service_module, "is_starting", starting)
+    one = service(conf, systemctl, 30)
+    try:
+        assert one.start().pid == systemctl.child.pid  # type: ignore[union-attr]
+        assert systemctl.calls == [["systemctl", "start"]], "the launcher's own"
+    finally:
+        one.stop()
+
+
 def test_a_unit_that_only_says_so(conf: Path) -> None:
     with pytest.raises(ConfError, match="after 1 s no process has its nuxeo.conf in the command line"):
         service(conf, Systemctl(conf, honest=False), 1).start()
@@ -319,7 +341,7 @@ def test_a_url_that_others_answer_for_is_not_its_own_address(conf: Path) -> None
     systemctl = Systemctl(conf)
     with socket.create_server(("127.0.0.1", int(systemctl.port))):
         one = service(conf, Systemctl(conf, honest=False), 1)
-        one.url = "http://127.0.0.1:1/docs"
+        one.url = f"http://127.0.0.1:{systemctl.port}/docs"
         with pytest.raises(ConfError, match="after 1 s no process has its nuxeo.conf"):
             one.start()
 
@@ -332,6 +354,35 @@ def test_a_unit_that_stops_another_process(conf: Path) -> None:
             service(conf, Systemctl(conf, honest=False), 1).stop()
     finally:
         service(conf, honest, 30).stop()
+
+
+class Complaining(Systemctl):
+    """Ends with an exit code, whatever it has done."""
+
+    def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
+        _rc, out, _err = super().__call__(argv, environment)
+        return (0, out, "") if argv[1] == "show" else (1, out, "no  such\nluck\n")
+
+
+def test_a_stop_that_complains_has_stopped_it_or_not(conf: Path) -> None:
+    """Its process decides: nuxeoctl ends so where it had to kill it."""
+    honest = Systemctl(conf)
+    one = service(conf, honest, 30)
+    one.start()
+    try:
+        with pytest.raises(ConfError, match="exit code 1, no such luck"):
+            service(conf, Complaining(conf, honest=False), 30).stop()
+        complaining = Complaining(conf)
+        complaining.child = honest.child
+        service(conf, complaining, 30).stop()
+        assert not one.servers()
+    finally:
+        one.stop()
+
+
+def test_a_start_that_complains_has_failed(conf: Path) -> None:
+    with pytest.raises(ConfError, match="exit code 1, no such luck. Read nuxeoctl.log and server.log"):
+        service(conf, Complaining(conf, honest=False), 30).start()
 
 
 def test_a_server_that_somebody_starts_again_while_it_is_stopped(conf: Path) -> None:

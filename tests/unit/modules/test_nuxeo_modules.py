@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import gc
 import hashlib
 import importlib
 import io
@@ -160,6 +162,7 @@ def change_conf(options: dict[str, t.Any], gate: t.Any, results: t.Any) -> None:
 
 def at_once(options: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     """The results of as many processes, each with one of the options."""
+    gc.collect()  # clients of Kafka that other tests have left: a child that frees one ends by a signal
     gate, results = FORK.Barrier(len(options)), FORK.SimpleQueue()
     runs = [FORK.Process(target=change_conf, args=(one, gate, results)) for one in options]
     for run in runs:
@@ -275,6 +278,7 @@ def test_copy_goes_where_a_link_leads(call: Call, home: Path, tmp_path: Path) ->
     options = {"nuxeo_conf": str(conf), "nuxeo_home": str(home)}
     call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
     real.write_text("x=1\n", encoding="utf-8")
+    assert not call("nuxeo_conf_copy", **options, src=str(tmp_path / "saved"))["changed"], "it says what the target is"
     predicted = call("nuxeo_conf_copy", check=True, **options, src=str(tmp_path / "saved"), parts=["conf"])
     done = call("nuxeo_conf_copy", **options, src=str(tmp_path / "saved"), parts=["conf"])
     assert conf.is_symlink() and real.read_bytes() == saved
@@ -295,6 +299,26 @@ def test_copy_of_a_damaged_set(call: Call, home: Path, tmp_path: Path) -> None:
     (dest / "keys/1-store.jks").write_text("b key\n", encoding="utf-8")
     assert "is not what tree.jsonl says" in call("nuxeo_conf_copy", **options, src=str(dest), parts=["keys"])["msg"]
     assert tree(home) == before, "what is there stays until all that takes its place is whole"
+
+
+def test_copy_to_a_full_disk(call: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there stays, a key file like a folder: without it Nuxeo would come up and read nothing of its secrets."""
+    options = {"nuxeo_conf": str(home / "bin/nuxeo.conf"), "nuxeo_home": str(home)}
+    call("nuxeo_conf_copy", **options, nuxeo_environment={}, dest=str(tmp_path / "saved"))
+    options.update(src=str(tmp_path / "saved"))
+    (home / "keys/store.jks").write_text("another", encoding="utf-8")
+    before = tree(home)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        msg = call("nuxeo_conf_copy", **options, parts=["keys"])["msg"]
+    assert msg.startswith(f"Restore of '{home}/keys/store.jks': No space left on device. What is there stays.")
+    assert tree(home) == before
+    assert call("nuxeo_conf_copy", **options)["restored"] == [str(home / "keys/store.jks")]
+    assert sorted(path.name.partition(".before-")[0] for path in (home / "keys").iterdir()) == ["store.jks"] * 2
+
+
+def full(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_copy_of_an_owner_that_is_not_known_here(call: Call, home: Path, tmp_path: Path) -> None:
@@ -375,10 +399,23 @@ def test_service(call: Call, instance: Instance) -> None:
     assert not call("nuxeo_service", state="stopped", **options)["changed"]
 
     # the environment that it ran in comes back with it
+    assert (kept.kept(str(instance.conf)) or {})["MINE"] == "canary"
     back = call("nuxeo_service", state="started", **options)
     assert b"MINE=canary" in Path(f"/proc/{back['pid']}/environ").read_bytes()
+    assert kept.kept(str(instance.conf)) is None, "another start may be in another one"
     assert "canary" not in stopped["output"] + back["output"]
     call("nuxeo_service", state="stopped", **options)
+
+
+def test_service_that_a_launcher_is_about_to_start_is_not_stopped(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"conf": str(home / "bin/nuxeo.conf"), "home": str(home), "environment": {}}
+    assert not call("nuxeo_service", check=True, state="stopped", **options)["running_before"]
+    about = [Running(4711, options["conf"], None, "0")]
+    monkeypatch.setattr(f"{MODULES}.nuxeo_service.Service.settled", lambda _self: about)
+    found = call("nuxeo_service", check=True, state="stopped", **options)
+    assert (found["changed"], found["running_before"], found["pid"]) == (True, True, None)
 
 
 def test_service_waits_for_the_answer_and_not_for_the_process(call: Call, instance: Instance) -> None:
@@ -386,6 +423,8 @@ def test_service_waits_for_the_answer_and_not_for_the_process(call: Call, instan
     found = call("nuxeo_service", state="started", url="http://127.0.0.1:9/nuxeo", timeout=4, **options)
     assert found["failed"]
     assert "after 4 s process " in found["msg"] and "runningstatus?info=started says URLError" in found["msg"]
+    again = call("nuxeo_service", state="started", url="http://127.0.0.1:9/nuxeo", timeout=0, **options)
+    assert "after 0 s process " in again["msg"], "that its process is there is not enough"
     assert call("nuxeo_service", state="stopped", timeout=60, **options)["running_before"]
 
 
