@@ -72,7 +72,7 @@ def pending_restart(configuration: Configuration, proc: str = "/proc") -> list[s
     if not servers or not regenerates(configuration):
         return elsewhere  # nobody knows when the server was started: its files may be older
     names = _otherwise(configuration, _dumped(configuration))
-    files = {configuration.conf, *(configuration.origin(name).file for name in names)}
+    files = {configuration.conf, *(configuration.origin(name).file for name in configuration)}
     # the time of their bytes may be one that was put in place with them
     if names and max(os.stat(file).st_ctime for file in files) > os.path.getmtime(_dump(configuration)):
         return names + elsewhere
@@ -98,7 +98,9 @@ def _otherwise(configuration: Configuration, dumped: dict[str, str]) -> list[str
     now, then = (configuration.expansion(_apart_from_folders(get)) for get in (configuration.raw, dumped.get))
     names = [*PLACES, *sorted(filter(PLACE_2025.fullmatch, {*configuration, *dumped}))] if dumped else []
     pairs = [(name, now(configuration.raw(name) or ""), then(dumped.get(name, ""))) for name in names]
-    return [name for name, value, before in pairs if value != before and ENCRYPTED not in before]
+    found = [name for name, value, before in pairs if value != before and ENCRYPTED not in before]
+    # those that only refer to others are told where none of those is a place itself
+    return [name for name in found if (configuration.raw(name) or "") != dumped.get(name, "")] or found
 
 
 def _apart_from_folders(get: t.Callable[[str], str | None]) -> t.Callable[[str], str | None]:

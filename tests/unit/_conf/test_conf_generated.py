@@ -108,6 +108,24 @@ def test_a_change_of_what_a_place_refers_to_is_a_change_of_the_place(server: Ser
     assert server.pending() == []
 
 
+def test_what_a_place_refers_to_may_be_changed_in_a_template(server: Server) -> None:
+    server.write(CONF, FILES[CONF] + "nuxeo.db.name=my-${my.stage}\n")
+    server.write(TEMPLATE, FILES[TEMPLATE] + "my.stage=test\n")
+    server.dumped = "nuxeo.db.name=my-${my.stage}\nmy.stage=test\nkafka.topicPrefix=nuxeo-\n"
+    server.runs()
+    assert server.pending() == []
+    server.change(TEMPLATE, FILES[TEMPLATE] + "my.stage=live\n")
+    assert server.pending() == ["nuxeo.db.name"]
+
+
+def test_what_only_follows_is_not_told_beside_what_was_changed(server: Server) -> None:
+    line = "nuxeo.db.jdbc.url=jdbc:postgresql://db/${nuxeo.db.name}\n"
+    server.dumped += line
+    server.runs()
+    server.change(CONF, f"{FILES[CONF]}{line}nuxeo.db.name=other\n")
+    assert server.pending() == ["nuxeo.db.name"]
+
+
 def test_a_place_below_the_data_folder_is_where_that_is(server: Server) -> None:
     """The dump may have the folder by another link."""
     line = "nuxeo.stream.chronicle.dir=${nuxeo.data.dir}/queues\n"
