@@ -57,7 +57,7 @@ def published(
         "__backup_members": ["a1", "a2"],
         "__backup_nodes": {"a1": {"facts": {}}, "a2": {"facts": {}}},
         "__backup_begun": {"run_id": RUN},
-        "__backup_plan": {"providers": ["records"], "trees": [], "stores": [], "uncovered": []},
+        "__backup_plan": {"providers": ["records"], "trees": [], "stores": [], "uncovered": [], "shares": []},
         "__backup_node": {"facts": {}},
         "__backup_dump": {"backup_date": "2026-11-23T02:00:04Z", "blob_providers": ["records"]},
         "__backup_blobs": {"results": []},
