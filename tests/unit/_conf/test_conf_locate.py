@@ -19,6 +19,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import environment_option
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, environment_of, running
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.unit import units, words
+from ansible_collections.nuxeo.platform.tests.unit._conf.layout import home_at, write_unit
 
 Start = t.Callable[..., int]
 
@@ -32,20 +33,6 @@ def root(tmp_path: Path) -> Path:
 
 def find(root: Path, path: str | None = None, home: str | None = None, real: bool = False) -> Place:
     return locate(path, home, None, "/proc" if real else str(root / "proc"), str(root))
-
-
-def home_at(root: Path, name: str = "opt/nuxeo/server") -> Path:
-    home = root / name
-    (home / "templates").mkdir(parents=True)
-    (home / "bin").mkdir()
-    (home / "bin/nuxeo.conf").write_text("", encoding="utf-8")
-    return home
-
-
-def write_unit(root: Path, text: str, name: str = "etc/systemd/system/nuxeo.service") -> None:
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture

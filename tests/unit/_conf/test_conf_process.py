@@ -17,6 +17,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import Place, locate
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, environment_of, running
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.unit import units
+from ansible_collections.nuxeo.platform.tests.unit._conf.layout import home_at, write_unit
 
 
 @pytest.fixture
@@ -38,20 +39,6 @@ def process(root: Path, pid: int, *words: str, environment: bytes = b"DB=x\0", s
 
 def server(root: Path, pid: int, conf: Path | str, *words: str, **more: t.Any) -> None:
     process(root, pid, "java", f"-Dnuxeo.conf={conf}", *words, BOOTSTRAP, "start", **more)
-
-
-def home_at(root: Path, name: str) -> Path:
-    home = root / name
-    (home / "templates").mkdir(parents=True)
-    (home / "bin").mkdir()
-    (home / "bin/nuxeo.conf").write_text("", encoding="utf-8")
-    return home
-
-
-def write_unit(root: Path, text: str, name: str = "etc/systemd/system/nuxeo.service") -> None:
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def find(root: Path, path: str | None = None, home: str | None = None, given: dict[str, str] | None = None) -> Place:
