@@ -17,6 +17,9 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_GONE = (errno.ENOENT, errno.ESTALE)
+"""The second is what NFS says when another client has removed it."""
+
 
 @contextlib.contextmanager
 def opened(name: str, flags: int, folder: int | None = None) -> t.Iterator[int]:
@@ -39,12 +42,22 @@ def make_folder(name: str, folder: int | None = None) -> None:
 
 
 def exists(name: str, folder: int | None = None) -> bool:
-    """Whether there is anything of that name, a link that leads nowhere too."""
+    """Whether there is anything of that name, a link that leads nowhere too. What cannot be looked at is an error."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _GONE:
+            return False
+        raise
+    return True
+
+
+def has_vanished(error: OSError, name: str, folder: int) -> bool:
+    """Whether something could not be read because it is not there any more. When nobody can say it is an error."""
+    try:
+        return error.errno in _GONE and not exists(name, folder)
     except OSError:
         return False
-    return True
 
 
 def is_inside(path: str, folder: str) -> bool:

@@ -11,13 +11,24 @@ descriptor of its folder. Extended attributes and hard links are not kept.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 import typing as t
 
 from .._progress import Progress
-from .at import FOLDER_FLAGS, MAKE, READ, exists, group_name, is_inside, leads_out, make_folder, opened, user_name, why
+from .at import (
+    FOLDER_FLAGS,
+    MAKE,
+    READ,
+    group_name,
+    has_vanished,
+    is_inside,
+    leads_out,
+    make_folder,
+    opened,
+    user_name,
+    why,
+)
 from .blocks import copy_bytes
 from .entry import FILE, FOLDER, LINK, LISTED, Entry, FilesError, TreeResult, read_tree_list, write_tree_list
 from .globs import Globs
@@ -33,8 +44,6 @@ __all__ = [
     "restore_tree",
     "write_tree_list",
 ]
-
-_GONE = (errno.ENOENT, errno.ESTALE)
 
 
 def copy_tree(src: str, dest: str, exclude: t.Sequence[str] = (), progress: Progress | None = None) -> TreeResult:
@@ -104,7 +113,7 @@ class _Copier:
                     continue
                 self.one(inside, name, found, source, target)
             except OSError as error:
-                if error.errno in _GONE and not exists(name, source):
+                if has_vanished(error, name, source):
                     self.result.vanished += 1
                     continue
                 if not getattr(error, "told", False):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pathlib
@@ -195,6 +196,25 @@ def test_what_vanishes_is_counted(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(tree.os, "listdir", listed)
     result = tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
     assert (result.vanished, result.files) == (1, 3)
+
+
+def test_what_cannot_be_looked_at_again_has_not_vanished(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume that breaks while it is read says of a file that it is stale, then nothing at all."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a").write_text("a")
+    real, asked = os.stat, []
+
+    def broken(path: t.Any, **more: t.Any) -> os.stat_result:
+        if path != "a":
+            return real(path, **more)
+        asked.append(path)
+        code = errno.EIO if asked[1:] else errno.ESTALE
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "stat", broken)
+    with pytest.raises(tree.FilesError, match=r"^Copy of '.*': Stale file handle \(at '.*/data/a'\)\.$"):
+        tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
+    assert asked[1:]
 
 
 def test_unreadable_is_an_error_that_names_it(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
