@@ -50,6 +50,8 @@ target:
     - The facts of the target, as RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo).
     - C(regenerates) says whether the next start of Nuxeo reads C(nuxeo.conf), or goes on with the files that were
       generated before; C(unread) names the properties that it would not see then.
+    - C(by_url) says whether Nuxeo connects by C(nuxeo.db.jdbc.url), or, with C(nuxeo.db.xaMode), by the single
+      properties.
   returned: success
   type: dict
 marker:
@@ -64,8 +66,9 @@ occupied:
 fixed:
   description:
     - Why C(nuxeo.conf) cannot be changed, which a restore has to. Empty when it can.
-    - So too which of O(properties) do not say where the database is, since a C(nuxeo.db.jdbc.url) does, and that the
-      server would not read them, since C(nuxeo.force.generation) is not true.
+    - So too which of O(properties) do not say where the database is, since a C(nuxeo.db.jdbc.url) does, or
+      which URL does not, since C(nuxeo.db.xaMode) is set, and that the server would not read them, since
+      C(nuxeo.force.generation) is not true.
     - So too why O(service) could not start the server.
   returned: success
   type: list

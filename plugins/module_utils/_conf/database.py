@@ -73,7 +73,7 @@ def database(configuration: Configuration) -> Database:
 
 def sql_database(configuration: Configuration) -> Database:
     """The SQL database; in an instance on MongoDB it holds the rest. Its kind is None when nothing names one."""
-    if _leaves_out_url(configuration):
+    if not connects_by_url(configuration):
         return _completed(configuration, _of_properties(configuration))
     url = configuration.used(URL)
     if not url:
@@ -99,10 +99,10 @@ def _completed(configuration: Configuration, found: Database) -> Database:
     return dataclasses.replace(found, user=user, password=password, name=found.name or other)
 
 
-def _leaves_out_url(configuration: Configuration) -> bool:
-    """Whether the stock templates connect by the single properties: as an XA data source of PostgreSQL."""
+def connects_by_url(configuration: Configuration) -> bool:
+    """Whether the stock templates heed the URL: as an XA data source of PostgreSQL they take the single properties."""
     is_postgresql = configuration.used("nuxeo.db.type") == "postgresql"
-    return is_postgresql and configuration.used("nuxeo.db.xaMode", "false") != "false"
+    return not is_postgresql or configuration.used("nuxeo.db.xaMode", "false") == "false"
 
 
 def _of_properties(configuration: Configuration) -> Database:

@@ -10,7 +10,7 @@ import tempfile
 import typing as t
 
 from .change import Properties, change
-from .database import addresses
+from .database import URL, addresses, connects_by_url
 from .facts import facts
 from .generated import regenerates, unheeded
 from .locate import locate
@@ -28,8 +28,8 @@ def facts_with(
 
     Parameters as for :func:`resolve`. The file itself is not touched; the copy is owner-only and gone afterwards.
 
-    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change), and what it would not see
-        of the properties is among ``unread``
+    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change) and ``by_url`` (whether
+        Nuxeo connects by its JDBC URL); what it would not see of the properties is among ``unread``
     """
     place = locate(path, home, environment)
     plan = change(
@@ -46,21 +46,30 @@ def facts_with(
         with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(plan.new)
         configuration = resolve(copy, place.home, place.environment, version)
-        found = {**facts(configuration), "regenerates": regenerates(configuration)}
+        found = {
+            **facts(configuration),
+            "regenerates": regenerates(configuration),
+            "by_url": connects_by_url(configuration),
+        }
     if not found["regenerates"]:
         found["unread"] = sorted({*plan.properties_changed, *found["unread"]})
     return {**found, "conf": os.path.abspath(place.conf)}
 
 
 def without_effect(properties: Properties, found: t.Mapping[str, t.Any]) -> list[str]:
-    """Which of the properties that say where a database is do not say it, since a JDBC URL of its own does. None of
-    them does anything where Nuxeo does not read them.
+    """Which of the properties that say where a database is do not say it, since a JDBC URL of its own does, or does
+    not. None of them does anything where Nuxeo does not read them.
 
     :param found: what :func:`facts_with` made of the properties
     """
     problems = []
     if found["unread"]:
         problems.append(unheeded(found["conf"], ", ".join(found["unread"])))
+    if URL in properties and not found["by_url"]:
+        problems.append(
+            f"{URL} has no effect, with nuxeo.db.xaMode Nuxeo connects by nuxeo.db.host, nuxeo.db.port and "
+            "nuxeo.db.name. Set these by restore_properties"
+        )
     for key in ("host", "port", "name", "user"):
         name, used = f"nuxeo.db.{key}", str(found["database"].get(key) or "")
         wanted = str(properties.get(name) or used)

@@ -246,6 +246,16 @@ def test_a_url_of_its_own_leaves_properties_without_effect(
     assert [problem.partition("=")[0] for problem in found] == [f"nuxeo.db.{key}" for key in lost]
 
 
+@pytest.mark.parametrize("xa", [True, False])
+def test_an_xa_data_source_leaves_a_url_without_effect(tmp_path: Path, xa: bool) -> None:
+    template = f"nuxeo.db.type=postgresql\nnuxeo.db.host=h\nnuxeo.db.name=n\n{URL}=jdbc:postgresql://h/n\n"
+    conf = write_home(tmp_path / "home", "nuxeo.db.xaMode=true\n" * xa, template)
+    wanted = {URL: "jdbc:postgresql://h2/copy"}
+    found = facts_with(wanted, str(conf), str(tmp_path / "home"), {}, "2023")
+    assert found["database"]["host"] == ("h" if xa else "h2")
+    assert [problem.partition(" ")[0] for problem in without_effect(wanted, found)] == [URL] * xa
+
+
 @pytest.mark.parametrize(
     ("conf", "version", "heeded"),
     [
