@@ -35,8 +35,8 @@ _PRINTED = 200
 """How much of what is no greeting is told."""
 
 _LOADER = """
-import importlib.abc, importlib.machinery, json, sys
-class Sources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+import importlib.machinery, json, sys
+class Sources:
     def find_spec(self, name, path=None, target=None):
         if name in SOURCES:
             return importlib.machinery.ModuleSpec(name, self, is_package=not SOURCES[name])
@@ -56,10 +56,8 @@ def program() -> bytes:
     package = __name__.rpartition(".")[0].rpartition(".")[0]
     sources = {"nuxeo_blobs": "", "nuxeo_blobs._blobs": ""}
     for module in _PARTS:
-        loader = t.cast(t.Any, module.__spec__).loader
-        source = loader.get_source(module.__name__)  # bytes, when the loader is Ansible's own
-        text = source.decode() if isinstance(source, bytes) else source
-        sources["nuxeo_blobs" + module.__name__[len(package) :]] = text
+        loader = t.cast(t.Any, module.__spec__).loader  # of a file, of Ansible's archive, or Ansible's own
+        sources["nuxeo_blobs" + module.__name__[len(package) :]] = loader.get_data(module.__file__).decode()
     return f"TEXT = {json.dumps(sources)!r}\n{_LOADER}".encode()
 
 
