@@ -66,7 +66,7 @@ options:
         description: The algorithm that names the blobs. Default is what C(config.xml) of the store says.
         type: str
       depth:
-        description: How many levels of folders. Default is what C(config.xml) of the store says.
+        description: How many levels of folders. Default is what C(config.xml) of the store says, V(0) for V(record).
         type: int
   exclude:
     description: Further parts of the data folder that are not to be saved, as globs relative to it.

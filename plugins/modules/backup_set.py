@@ -99,6 +99,8 @@ EXAMPLES = r"""
     instance: acme
     forbidden:
       - /var/lib/nuxeo/data
+    required_bytes: 10737418240
+    require_mount: true
   register: begun
 
 - name: Publish it
@@ -120,6 +122,7 @@ EXAMPLES = r"""
     root: /srv/backup
     instance: acme
     run_id: "{{ begun.run_id }}"
+    step: dump
     reason: "{{ ansible_failed_result.msg }}"
 """
 

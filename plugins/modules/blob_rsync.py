@@ -142,6 +142,7 @@ EXAMPLES = r"""
     src: /var/lib/nuxeo/data/binaries
     dest: /backup/prod/blobs/default
     state: /backup/prod/state/blobs-default
+    full_every: 7
 
 - name: Bring the blobs of a set back
   nuxeo.platform.blob_rsync:

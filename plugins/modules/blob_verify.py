@@ -82,6 +82,13 @@ EXAMPLES = r"""
   nuxeo.platform.blob_verify:
     pool: /backup/prod/blobs/default
     keys: /backup/prod/sets/20261123T020004Z/blobs/default
+
+- name: See whether a store holds all that a set names
+  nuxeo.platform.blob_verify:
+    store: /var/lib/nuxeo/data/binaries
+    depth: 2
+    keys: /backup/prod/sets/20261123T020004Z/blobs/default
+    jobs: 2
 """
 
 RETURN = r"""

@@ -42,6 +42,7 @@ EXAMPLES = r"""
 - name: Drop the index of documents, to have it rebuilt
   nuxeo.platform.es_index:
     name: nuxeo
+    state: absent
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
 """
 

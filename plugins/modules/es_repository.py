@@ -74,6 +74,15 @@ EXAMPLES = r"""
       compress: true
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
 
+- name: Register one in S3, without having the nodes write to it
+  nuxeo.platform.es_repository:
+    name: nuxeo-acme-s3
+    type: s3
+    settings:
+      bucket: acme-snapshots
+    verify: false
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+
 - name: Register it in another cluster, to restore from it
   nuxeo.platform.es_repository:
     name: nuxeo-acme-restore
@@ -105,7 +114,7 @@ nodes:
   elements: str
   sample: [search1, search2]
 problems:
-  description: What stands in the way, one item for each node..
+  description: What stands in the way, one item for each node.
   returned: when a node's C(path.repo) does not allow the location
   type: list
   elements: str
@@ -129,8 +138,7 @@ def main() -> None:
             **SEARCH,
         },
         supports_check_mode=True,
-        secrets=lambda params: repository.secrets_in(params.get("settings")),
-        **RULES,
+        **{**RULES, "secrets": lambda params: repository.secrets_in(params.get("settings")) | RULES["secrets"](params)},
     )
     params = module.params
     with fail_json_on_error(module):

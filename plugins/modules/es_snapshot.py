@@ -97,6 +97,16 @@ EXAMPLES = r"""
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
   register: audit
 
+- name: Only start one, which says what it is for
+  nuxeo.platform.es_snapshot:
+    repository: nuxeo-acme
+    name: before-upgrade
+    indices: [nuxeo-audit]
+    metadata:
+      ticket: OPS-4711
+    wait: false
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+
 - name: Remove a snapshot that no backup set names any more
   nuxeo.platform.es_snapshot:
     repository: nuxeo-acme

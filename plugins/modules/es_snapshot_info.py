@@ -39,9 +39,10 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: List the snapshots of an instance
+- name: List the newest snapshots of an instance
   nuxeo.platform.es_snapshot_info:
     repository: nuxeo-acme
+    limit: 10
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
 
 - name: Fail unless the snapshot of a set is there

@@ -122,6 +122,11 @@ EXAMPLES = r"""
     rename:
       acme-audit: nuxeo-audit
       acme-uidgen: nuxeo-uidgen
+    aliases:
+      acme-audit: [audit-for-reports]
+    index_settings:
+      index.number_of_replicas: 0
+    ignore_index_settings: [index.refresh_interval]
     trim:
       indices:
         - acme-audit
@@ -214,6 +219,7 @@ def main() -> None:
         supports_check_mode=True,
         mutually_exclusive=[*RULES["mutually_exclusive"], ("record", "record_path")],
         required_by=RULES["required_by"],
+        secrets=RULES["secrets"],
         required_one_of=[*RULES["required_one_of"], ("indices", "record", "record_path")],
     )
     with fail_json_on_error(module):

@@ -103,6 +103,7 @@ EXAMPLES = r"""
       - binaries/data
       - "binaries_transient_*"
       - "h2/*.trace.db"
+    outside_links: keep
     progress: "{{ begun.progress }}"
 
 - name: Put it back, and keep aside what is there

@@ -86,6 +86,15 @@ EXAMPLES = r"""
     path: /srv/backup/acme/sets/.partial-4f1c/files/node1/data/h2/nuxeo
     dest: /srv/backup/acme/sets/.partial-4f1c/database
     home: /opt/nuxeo
+
+- name: See whether a copy of another database can be opened
+  nuxeo.platform.h2_info:
+    path: /srv/copy/other.mv.db
+    jar: /opt/h2/h2-2.2.224.jar
+    java: /opt/java/bin/java
+    login_user: other
+    login_password: "{{ vault_other_password }}"
+    require_blob_keys: false
 """
 
 RETURN = r"""

@@ -201,7 +201,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUX
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._cut import wait
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
-from ansible_collections.nuxeo.platform.plugins.module_utils._streams import options, snapshot
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams import connection, options, snapshot
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.cluster import Cluster
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.topics import lasting
 
@@ -268,6 +268,7 @@ def main() -> None:
         required_one_of=[("prefix", "nuxeo_conf")],
         required_by={"cut": ("positions",)},
         supports_check_mode=True,
+        secrets=connection.secrets_in,
     )
     params, started = module.params, time.monotonic()
     with fail_json_on_error(module), options.client_settings(params, module.run_command) as settings:

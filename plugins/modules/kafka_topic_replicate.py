@@ -235,6 +235,24 @@ EXAMPLES = r"""
     streams: /srv/backup/prod/sets/20261123T020004Z/streams.json
     state: /var/lib/nuxeo/restore-streams.json
 
+- name: All of an instance to another Kafka, once it is stopped
+  nuxeo.platform.kafka_topic_replicate:
+    nuxeo_conf: /etc/nuxeo/nuxeo.conf
+    target:
+      bootstrap_servers: [new-kafka1:9092]
+    source_prefix: nuxeo-
+    target_prefix: nuxeo-moved-
+    until: "2026-11-23T02:00:04Z"
+    positions: end
+    include: [acme-*]
+    exclude: [test-*]
+    empty: [pubsub, internal-*]
+    replication_factor: 3
+    compression_type: zstd
+    verify: false
+    stall_timeout: 900
+    state: /var/lib/nuxeo/moved-streams.json
+
 - name: Let retention work again
   nuxeo.platform.kafka_topic_replicate:
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
@@ -331,7 +349,7 @@ import typing as t
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS, Spec
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
-from ansible_collections.nuxeo.platform.plugins.module_utils._streams import entry, options, plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams import connection, entry, options, plan
 
 SPEC: Spec = {
     "source_prefix": {"type": "str"},
@@ -389,6 +407,7 @@ def main() -> None:
         required_if=[("retention", "held", ("streams", "until"), True)],
         required_by={"target_prefix": ("state",), "archive": ("streams",), "archive_dest": ("streams",)},
         supports_check_mode=True,
+        secrets=connection.secrets_in,
     )
     params = module.params
     params["workers"] = params["workers"] or min(4, len(os.sched_getaffinity(0)))

@@ -104,6 +104,7 @@ EXAMPLES = r"""
 - name: Leave the cluster
   nuxeo.platform.nuxeo_conf:
     path: /etc/nuxeo/nuxeo.conf
+    home: /opt/nuxeo/server
     state: absent
     properties:
       nuxeo.cluster.nodeid:
@@ -143,8 +144,7 @@ import functools
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import disarm_copy
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change, open_secrets
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -167,6 +167,7 @@ def main() -> None:
         argument_spec=SPEC, required_if=[("restore_guard", "armed", ["restore_set"])], supports_check_mode=True
     )
     given = module.params
+    module.no_log_values.update(open_secrets(given["properties"]) if given["state"] == "present" else ())
     with fail_json_on_error(module):
         compute = functools.partial(
             change,
@@ -186,8 +187,7 @@ def main() -> None:
                 plan = compute()  # another node may have changed it meanwhile, to the same end
                 if plan.changed:
                     if given["backup"]:
-                        backup_file = module.backup_local(plan.path)
-                        disarm_copy(backup_file)
+                        backup_file = plan.keep()
                     plan.write()
         module.exit_json(
             changed=plan.changed,

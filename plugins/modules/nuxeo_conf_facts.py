@@ -125,7 +125,8 @@ ansible_facts:
           description:
             - The database of the repository, read from the JDBC URL first. With C(nuxeo.db.xaMode) Nuxeo connects to
               PostgreSQL without that URL, so it is not looked at.
-            - C(kind) is V(postgresql), V(h2), V(mysql), V(mariadb), V(oracle), V(mssql), V(db2) or V(mongodb).
+            - C(kind) is V(postgresql), V(h2), V(mysql), V(mariadb), V(oracle), V(mssql), V(db2), V(mongodb) or
+              V(other), null where nothing names one.
             - C(host) names all hosts of V(postgresql) with commas between them, and so does C(port) where they differ.
             - C(path) is there for V(h2) only and has no V(.mv.db) at its end.
           type: dict
@@ -134,7 +135,7 @@ ansible_facts:
         blobs:
           description:
             - Each blob store.
-            - C(kind) is V(file), V(encrypted), V(record), V(s3), V(gcs), V(azure), V(gridfs) or V(other).
+            - C(kind) is V(file), V(encrypted), V(s3), V(gcs), V(azure), V(gridfs) or V(other).
             - C(bucket) of an object store says where it keeps them, as V(s3:acme-blobs/prod).
             - Stores that only an XML contribution names are not among them.
           type: list

@@ -92,6 +92,7 @@ EXAMPLES = r"""
   nuxeo.platform.nuxeo_service:
     name: nuxeo.service
     state: started
+    url: http://127.0.0.1:8080/nuxeo
   when: stopped.running_before
 """
 

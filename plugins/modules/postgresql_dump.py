@@ -60,8 +60,9 @@ options:
     description:
       - The folder of C(pg_dump) and C(pg_restore).
       - Default is the client of the server's own major version, else the next newer one, of those on E(PATH) and in
-        C(/usr/lib/postgresql/*/bin) and C(/usr/pgsql-*/bin). An archive of a newer client can't be read by the client
-        of the server's version. A client older than the server is refused.
+        C(/usr/lib/postgresql/*/bin), C(/usr/pgsql-*/bin), C(/usr/local/pgsql/bin) and C(/opt/pgsql-*/bin). An archive
+        of a newer client can't be read by the client of the server's version. A client older than the server is
+        refused.
     type: path
   require_blob_keys:
     description:
@@ -112,6 +113,8 @@ EXAMPLES = r"""
     login_password: "{{ vault_backup_password }}"
     ssl_mode: verify-full
     ca_cert: /etc/ssl/certs/internal-ca.pem
+    require_blob_keys: false
+    lock_timeout: 600
 """
 
 RETURN = r"""

@@ -62,6 +62,7 @@ EXAMPLES = r"""
 - name: Lay the password of an instance's database down, for this user alone
   nuxeo.platform.postgresql_login:
     label: ask-acme
+    name: nuxeo
     nuxeo_conf: /etc/nuxeo/nuxeo.conf
   register: login
 

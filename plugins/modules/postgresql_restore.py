@@ -143,6 +143,7 @@ EXAMPLES = r"""
     admin_password: "{{ vault_postgres_password }}"
     name: nuxeo_test
     owner: nuxeo_test
+    locale: C.UTF-8
   check_mode: true
   register: foreseen
 

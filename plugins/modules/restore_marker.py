@@ -37,7 +37,7 @@ options:
       - V(begun) moves what is there aside and marks the folder as unfinished.
       - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database
         since.
-        With PostgreSQL that takes some ten seconds in which nothing may change, with H2 three, forty-five at most.
+        With PostgreSQL that takes eleven seconds in which nothing may change, with H2 six, forty-five at most.
       - V(reindexed) notes that the index of documents, which O(reindex) has told of, is being rebuilt.
     type: str
     choices: [begun, finished, reindexed]

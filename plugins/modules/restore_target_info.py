@@ -86,6 +86,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerp
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import conf_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import open_secrets
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
@@ -97,6 +98,7 @@ def main() -> None:
     """Ansible calls this."""
     module = EnvironmentModule(
         argument_spec={**NUXEO_CONF, "properties": {"type": "dict", "default": {}}, "service": {"type": "str"}},
+        secrets=lambda params: open_secrets(params.get("properties")),
         supports_check_mode=True,
     )
     p = module.params

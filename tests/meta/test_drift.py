@@ -168,6 +168,27 @@ def test_modules_are_documented_alike(module: str) -> None:
     assert all(value.get("type") and value.get("returned") for value in returns.values())
 
 
+def users_of(module: str, value: t.Any) -> t.Iterator[str]:
+    """The options that tasks give to a module, wherever they stand in a YAML value."""
+    if isinstance(value, dict):
+        given = value.get(f"nuxeo.platform.{module}")
+        yield from given if isinstance(given, dict) else ()
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from users_of(module, each)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_option_has_a_user(module: str) -> None:
+    """A role sets each option that is the module's own, or an example of its documentation does."""
+    text = (REPO / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
+    documented, examples = (
+        yaml.safe_load(re.findall(rf'^{name} = r"""\n(.*?)"""', text, re.MULTILINE | re.DOTALL)[0])
+        for name in ("DOCUMENTATION", "EXAMPLES")
+    )
+    tasks = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (REPO / "roles").glob("*/tasks/*.yml")]
+    assert set(documented.get("options") or ()) - set(users_of(module, [examples, *tasks])) == set()
+
+
 def test_versions_agree() -> None:
     """galaxy.yml, the changelog, runtime.yml, README and the checks tell of the same versions."""
     galaxy, runtime = load("galaxy.yml"), load("meta/runtime.yml")

@@ -97,8 +97,8 @@ def begin(
         old = read(place)
         _refuse(place, old, timeout, gone, asking)
         return {**answer, "took_over": old.describe() if old else None, "leftovers": len(_leftovers(place, ""))}
-    _private_folder(place.folder, passable=True)
-    _private_folder(place.sets)
+    _private_folder(place.folder, passable=True, link=place.may_be_linked)
+    _private_folder(place.sets, link=place.may_be_linked)
     with locked(place):
         old = read(place, mend=True)
         _refuse(place, old, timeout, gone, asking)
@@ -213,16 +213,18 @@ def _refuse(
     )
 
 
-def _private_folder(path: str, passable: bool = False) -> None:
+def _private_folder(path: str, passable: bool = False, link: bool = False) -> None:
     """A folder for its owner only.
 
     :param passable: one that was opened for passing through, to a search engine's repository in it, stays so
+    :param link: whether it may be a link to one
     """
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        if not os.path.isdir(path):
-            raise SetError(f"Use of '{path}'", "it is not a folder") from None
+        if not os.path.isdir(path) or (os.path.islink(path) and not link):
+            todo = "Find out who has made it, then remove it"
+            raise SetError(f"Use of '{path}'", "it is not a folder", todo) from None
         mode = stat.S_IMODE(os.stat(path).st_mode)
         if mode & (0o066 if passable else 0o077):
             os.chmod(path, mode & (0o711 if passable else 0o700) | 0o700)

@@ -84,6 +84,8 @@ def read(place: Place, mend: bool = False) -> Lease | None:
         with open(place.lease, encoding="utf-8") as stream:
             value = json.load(stream)
         run_id = str(value["run_id"])
+        if "/" in run_id:  # it is to be a part of a name
+            raise ValueError(run_id)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):  # never written by us: the age decides

@@ -84,11 +84,12 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Seque
     }
     names = to_move(data_dir, staying(data_dir, keep))
     # what was being moved when a run was killed is of the same state of the folder: it goes to the same place
-    moving = earlier.get("moving") if resumed else None
+    moving = os.path.basename(earlier.get("moving") or "") if resumed else ""
     layouts = [store for store in keep if os.path.isfile(os.path.join(store, "config.xml"))]
     full = [store for store in emptied if os.path.isdir(os.path.join(store, "data"))]
     if names or moving or layouts or full:
-        aside = moving or os.path.join(data_dir, f"{ASIDE}{now().replace(':', '').replace('-', '')}")
+        fresh = f"{ASIDE}{now().replace(':', '').replace('-', '')}"
+        aside = os.path.join(data_dir, moving if moving.startswith(ASIDE) else fresh)
         started["kept_aside"] = started["kept_aside"] or aside
         write_marker(data_dir, {**started, "moving": aside})
         try:
@@ -137,6 +138,8 @@ def to_move(data_dir: str, stay: t.Collection[str], below: str = "") -> list[str
 
 def _move_aside(folder: str, paths: t.Sequence[str], aside: str) -> None:
     os.makedirs(aside, mode=0o700, exist_ok=True)
+    if os.path.islink(aside):  # Nuxeo's user may make links there, and this may be root
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), aside)
     for path in paths:
         source, target = os.path.join(folder, path), os.path.join(aside, path)
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)

@@ -52,6 +52,8 @@ class Place:
 
     root: str
     instance: str
+    may_be_linked: t.ClassVar[bool] = True
+    """Whether the folder, or that of its sets, may be a link, which an administrator has made."""
 
     def __post_init__(self) -> None:
         if not is_instance(self.instance):
@@ -104,6 +106,8 @@ class Place:
 
 class Target(Place):
     """The data folder that restores go to. They take turns by the same rules as backups, and leave no set."""
+
+    may_be_linked = False  # Nuxeo's user may make links there, and the restore may be root's
 
     def __init__(self, data_dir: str) -> None:
         super().__init__(data_dir, ".nuxeo-platform-run")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 import typing as t
 
 from . import guard
@@ -38,6 +39,12 @@ class Plan:
     def changed(self) -> bool:
         """Whether anything is to be written."""
         return self.old != self.new
+
+    def keep(self) -> str:
+        """Keep a copy of the file as it was, so that Nuxeo starts with it when it is put back; its name."""
+        name = f"{self.path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
+        replace_file(self.path, guard.disarmed(self.old), name)
+        return name
 
     def write(self) -> None:
         """Do it; an error when the file was changed meanwhile."""
@@ -100,6 +107,14 @@ def _guarded(content: bytes, was_armed: str, restore_guard: str | None, restore:
     if restore_guard is None and was_armed:
         return was_armed.encode("iso-8859-1") + content
     return content
+
+
+def open_secrets(properties: t.Any) -> set[str]:
+    """The values that are refused among properties which are shown, for they are shown with the refusal."""
+    given = properties if isinstance(properties, dict) else {}
+    return {
+        str(value) for name, value in given.items() if is_secret(str(name)) and value not in (None, "", True, False)
+    }
 
 
 def _refuse_open_secrets(properties: Properties) -> None:

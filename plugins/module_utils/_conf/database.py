@@ -54,7 +54,7 @@ class Database:
         """What may be told of it."""
         shown: dict[str, t.Any] = {
             "kind": self.kind,
-            "host": self.host,
+            "host": None if "(" in (self.host or "") else self.host,  # MySQL's (host=..)(password=..), not taken apart
             "port": self.port,
             "name": self.name,
             "user": self.user,

@@ -53,7 +53,7 @@ def search(configuration: Configuration) -> Facts:
         "kind": "elasticsearch",
         "embedded": not servers,
         "client": client if servers else None,
-        "url": [mask(url) for url in _urls(servers)] if client == "rest" else servers,
+        "url": [mask(url) for url in (_urls(servers) if client == "rest" else servers)],
         "index": configuration.used("elasticsearch.indexName"),
         "manage_alias": _enabled(configuration, "elasticsearch.manageAlias.enabled"),
         "user": configuration.used("elasticsearch.restClient.username") or None if client == "rest" else None,

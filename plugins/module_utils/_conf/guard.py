@@ -13,7 +13,6 @@ import re
 
 from .errors import ConfError
 from .load import BEGUN_BY, GUARD, read_bytes
-from .write import replace_file
 
 BEGIN = "### nuxeo.platform restore guard: begin ###"
 END = "### nuxeo.platform restore guard: end ###"
@@ -63,9 +62,3 @@ def armed(content: bytes, set_id: str, by: str = "") -> bytes:
 def disarmed(content: bytes) -> bytes:
     """The content without the block: what it was before, to the byte."""
     return _BLOCK.sub("", content.decode("iso-8859-1")).encode("iso-8859-1")
-
-
-def disarm_copy(path: str) -> None:
-    """Take the block out of a copy that is kept, so that Nuxeo starts with it when it is put back."""
-    if is_armed(path):
-        replace_file(path, disarmed(read_bytes(path)))

@@ -29,11 +29,16 @@ def environment_option(value: t.Mapping[str, t.Any] | None) -> dict[str, str] | 
     }
 
 
+def in_urls(text: str) -> set[str]:
+    """The passwords that stand in URLs."""
+    return set(_USERINFO.findall(text))
+
+
 def secrets_of(environment: t.Mapping[str, str]) -> set[str]:
     """Values that are secrets by their variables' names, those that carry any, and what they carry."""
     found = set()
     for variable, text in environment.items():
-        parts = {value for name, value in _OPTION.findall(text) if is_secret(name)} | set(_USERINFO.findall(text))
+        parts = {value for name, value in _OPTION.findall(text) if is_secret(name)} | in_urls(text)
         if parts or is_secret_variable(variable) or mask(text) != text:
             found |= {text, *parts}
     return {text for text in found if len(text) >= SHORT}

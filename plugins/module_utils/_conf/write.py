@@ -76,14 +76,16 @@ def new_file(path: str, content: bytes, mode: int, owners: tuple[int, int] | Non
         os.fchmod(stream.fileno(), mode)  # after chown, which clears some of it
 
 
-def replace_file(path: str, content: bytes) -> None:
+def replace_file(path: str, content: bytes, to: str | None = None) -> None:
     """Write beside the file, fsync, give the copy the owner and the mode of the file, rename. A link is followed.
 
+    :param to: the name that the copy gets instead of the file's own
     :raises ConfError: when the owner cannot be kept: Nuxeo could not read its own configuration any more
     """
     path = os.path.realpath(path)
-    folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    to = to or path
+    folder = os.path.dirname(to)
+    temporary = os.path.join(folder, f".{os.path.basename(to)}.{secrets.token_hex(4)}.tmp")
     try:
         old = os.stat(path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -95,12 +97,12 @@ def replace_file(path: str, content: bytes) -> None:
             os.fchmod(stream.fileno(), stat.S_IMODE(old.st_mode))
             _copy_attributes(path, stream.fileno())
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, to)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise ConfError(
-            f"Writing of '{path}'", error.strerror or str(error), "It is as it was. Run as its owner or as root"
+            f"Writing of '{to}'", error.strerror or str(error), "It is as it was. Run as its owner or as root"
         ) from error
     except BaseException:
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ import re
 import typing as t
 
 from .._argspec import NUXEO_CONF, Spec
+from .._conf.option import in_urls
 from .client import Client, Connection
 from .errors import SearchError
 
@@ -31,6 +32,7 @@ SEARCH: Spec = {
 """Doc fragment nuxeo.platform.search."""
 
 RULES: dict[str, t.Any] = {
+    "secrets": lambda params: in_urls(str(params.get("url"))),  # refused there, and shown with the refusal
     "required_by": {"url_password": ["url_username"], "client_key": ["client_cert"]},
     "mutually_exclusive": [("url_username", "url_api_key")],
     "required_one_of": [("url", "nuxeo_conf", "nuxeo_home")],

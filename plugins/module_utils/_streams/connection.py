@@ -129,6 +129,19 @@ def settings(options: t.Mapping[str, t.Any], conf: t.Optional[Configuration], fo
     return found
 
 
+def secrets_in(params: t.Mapping[str, t.Any]) -> set[str]:
+    """What :func:`settings` refuses of all clusters that a module is told of, for it is shown with the refusal."""
+    clusters = [one for one in (params, params.get("source"), params.get("target")) if isinstance(one, dict)]
+    given = [one.get("extra_config") for one in clusters]
+    return {
+        str(value)
+        for extra in given
+        if isinstance(extra, dict)
+        for name, value in extra.items()
+        if SECRET.search(name) and value not in (None, "", True, False)
+    }
+
+
 def _check_files(found: Settings) -> None:
     for name, path in found.items():
         if name.endswith(".location"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import typing as t
@@ -72,6 +73,22 @@ def test_what_lies_beside_a_store_that_stays_is_moved(tmp_path: Path) -> None:
     assert (tmp_path / "blobs" / "binaries" / "data" / "one").exists()
     assert not (tmp_path / "blobs" / "records").exists()
     assert (aside / "blobs" / "records" / "data" / "one").read_text() == "records"
+
+
+@pytest.mark.parametrize("moving", ["elsewhere", "data/.nuxeo-platform-before-x", "data/.."])
+def test_a_marker_says_of_no_other_place_that_things_go_there(tmp_path: Path, moving: str) -> None:
+    """Nuxeo's user may write one, and make links, and the restore may be root's."""
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (data, elsewhere):
+        folder.mkdir()
+    (data / ".nuxeo-platform-before-x").symlink_to(elsewhere)
+    (data / "profile.sh").touch()
+    earlier = {**WHO, "status": "begun", "kept_aside": None, "database": None, "moving": str(tmp_path / moving)}
+    marker.write_marker(str(data), earlier)
+    with contextlib.suppress(marker.RestoreError):
+        marker.begin(str(data), WHO, [])
+    assert not list(elsewhere.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "elsewhere"]
 
 
 def test_mounts_beside_a_store_that_stays(tmp_path: Path, mounted: t.Callable[..., Path]) -> None:

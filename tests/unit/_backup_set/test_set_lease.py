@@ -104,6 +104,20 @@ def test_restores_take_turns_in_the_data_folder(tmp_path: pathlib.Path) -> None:
     assert {path.name for path in data_dir.iterdir()} == {".nuxeo-platform-run"}
 
 
+@pytest.mark.parametrize("link", [".nuxeo-platform-run", ".nuxeo-platform-run/sets"])
+def test_no_link_in_a_data_folder_is_followed(tmp_path: pathlib.Path, link: str) -> None:
+    """Nuxeo's user may make one there, and the restore may be root's."""
+    precious, place = tmp_path / "precious", tmp_path / "data" / link
+    for folder in (precious, place.parent):
+        folder.mkdir(parents=True)
+    precious.chmod(0o755)
+    place.symlink_to(precious)
+    options = {"node": "n1", "controller": controller.identity(os.getpid()), "lease_timeout": 900, "gone": [], **HERE}
+    with pytest.raises(SetError, match=f"Use of '{place}': it is not a folder"):
+        take_turn(str(tmp_path / "data"), options, check=False)
+    assert (stat.S_IMODE(precious.stat().st_mode), list(precious.iterdir())) == (0o755, [])
+
+
 def test_backup_and_restore_of_an_instance_see_each_other(place: Place, tmp_path: pathlib.Path) -> None:
     data_dir = str(tmp_path / "data")
     who = {"node": "n1", "controller": controller.identity(os.getpid()), "lease_timeout": 20, "gone": []}
@@ -228,7 +242,7 @@ def test_a_sign_of_life_from_the_future_grows_old_from_now_on(place: Place) -> N
     start(place)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"run_id"', "\0" * 100])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"run_id"', "\0" * 100, '{"run_id": "a/../../../b"}'])
 def test_a_lease_that_cannot_be_read_goes_by_its_age(place: Place, content: str) -> None:
     first = start(place)
     pathlib.Path(place.lease).write_text(content)

@@ -105,6 +105,14 @@ def test_login_in_the_url(configuration: Resolve, url: str, user: str, password:
     assert "password" not in repr(found)
 
 
+@pytest.mark.parametrize("host", ["address=(host=h)(password=canary)", "(password=canary,host=h)"])
+def test_a_login_in_place_of_a_host_is_not_shown(configuration: Resolve, host: str) -> None:
+    """As MySQL and MariaDB take it."""
+    found = database(configuration(f"nuxeo.db.jdbc.url=jdbc:mysql://{host}/n\n")).shown()
+    assert (found["kind"], found["host"], found["name"]) == ("mysql", None, "n")
+    assert "canary" not in str(found)
+
+
 @pytest.mark.parametrize("version", ["8.10", "9.10", "10.10", "2021", "2023", "2025"])
 @pytest.mark.parametrize(
     ("lines", "host", "port", "name"),

@@ -272,8 +272,12 @@ def test_audit_in_mongodb_wins_over_elasticsearch(read: Facts, version: str) -> 
         ("2023", "elasticsearch.client=RestClient\n", "rest", ["http://a:9200", "https://b:9200"]),
     ],
 )
-def test_addresses_of_the_search_engine(read: Facts, version: str, lines: str, client: str, urls: list[str]) -> None:
-    found = read(version, lines + "elasticsearch.addressList=a:9200,https://b:9200\n")["search"]
+@pytest.mark.parametrize("login", ["", "u:canary@"])
+def test_addresses_of_the_search_engine(
+    read: Facts, version: str, lines: str, client: str, urls: list[str], login: str
+) -> None:
+    found = read(version, lines + f"elasticsearch.addressList=a:9200,https://{login}b:9200\n")["search"]
+    urls = [url.replace("https://", "https://********@") if login else url for url in urls]
     assert (found["embedded"], found["client"], found["url"], found["path"]) == (False, client, urls, None)
 
 

@@ -140,3 +140,31 @@ def test_an_environment_that_is_none_is_hidden_as_a_whole(said: t.List[str], cap
     out = capfd.readouterr().out
     assert json.loads(out.strip().splitlines()[-1])["failed"]
     assert "canary" not in out + "".join(said)
+
+
+SASL = {"extra_config": {"sasl.password": "canary6"}}
+KAFKA = {"streams": "/nowhere/streams.json", "target_prefix": "t", "state": "/nowhere/state"}
+OPEN: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [
+    ("kafka_topic_info", {"prefix": "n-", "bootstrap_servers": ["127.0.0.1:9"], **SASL}),
+    ("kafka_topic_replicate", {"source_prefix": "n-", "bootstrap_servers": ["127.0.0.1:9"], **KAFKA, **SASL}),
+    ("kafka_topic_replicate", {**KAFKA, "source": {"bootstrap_servers": ["127.0.0.1:9"], **SASL}}),
+    ("es_index", {"name": "n", "url": ["http://me:canary6@127.0.0.1:9"]}),
+    ("es_repository", {"name": "n", "url": ["http://me:canary6@127.0.0.1:9"]}),
+    ("es_snapshot_restore", {"repository": "r", "name": "n", "indices": ["i"], "url": ["http://me:canary6@h:9"]}),
+    ("nuxeo_conf", {"properties": {"nuxeo.db.password": "canary6"}}),
+    ("restore_target_info", {"properties": {"nuxeo.db.password": "canary6"}}),
+]
+
+
+@pytest.mark.parametrize(("module", "options"), OPEN)
+def test_a_secret_that_is_refused_is_not_shown_with_the_refusal(
+    module: str, options: t.Dict[str, t.Any], conf: Path, said: t.List[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "path" if module == "nuxeo_conf" else "nuxeo_conf"
+    home = {"nuxeo_home": str(conf.parent), "nuxeo_version": "2023.31", "nuxeo_environment": ENVIRONMENT}
+    more = home if name == "nuxeo_conf" else {}
+    with patch_module_args({name: str(conf), **more, **options}), pytest.raises(SystemExit):
+        importlib.import_module(f"{PACKAGE}.{module}").main()
+    out = capfd.readouterr().out
+    assert re.search("shown in|in logs", json.loads(out.strip().splitlines()[-1])["msg"])
+    assert "canary" not in out

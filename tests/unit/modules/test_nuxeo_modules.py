@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import time
 import typing as t
 from pathlib import Path
 
@@ -130,6 +131,31 @@ def test_conf(call: Call, home: Path) -> None:
     kept = call("nuxeo_conf", path=str(path), properties={"a": 2}, backup=True)["backup_file"]
     assert Path(kept).read_bytes() == plain, "Nuxeo starts with it when it is put back"
     assert "restore guard" in path.read_text(encoding="utf-8")
+
+
+def test_the_copy_of_a_conf_is_written_through_no_link(
+    call: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name can be guessed, and Nuxeo's user may make links beside the file."""
+    path, precious = home / "bin/nuxeo.conf", tmp_path / "precious"
+    before = path.read_bytes()
+    precious.write_text("precious", encoding="utf-8")
+    monkeypatch.setattr(time, "strftime", lambda *_words: "now")
+    for name in ("now~", "now"):  # with the sign in the format or behind it
+        Path(f"{path}.{os.getpid()}.{name}").symlink_to(precious)
+    kept = Path(call("nuxeo_conf", path=str(path), properties={"a": 2}, backup=True)["backup_file"])
+    assert (kept.read_bytes(), kept.is_symlink(), precious.read_text("utf-8")) == (before, False, "precious")
+
+
+def test_a_copy_of_a_conf_that_cannot_be_written_is_told(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home / "bin/nuxeo.conf"
+    before = tree(home)
+    monkeypatch.setattr(os, "fsync", full)
+    msg = call("nuxeo_conf", path=str(path), properties={"a": 2}, backup=True)["msg"]
+    assert msg.startswith(f"Writing of '{path}.{os.getpid()}.") and ": No space left on device. It is as" in msg
+    assert tree(home) == before
 
 
 def test_conf_guard(call: Call, home: Path) -> None:
