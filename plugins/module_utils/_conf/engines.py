@@ -10,6 +10,7 @@ import typing as t
 
 from .blobs import blobs
 from .configuration import Configuration
+from .errors import ConfError
 from .java import file_below, is_blank, resolve_path
 from .secrets import mask
 
@@ -231,8 +232,16 @@ def _redis(configuration: Configuration) -> Facts | None:
     host, port = ("ha.hosts", "ha.port") if sentinel else ("host", "port")
     return {
         "host": configuration.used(f"nuxeo.redis.{host}", "localhost"),
-        "port": int(configuration.used(f"nuxeo.redis.{port}") or ("26379" if sentinel else "6379")),
-        "database": int(configuration.used("nuxeo.redis.database") or "0"),
+        "port": _number(configuration, f"nuxeo.redis.{port}", 26379 if sentinel else 6379),
+        "database": _number(configuration, "nuxeo.redis.database", 0),
         "prefix": configuration.used("nuxeo.redis.prefix", "nuxeo:"),
         "sentinel": configuration.used("nuxeo.redis.ha.master", "mymaster") if sentinel else None,
     }
+
+
+def _number(configuration: Configuration, name: str, default: int) -> int:
+    text = configuration.used(name) or str(default)
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfError(f"Reading of {name}", f"'{text}' is no number", "Correct it in nuxeo.conf") from None

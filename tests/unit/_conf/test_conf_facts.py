@@ -394,6 +394,8 @@ def test_redis(read: Facts) -> None:
     found = read("10.10", lines)["cluster"]["redis"]
     assert found == {"host": "r", "port": 6379, "database": 0, "prefix": "nuxeo:", "sentinel": None}
     assert read("2023", lines)["cluster"]["redis"] is None
+    with pytest.raises(ConfError, match=r"^Reading of nuxeo\.redis\.port: 'x' is no number\."):
+        read("10.10", f"{lines}nuxeo.redis.port=x\n")
 
 
 SECRETS = """nuxeo.db.password=canary1
