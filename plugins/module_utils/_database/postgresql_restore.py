@@ -244,7 +244,7 @@ def _settings(what: Filling, request: RestoreRequest, name: str, messages: list[
                 of = f"role {role} in the database" if role else "the database"
                 messages.append(f"The parameter {key} of {of} could not be set: {error.why}")
         schemas = what.known["database"].get("search_path") or []
-        told = lookup.let_find(database, request.login.user or what.target.user, schemas)
+        told = lookup.let_find(database, request.login.user or what.target.user, schemas, request.login.search_path)
         messages.extend([told] if told else [])
 
 
