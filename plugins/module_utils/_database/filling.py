@@ -176,7 +176,15 @@ def _make_indexes(database: Database, what: Filling, progress: Progress) -> None
     _look_in(database, what)
     for definition in what.indexes.values():
         progress.check()
-        database.rows(definition)
+        try:
+            database.rows(definition)
+        except DatabaseError as error:
+            raise DatabaseError(
+                f"Restore of '{what.src}' to {database.subject}, {definition}",
+                error.why,
+                "From PostgreSQL 17 on a function that an index calls finds nothing without its schema: restore to an "
+                "older server, or have it say the schema where the dump is made",
+            ) from None
 
 
 def _look_in(database: Database, what: Filling) -> None:

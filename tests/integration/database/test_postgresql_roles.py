@@ -347,6 +347,11 @@ def test_full_text_by_a_configuration_of_ones_own_is_indexed(
     asked = "SELECT indexdef, tableowner FROM pg_indexes JOIN pg_tables USING (tablename) WHERE tablename = 'fulltext'"
     wanted = as_owner(dumped.source, asked).replace(dumped.source.user, target.user)
     assert as_owner(target, asked) == wanted
+    newer = target_on("18")
+    result = restore(src=dumped.src, **as_admin(newer))
+    assert 'text search configuration "fr" does not exist' in result["msg"]
+    assert "From PostgreSQL 17 on " in result["msg"]
+    assert databases(newer) == [newer.name]
 
 
 def test_who_may_use_the_schema_public_is_not_left_out_in_silence(

@@ -64,6 +64,20 @@ def test_changed_library_of_the_system_is_a_warning(
     assert message.startswith(word) and "REFRESH COLLATION VERSION" in message
 
 
+def test_a_library_of_the_system_that_has_no_versions_is_a_warning(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run, tmp_path: Path
+) -> None:
+    """As where the image of the server was changed for one with another library."""
+    dumped, target = dump_of("15"), target_on("15")
+    without = "UPDATE pg_database SET datcollate = 'C', datctype = 'C', datcollversion = '2.36' WHERE datname = "
+    target.server.psql(f"{without}'{target.name}'")
+    result = restore(src=dumped.src, **login(target))
+    assert result.get("changed"), result
+    result = run_module("postgresql_dump", dest=tmp_path / "out", **login(target))
+    assert result.get("changed"), result
+    assert "has no actual collation version" in result["messages"][0]
+
+
 @TRANSLATED
 def test_a_newer_client_restores_to_a_server_that_speaks_another_language(
     dump_of: t.Any, target_on: t.Any, restore: Run
