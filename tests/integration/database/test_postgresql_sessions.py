@@ -106,9 +106,7 @@ def test_who_only_looks_in_does_not_keep_the_database_from_its_name(
     assert target.server.psql("SELECT a FROM mine", result["kept_aside"]) == "precious"
 
 
-def test_a_former_database_that_cannot_be_dropped_is_kept(
-    ready: t.Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_former_database_that_cannot_be_dropped_is_kept(ready: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The restored one has its name by then."""
     _dumped, target, request = ready
     as_owner(target, "DROP TABLE mine")
