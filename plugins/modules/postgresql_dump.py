@@ -217,6 +217,12 @@ database:
       description: Its extensions, each with V(name), V(version) and V(schema).
       type: list
       elements: dict
+    casts:
+      description:
+        - Casts between the server's own types, each with its V(name) and the V(function) that it needs, which is null
+          where the server has it.
+      type: list
+      elements: dict
     grantees:
       description: Roles that were given privileges on objects in it, or gave them.
       type: list
@@ -225,10 +231,19 @@ database:
       description: Those of them that are not the objects' owners and gave privileges on to others.
       type: list
       elements: str
+    public_changed:
+      description: Whether privileges on the schema C(public) were changed.
+      type: bool
     policies:
       description: Roles that policies for rows are for.
       type: list
       elements: str
+    indexes:
+      description:
+        - Indexes by functions of the database's own, each with its V(oid) and V(definition), where text search
+          configurations are its own, too. The restore makes them by RV(database.search_path).
+      type: list
+      elements: dict
     search_path:
       description: The schemas in which the login looks for a table that is named without one.
       type: list

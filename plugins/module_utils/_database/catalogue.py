@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .postgresql import Database
-from .target import access
+from .target import CASTS, access
 
 ABOUT = """
 SELECT d.datname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, r.rolname, pg_database_size(d.oid),
@@ -53,11 +53,30 @@ GRANTEES = _GRANTS.format("IN (a.grantee, CASE WHEN a.grantor <> s.owner THEN a.
 GRANTORS = _GRANTS.format("= a.grantor AND a.grantor <> s.owner")
 """Who gave privileges on to others: to restore that is to act as these."""
 
+PUBLIC = """
+SELECT n.nspacl IS DISTINCT FROM i.initprivs FROM pg_namespace n
+LEFT JOIN pg_init_privs i ON i.classoid = 'pg_namespace'::regclass AND i.objoid = n.oid WHERE n.nspname = 'public'
+"""
+"""Whether somebody has changed who may use the schema. Up to PostgreSQL 14 it is the superuser's: whoever else grants
+or revokes is not heard, and not refused."""
+
 POLICIES = """
 SELECT DISTINCT r.rolname FROM pg_policy p CROSS JOIN unnest(p.polroles) AS o JOIN pg_roles r ON r.oid = o
 WHERE r.oid >= 16384 ORDER BY 1
 """
 """Roles that rules about rows are for; whatever becomes of privileges, these have to be there."""
+
+INDEXES = """
+SELECT c.oid::bigint, pg_get_indexdef(c.oid) FROM pg_class c
+WHERE c.relkind = 'i' AND EXISTS (SELECT 1 FROM pg_ts_config f WHERE f.oid >= 16384)
+  AND EXISTS (
+    SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+    AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384)
+  AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid)
+ORDER BY 1
+"""
+"""Indexes by functions of the database, where it has text search configurations of its own: as Nuxeo's function for
+full text does, these name one without its schema, and pg_restore looks in none."""
 
 TABLESPACES = """
 SELECT DISTINCT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace
@@ -101,9 +120,12 @@ def about(database: Database) -> dict[str, t.Any]:
         "role_settings": [dict(zip(("role", "setting"), found)) for found in database.rows(ROLE_SETTINGS)],
         "access": access(database, row[0]),
         "extensions": extensions,
+        "casts": [dict(zip(("name", "function"), found)) for found in database.rows(CASTS)],
+        "indexes": [dict(zip(("oid", "definition"), found)) for found in database.rows(INDEXES)],
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],
         "grantors": [name for (name,) in database.rows(GRANTORS)],
+        "public_changed": bool(database.value(PUBLIC)),
         "policies": [name for (name,) in database.rows(POLICIES)],
         "search_path": [name for (name,) in database.rows("SELECT unnest(current_schemas(false))::text")],
     }

@@ -186,7 +186,11 @@ def of_superusers(
     if target.superuser:
         return
     what = f"Restore to {target.login.subject}"
-    parts = superusers(made, privileges)
+    there = target.existing.casts if target.existing and not target.swaps else frozenset()
+    casts = {one["name"] for one in known["database"].get("casts", [])}
+    parts = superusers(made, privileges) + sorted(casts - there)
+    if privileges and known["database"].get("public_changed") and target.server.major < 15:
+        parts.append("ACL - SCHEMA public")
     if parts:
         some = ", ".join(parts[:10]) + (" ..." if len(parts) > 10 else "")
         or_less = f", or {WITHOUT_OTHERS}" if all(part.startswith("ACL ") for part in parts) else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 import tempfile
@@ -15,7 +16,7 @@ import typing as t
 
 from .._process import Finished
 from .._progress import Progress
-from . import blob_keys, catalogue
+from . import blob_keys, catalogue, lookup
 from .archive import Archive
 from .checks import Recorded, keys_digest
 from .clients import Client, Run
@@ -23,8 +24,8 @@ from .error import DatabaseError, hint, told
 from .login import PostgresLogin, passfile
 from .postgresql import Database
 from .postgresql_dump import COLLATION
-from .shares import Shares, shares
-from .target import Target
+from .shares import Shares, cast, shares
+from .target import CASTS, Target
 
 UNKNOWN_SETTING = r"could not execute query: .*\btransaction_timeout\b.*\n"
 """What a pg_restore of 17 or newer says of every server before 17, once for each connection. It changes nothing.
@@ -71,6 +72,12 @@ class Filling:
         """Whether tables go to the tablespaces they came from."""
         return not self.known["database"].get("tablespaces")
 
+    @property
+    def indexes(self) -> dict[int, str]:
+        """Those that are made when all else is there, by their object ids in the dump."""
+        known = {int(one["oid"]): one["definition"] for one in self.known["database"].get("indexes", [])}
+        return {oid: known[oid] for _number, oid, _what in self.made.of_kind("INDEX") if oid in known}
+
 
 def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) -> list[str]:
     """Restore into the database ``name``; returns messages.
@@ -81,10 +88,11 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
     """
     login = what.target.login.to(name)
     for_owner = what.target.user != what.owner
-    apart = shares(what.made) if for_owner and what.target.superuser else Shares()
+    casts = {one["name"]: one["function"] for one in what.known["database"].get("casts", [])}
+    apart = shares(what.made, casts) if for_owner and what.target.superuser else Shares()
     messages: list[str] = []
     with Database(login) as database:
-        numbers = _wanted(what, _extension_schemas(database, what))
+        numbers = _wanted(what, _extension_schemas(database, what), _make_functions(database, casts))
         limited = database.value(IDLE_LIMIT) not in (None, "0")
         patient = {"PGOPTIONS": "-c idle_session_timeout=0"} if limited else {}
         watch = _Watch(database, progress, int(what.known["database"].get("size", 0)))
@@ -111,11 +119,13 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
                     done = run(words, env={**secret, **patient}, progress=progress, watch=watch.step)
                     messages.extend(_judge(what, login, done))
 
-            restore([number for number in numbers if number in apart.before], argv)
-            if apart.before:
-                _give_servers(database, what.owner)
-            restore([number for number in numbers if number not in apart.before | apart.after], as_owner)
+            early = [number for number in numbers if number not in apart.after]
+            for among, share in itertools.groupby(early, apart.among.__contains__):
+                restore(list(share), argv if among else as_owner)
+                if among:
+                    _give_servers(database, what.owner)
             restore([number for number in numbers if number in apart.after], argv)
+        _make_indexes(database, what, progress)
     return sorted(set(messages))
 
 
@@ -136,12 +146,52 @@ def _extension_schemas(database: Database, what: Filling) -> set[str]:
     return (set(wanted.values()) & there) - {"public"}
 
 
-def _wanted(what: Filling, schemas: t.Collection[str]) -> list[int]:
-    """The table of contents without what is there already: the extensions, their comments and their schemas."""
+def _make_functions(database: Database, casts: t.Mapping[str, str | None]) -> set[str]:
+    """Make the functions of casts, which no dump has; returns the casts that are there already."""
+    there = {name for name, _function in database.rows(CASTS)}
+    for name, function in casts.items():
+        if function and name not in there:
+            database.rows(function)
+    return there
+
+
+def _wanted(what: Filling, schemas: t.Collection[str], casts: t.Container[str]) -> list[int]:
+    """The table of contents without what is there already or is made otherwise.
+
+    That are extensions, their comments and their schemas, casts, and some indexes.
+    """
     there = re.compile(
         "EXTENSION - |COMMENT - EXTENSION |SCHEMA - (?:" + "|".join(map(re.escape, schemas)) + r") \S+\Z"
     )
-    return [number for number, _oid, entry in what.made.entries if not there.match(entry)]
+    return [
+        number
+        for number, oid, entry in what.made.entries
+        if not there.match(entry)
+        and cast(entry) not in casts
+        and not (entry.startswith("INDEX ") and oid in what.indexes)
+    ]
+
+
+def _make_indexes(database: Database, what: Filling, progress: Progress) -> None:
+    _look_in(database, what)
+    for definition in what.indexes.values():
+        progress.check()
+        try:
+            database.rows(definition)
+        except DatabaseError as error:
+            raise DatabaseError(
+                f"Restore of '{what.src}' to {database.subject}, {definition}",
+                error.why,
+                "From PostgreSQL 17 on a function that an index calls finds nothing without its schema: restore to an "
+                "older server, or have it say the schema where the dump is made",
+            ) from None
+
+
+def _look_in(database: Database, what: Filling) -> None:
+    """Look where the login of the dump looked: functions that are called by indexes may rely on it."""
+    schemas = what.known["database"].get("search_path")
+    if schemas:
+        database.rows("SELECT set_config('search_path', %s, false)", lookup.joined(schemas))
 
 
 def _give_servers(database: Database, owner: str) -> None:
@@ -223,6 +273,7 @@ def analyze(what: Filling, name: str, progress: Progress) -> None:
     """Gather the planner's statistics: a dump has none, and without them the first start takes very long."""
     with Database(what.target.login.to(name)) as database:
         names = list(catalogue.tables(database).own.values())
+        _look_in(database, what)
         for number, table in enumerate(names):
             progress.update(number, len(names), phase="analyze")
             progress.check()

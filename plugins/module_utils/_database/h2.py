@@ -72,12 +72,7 @@ def read(request: H2Request, shell: Shell, keys: t.Optional[str]) -> dict[str, t
     file, jar = _file(request.path), _jar(request)
     java = _java(request.java)
     with _folder(request) as folder:
-        try:
-            shutil.copyfile(file, os.path.join(folder, "copy" + _suffix(file)))
-        except OSError as error:
-            raise DatabaseError(
-                f"Copy of '{file}' to '{folder}'", str(error.strerror), "Free space on that volume, then run again"
-            ) from None
+        shutil.copyfile(file, os.path.join(folder, "copy" + _suffix(file)))
         session = _Session(request, shell, [java, "-cp", jar, "org.h2.tools.Shell"], folder, file)
         about, columns = session.ask(f"SELECT H2VERSION(), ({TABLES})", COLUMNS)
         ((version, tables),) = about
@@ -168,10 +163,18 @@ def _java(wanted: str | None) -> str:
 
 @contextlib.contextmanager
 def _folder(request: H2Request) -> t.Iterator[str]:
-    if request.work:
-        os.makedirs(request.work, mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".h2-", dir=request.work) as folder:
-        yield folder
+    """Whatever the system refuses there is told as this store's error."""
+    try:
+        if request.work:
+            os.makedirs(request.work, mode=0o700, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".h2-", dir=request.work) as folder:
+            yield folder
+    except OSError as error:
+        raise DatabaseError(
+            f"Reading of a copy of '{request.path}' in '{request.work or tempfile.gettempdir()}'",
+            str(error.strerror),
+            "Have rights to it and free space there, then run again",
+        ) from None
 
 
 class _Session:

@@ -55,6 +55,8 @@ class PostgresLogin:
     user: str
     password: str = dataclasses.field(repr=False, default="")
     extra: t.Mapping[str, str] = dataclasses.field(repr=False, default_factory=dict)
+    search_path: str = ""
+    """What Nuxeo's driver sets itself, whatever is set for the user."""
 
     @property
     def where(self) -> str:
@@ -128,12 +130,16 @@ def _memory() -> tuple[int, str]:
     return tempfile.mkstemp(prefix="pgpass-")
 
 
+def _given(url: str) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(url.partition("?")[2], keep_blank_values=True))
+
+
 def jdbc_parameters(url: str) -> dict[str, str]:
     """What of a JDBC URL's parameters libpq must know: TLS, and which of several hosts is meant.
 
     ``ssl=true`` alone means verify-full, as in the driver since 42.0, unless the factory says that it checks nothing.
     """
-    given = dict(urllib.parse.parse_qsl(url.partition("?")[2], keep_blank_values=True))
+    given = _given(url)
     found = {key: value for key, value in given.items() if key in SSL and value}
     if given.get("ssl", "false").lower() in ("true", "") and "ssl" in given:
         found.setdefault("sslmode", "require" if "NonValidating" in given.get("sslfactory", "") else "verify-full")
@@ -176,6 +182,7 @@ def from_params(params: t.Mapping[str, t.Any], guarded: bool = False) -> Postgre
         user=user or found.user,
         password=password if password is not None else ("" if other else found.password),
         extra=extra,
+        search_path=found.search_path,
     )
     if not login.name:
         raise DatabaseError("Login to PostgreSQL", "no database is named", "Give nuxeo_conf or name")
@@ -207,4 +214,5 @@ def _from_nuxeo(params: t.Mapping[str, t.Any], guarded: bool) -> PostgresLogin:
         user=str(found.user or ""),
         password=str(found.password or ""),
         extra=jdbc_parameters(str(found.url or "")),
+        search_path=_given(str(found.url or "")).get("currentSchema", ""),
     )

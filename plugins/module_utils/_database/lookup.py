@@ -17,7 +17,7 @@ from .error import DatabaseError
 from .postgresql import Database
 
 LOOKS = """
-SELECT replace(coalesce((
+SELECT replace(coalesce(nullif(%s, ''), (
   SELECT substr(c, length('search_path=') + 1) FROM pg_db_role_setting s, unnest(s.setconfig) c
   WHERE left(c, length('search_path=')) = 'search_path='
     AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
@@ -25,19 +25,27 @@ SELECT replace(coalesce((
   ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1
 ), (SELECT boot_val FROM pg_settings WHERE name = 'search_path')), '"$user"', quote_ident(%s))
 """
-"""As the server does when the role logs in: what is set for the role in the database, the role, the database, all."""
+"""As the server does when the role logs in: what its client says, what is set for the role in the database, the role,
+the database, all."""
 
 
-def let_find(database: Database, role: str, schemas: t.Sequence[str]) -> str:
+def let_find(database: Database, role: str, schemas: t.Sequence[str], own: str) -> str:
     """Let a role find the tables of repositories that the login of the dump found; what was set for that, if anything.
 
     :param schemas: in which the login of the dump looked
+    :param own: what Nuxeo's driver sets itself, in vain of which is what is set for the role
     """
     names = [table.name for table in blob_keys.tables(database)]
-    path = ", ".join('"' + schema.replace('"', '""') + '"' for schema in schemas)
-    missed = _found(database, path, names) - _found(database, database.value(LOOKS, role, role), names)
+    path = joined(schemas)
+    missed = _found(database, path, names) - _found(database, database.value(LOOKS, own, role, role), names)
     if not missed:
         return ""
+    if own:
+        raise DatabaseError(
+            f"Restore to {database.subject}",
+            f"Nuxeo would not find {', '.join(sorted(missed))} by currentSchema={own} of its JDBC URL",
+            f"Set it to {path} in nuxeo.conf, nuxeo.db.jdbc.url, then run again",
+        )
     database.rows("BEGIN READ WRITE")
     try:
         database.rows("SELECT set_config('search_path', %s, true)", path)
@@ -53,6 +61,11 @@ def let_find(database: Database, role: str, schemas: t.Sequence[str]) -> str:
             f'As a superuser: ALTER ROLE "{role}" SET search_path TO {path}. Then run again',
         ) from None
     return f"The search_path of '{role}' in the database is {path}, as that of the login in the dump"
+
+
+def joined(schemas: t.Iterable[str]) -> str:
+    """Schemas as the server takes them for a search_path."""
+    return ", ".join('"' + schema.replace('"', '""') + '"' for schema in schemas)
 
 
 def _found(database: Database, path: str, names: t.Iterable[str]) -> set[str]:

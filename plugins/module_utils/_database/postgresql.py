@@ -99,6 +99,8 @@ class Database:
             self._refuse_shared(words)
         self.login = dataclasses.replace(login, host=str(info.host or login.host), port=str(info.port or login.port))
         self.rows(UNLIMITED)
+        if login.search_path:
+            self.rows("SELECT set_config('search_path', %s, false)", login.search_path)
 
     def _refuse_shared(self, words: dict[str, str]) -> None:
         """A pooler that gives each transaction any session would give what is set here, and by pg_dump, to others."""

@@ -42,10 +42,14 @@ SELECT to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:S
 """
 """statement_timestamp() is set before the statement takes its snapshot, clock_timestamp() is read after it."""
 
-COLLATION = re.compile(r"^.*\nDETAIL: .*\nHINT: .* REFRESH (?:COLLATION )?VERSION.*\n?", re.MULTILINE)
-"""No fault of the dump: the system's C library is newer than the indexes. Told as a warning.
+COLLATION = re.compile(
+    r"^.*\nDETAIL: .*\nHINT: .* REFRESH (?:COLLATION )?VERSION.*\n?"
+    r"|^.*database .* has no actual collation version, but a version was recorded\n?",
+    re.MULTILINE,
+)
+"""No fault of the dump: the system's C library is newer than the indexes, or another one. Told as a warning.
 
-It is known by the statement that it names: the server writes it in its own language.
+The first is known by the statement that it names: the server writes it in its own language.
 """
 
 UNSAVED = re.compile(r"^pg_dump: warning: subscriptions not dumped .*\n?", re.MULTILINE | re.IGNORECASE)
@@ -62,6 +66,10 @@ LOCKED = ("55P03", "40P01")
 
 QUEUED = 30
 """Seconds that pg_dump waits for a table: what it waits for waits for the session's own lock, and others behind it."""
+
+
+LEFT = re.compile(r"\d+\.dat(\.\w+)?|blobs?(_\d+)?\.(dat|toc)(\.\w+)?")
+"""The files of a pg_dump that was killed. What has a table of contents, which comes last, is somebody's dump."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,11 +183,12 @@ def _described(plan: _Plan) -> dict[str, t.Any]:
 def _fresh_folder(dest: str) -> str:
     """A place for the dump. What a killed dump left is removed; a whole one is never touched."""
     folder = os.path.join(dest, "dump")
-    if os.path.exists(os.path.join(dest, "dump.json")):
-        raise DatabaseError(f"Dump to '{folder}'", "there is one already", "Name another folder")
     os.umask(0o077)
     try:
         os.makedirs(dest, mode=0o700, exist_ok=True)
+        there = os.listdir(folder) if os.path.lexists(folder) else []
+        if os.path.exists(os.path.join(dest, "dump.json")) or not all(map(LEFT.fullmatch, there)):
+            raise DatabaseError(f"Dump to '{folder}'", "there is one already", "Name another folder")
         _remove(dest)
     except OSError as error:
         raise DatabaseError(f"Dump to '{folder}'", str(error.strerror), hint(str(error.strerror))) from None
@@ -242,7 +251,7 @@ def _pg_dump(request: DumpRequest, plan: _Plan, run: Run, keys: _Keys, snapshot:
             f"--jobs={request.jobs}",
             f"--snapshot={snapshot}",
             f"--compress={plan.word}",
-            f"--lock-wait-timeout={min(request.lock_timeout, QUEUED) * 1000}",
+            f"--lock-wait-timeout={max(1, min(request.lock_timeout, QUEUED)) * 1000}",
             f"--file={keys.folder}",
         ]
         return run(argv, env=secret, progress=keys.progress, watch=keys.step)

@@ -25,6 +25,9 @@ from .login import PostgresLogin
 from .postgresql import Database, fingerprint
 from .target import Target, access, administer, content, drop, give_access, look, sessions
 
+IN_USE = "55006"
+"""What the server says in any language: others are connected to the database."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RestoreRequest:
@@ -72,17 +75,17 @@ def restore(request: RestoreRequest, run: Run, progress: Progress) -> dict[str, 
     begun = time.monotonic()
     with administer(request.worker) as admin:
         result, what = _begin(admin, request, run)
-        if what is None:
-            return result
-        name = request.login.name
-        if what.target.swaps:
-            result["kept_aside"], result["messages"] = _swap(admin, request, what, run, progress)
-        else:
-            result["messages"] = fill(what, name, run, progress, at_once=True)
-            _settings(what, request, name, result["messages"])
-            compare(what, name)
-            analyze(what, name, progress)
-        result["fingerprint"] = _settled(admin, what.target.login)
+    if what is None:
+        return result
+    name = request.login.name
+    if what.target.swaps:
+        result["kept_aside"], result["messages"] = _swap(request, what, run, progress)
+    else:
+        result["messages"] = fill(what, name, run, progress, at_once=True)
+        _settings(what, request, name, result["messages"])
+        compare(what, name)
+        analyze(what, name, progress)
+    result["fingerprint"] = _settled(what.target.login)
     result["duration"] = round(time.monotonic() - begun, 3)
     return result
 
@@ -182,10 +185,11 @@ def _aside(name: str) -> str:
     return making.named(name, f"_before_{making.now()}")
 
 
-def _swap(
-    admin: Database, request: RestoreRequest, what: Filling, run: Run, progress: Progress
-) -> tuple[str, list[str]]:
-    """Fill the database that was made under a temporary name, and give it its own when it is whole."""
+def _swap(request: RestoreRequest, what: Filling, run: Run, progress: Progress) -> tuple[str, list[str]]:
+    """Fill the database that was made under a temporary name, and give it its own when it is whole.
+
+    No session waits for that: a proxy before the server may end one that is silent for half an hour.
+    """
     name, temporary = request.login.name, request.temporary
     if not temporary:
         raise DatabaseError(
@@ -193,17 +197,19 @@ def _swap(
             "no database is named that was made to be filled",
             "Make one with what check mode returns in create, and name it in temporary",
         )
-    making.remove_unfinished(admin, what.target.login, but=temporary)
-    making.check_made(admin, what.target.login, temporary)
+    with administer(request.worker) as admin:
+        making.remove_unfinished(admin, what.target.login, but=temporary)
+        making.check_made(admin, what.target.login, temporary)
     try:
         messages = fill(what, temporary, run, progress, at_once=False)
         _settings(what, request, temporary, messages)
         compare(what, temporary)
         analyze(what, temporary, progress)
-        _access(admin, request, what, temporary, messages)
-        return _rename(admin, what, temporary, name), messages
+        with administer(request.worker) as admin:
+            _access(admin, request, what, temporary, messages)
+            return _rename(admin, what, temporary, name), messages
     except BaseException:
-        with contextlib.suppress(DatabaseError):
+        with contextlib.suppress(DatabaseError), administer(request.worker) as admin:
             drop(admin, temporary)
         raise
 
@@ -244,7 +250,7 @@ def _settings(what: Filling, request: RestoreRequest, name: str, messages: list[
                 of = f"role {role} in the database" if role else "the database"
                 messages.append(f"The parameter {key} of {of} could not be set: {error.why}")
         schemas = what.known["database"].get("search_path") or []
-        told = lookup.let_find(database, request.login.user or what.target.user, schemas)
+        told = lookup.let_find(database, request.login.user or what.target.user, schemas, request.login.search_path)
         messages.extend([told] if told else [])
 
 
@@ -254,13 +260,6 @@ def _parameter(key: str) -> str:
 
 def _rename(admin: Database, what: Filling, temporary: str, name: str) -> str:
     """Give the names in one transaction. Returns what the former one is called now, nothing when it was empty."""
-    busy = [session.text for session in sessions(admin, name)]
-    if busy:
-        raise DatabaseError(
-            f"Restore of '{what.src}' to {what.target.login.subject}",
-            f"it was opened meanwhile by {'; '.join(busy[:5])}",
-            checks.MAKE_FREE,
-        )
     aside = _aside(name)
     there = what.target.existing
     admin.rows("BEGIN")
@@ -272,30 +271,39 @@ def _rename(admin: Database, what: Filling, temporary: str, name: str) -> str:
         if there and there.limit >= 0:
             admin.run(f"ALTER DATABASE %I CONNECTION LIMIT {int(there.limit)}", name)
         admin.rows("COMMIT")
-    except BaseException:
+    except DatabaseError as error:
         with contextlib.suppress(DatabaseError):
             admin.rows("ROLLBACK")
-        raise
+        # the server itself has waited for some seconds for those who only look in, as monitors do
+        busy = [session.text for session in sessions(admin, name)] if error.state == IN_USE else []
+        if not busy:
+            raise
+        raise DatabaseError(
+            f"Restore of '{what.src}' to {what.target.login.subject}",
+            f"it was opened meanwhile by {'; '.join(busy[:5])}",
+            checks.MAKE_FREE,
+        ) from None
     return _without_empty(admin, what.target.login.to(aside)) if there else ""
 
 
 def _without_empty(admin: Database, old: PostgresLogin) -> str:
-    """Drop the former database when nothing is in it."""
-    with Database(old) as database:
-        full = content(database)
-    if full:
-        return old.name
-    drop(admin, old.name)
-    return ""
+    """Drop the former database when nothing is in it; else, and where that can't be done, it is kept."""
+    with contextlib.suppress(DatabaseError):
+        with Database(old) as database:
+            full = content(database)
+        if not full:
+            drop(admin, old.name)
+            return ""
+    return old.name
 
 
-def _settled(admin: Database, login: PostgresLogin) -> dict[str, t.Any]:
+def _settled(login: PostgresLogin) -> dict[str, t.Any]:
     """The fingerprint, as soon as the counts of the sessions that have ended are all in it."""
     last: dict[str, t.Any] = {}
     for _attempt in range(20):
         with Database(login) as database:
             found = fingerprint(database)
-            others = len(sessions(database, login.name)) - (admin.login.name == login.name)
+            others = sessions(database, login.name)
         if found == last and not others:
             break
         last = found

@@ -12,8 +12,8 @@ from .archive import Archive
 
 _ABOUT = "(?:(?:COMMENT|SECURITY LABEL) - )?"
 
-FOREIGN = re.compile(_ABOUT + "(?:FOREIGN DATA WRAPPER|SERVER|USER MAPPING) ")
-"""What foreign tables need, so it comes first."""
+MADE = re.compile(_ABOUT + "(?:FOREIGN DATA WRAPPER|SERVER|USER MAPPING|OPERATOR (?:CLASS|FAMILY)) ")
+"""What others need, foreign tables and indexes (Nuxeo's of ids of type uuid): it keeps its place."""
 
 LAST = re.compile(_ABOUT + "(?:EVENT TRIGGER|SUBSCRIPTION) |(?:COMMENT|SECURITY LABEL) - PUBLICATION ")
 
@@ -23,31 +23,42 @@ PRIVILEGES = re.compile("(?:DEFAULT )?ACL |MATERIALIZED VIEW DATA ")
 OF_THE_SERVER = re.compile("ACL (?:- (?:LANGUAGE|FOREIGN DATA WRAPPER|FOREIGN SERVER)|pg_catalog) ")
 """Privileges on what the owner to be does not own."""
 
+CAST = re.compile(r"(?:CAST|COMMENT) \S+ (CAST \(.*\))")
+
 DEFAULTS = re.compile("DEFAULT ACL .*? DEFAULT PRIVILEGES FOR (?:LARGE OBJECTS|[A-Z]+) (.*)")
 
 PUBLICATION = re.compile(r"PUBLICATION - (.*) \S+")
 
 
 class Shares(t.NamedTuple):
-    """Numbers of entries in the archive: what a superuser restores before and after what the owner to be restores."""
+    """Numbers of entries in the archive: what a superuser restores among and after what the owner to be restores."""
 
-    before: t.FrozenSet[int] = frozenset()
+    among: t.FrozenSet[int] = frozenset()
     after: t.FrozenSet[int] = frozenset()
 
 
-def shares(made: Archive) -> Shares:
-    """What of the archive a superuser restores without acting for the owner."""
+def shares(made: Archive, casts: t.Container[str] = ()) -> Shares:
+    """What of the archive a superuser restores without acting for the owner.
+
+    :param casts: those between the server's own types
+    """
     wide = {number for number, _what in _wide_publications(made)}
-    before = {number for number, _oid, what in made.entries if FOREIGN.match(what)}
+    among = {number for number, _oid, what in made.entries if MADE.match(what) or cast(what) in casts}
     after = {number for number, _oid, what in made.entries if LAST.match(what) or PRIVILEGES.match(what)}
-    return Shares(frozenset(before), frozenset(after | wide))
+    return Shares(frozenset(among), frozenset(after | wide))
+
+
+def cast(what: str) -> str | None:
+    """The cast that an entry is, or is a comment on."""
+    found = CAST.match(what)
+    return found and found.group(1)
 
 
 def superusers(made: Archive, privileges: bool) -> list[str]:
     """What of the archive nobody but a superuser may restore."""
     found = [what for _number, what in _wide_publications(made)]
     for _number, _oid, what in made.entries:
-        if FOREIGN.match(what) or LAST.match(what) or (privileges and OF_THE_SERVER.match(what)):
+        if MADE.match(what) or LAST.match(what) or (privileges and OF_THE_SERVER.match(what)):
             found.append(what)
     return sorted(what for what in found if not what.startswith(("COMMENT ", "SECURITY LABEL ")))
 

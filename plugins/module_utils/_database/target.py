@@ -71,6 +71,20 @@ SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid 
 MAINTENANCE = ("postgres", "template1")
 """Databases that every server has."""
 
+CASTS = """
+SELECT format('CAST (%s AS %s)', format_type(c.castsource, NULL), format_type(c.casttarget, NULL)),
+  CASE WHEN p.oid >= 16384 THEN pg_get_functiondef(p.oid) END
+FROM pg_cast c JOIN pg_type s ON s.oid = c.castsource JOIN pg_type g ON g.oid = c.casttarget
+LEFT JOIN pg_proc p ON p.oid = c.castfunc
+WHERE c.oid >= 16384 AND 'pg_catalog'::regnamespace = ALL (ARRAY[s.typnamespace, g.typnamespace])
+  AND coalesce(p.pronamespace, s.typnamespace) = s.typnamespace
+  AND NOT EXISTS (
+    SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_cast'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1
+"""
+"""Casts between the server's own types, as Nuxeo up to 7.10 wants them: only a superuser makes them. A dump has them
+without their functions, which are in pg_catalog."""
+
 RIGHTS = "SELECT rolsuper, rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
 
 
@@ -91,6 +105,8 @@ class Existing:
     content: t.Tuple[str, ...] = ()
     """Some of what is in it; nothing when it is empty."""
     extensions: t.FrozenSet[str] = frozenset()
+    casts: t.FrozenSet[str] = frozenset()
+    """Those between the server's own types."""
 
 
 class Session(t.NamedTuple):
@@ -160,7 +176,8 @@ def look(admin: Database, login: PostgresLogin) -> Target:
     if existing:
         with Database(login) as database:
             extensions = frozenset(name for (name,) in database.rows("SELECT extname FROM pg_extension"))
-            existing = dataclasses.replace(existing, content=content(database), extensions=extensions)
+            casts = frozenset(name for name, _function in database.rows(CASTS))
+            existing = dataclasses.replace(existing, content=content(database), extensions=extensions, casts=casts)
     renames = bool(creates) and admin.login.name != login.name
     return Target(login, server(admin), existing, busy, bool(superuser), renames, user)
 

@@ -181,6 +181,19 @@ def login(database: t.Any, **more: t.Any) -> dict[str, t.Any]:
     }
 
 
+def node_of(home: Path, database: t.Any, url: str) -> dict[str, t.Any]:
+    """The options that read the login of a database's owner, and what its JDBC URL says, from a nuxeo.conf."""
+    (home / "templates" / "default").mkdir(parents=True)
+    (home / "templates" / "nuxeo.defaults").write_text("nuxeo.templates=default\n")
+    (home / "templates" / "default" / "nuxeo.defaults").write_text("")
+    conf = home / "nuxeo.conf"
+    conf.write_text(
+        f"nuxeo.db.jdbc.url=jdbc:postgresql://{url}\n"
+        f"nuxeo.db.user={database.user}\nnuxeo.db.password={database.password}\n"
+    )
+    return {"nuxeo_conf": conf, "nuxeo_home": home, "nuxeo_version": "2023.31"}
+
+
 def as_owner(database: t.Any, sql: str) -> str:
     """What psql prints for statements of the database's owner."""
     environment = database.server.environment(database.name, PGUSER=database.user, PGPASSWORD=database.password)

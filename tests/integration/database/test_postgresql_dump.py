@@ -261,6 +261,18 @@ def test_second_dump_into_the_same_place_is_refused(database15: t.Any, run_modul
     assert (tmp_path / "out" / "dump" / "toc.dat").exists()
 
 
+@pytest.mark.parametrize("name", ["toc.dat", "README"])
+def test_a_dump_folder_of_somebodys_own_is_not_touched(
+    database15: t.Any, run_module: Run, tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / "out" / "dump" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    result = run_module("postgresql_dump", dest=tmp_path / "out", **login(database15))
+    assert "there is one already" in result["msg"]
+    assert mine.read_text() == "precious"
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 

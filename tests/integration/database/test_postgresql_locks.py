@@ -102,3 +102,11 @@ def test_table_that_stays_locked_is_named(database15: t.Any, run_module: Run, tm
         result = run_module("postgresql_dump", dest=tmp_path / "out", lock_timeout=1, **login(database15))
     assert "timeout" in result["msg"] and "dublincore" in result["msg"] and "pg_locks" in result["msg"]
     assert house_form(result["msg"]) and not list((tmp_path / "out").iterdir())
+
+
+def test_who_waits_for_no_table_does_not_wait_in_pg_dump_for_ever(
+    database15: t.Any, run_module: Run, tmp_path: Path
+) -> None:
+    with Held(database15):
+        result = run_module("postgresql_dump", dest=tmp_path / "out", lock_timeout=0, **login(database15))
+    assert "timeout" in result["msg"] and house_form(result["msg"])

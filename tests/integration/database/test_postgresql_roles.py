@@ -269,3 +269,102 @@ def test_where_only_temporary_was_taken_from_everybody_nobody_is_told_that_all_m
     assert (result.get("changed"), result["messages"]) == (True, [])
     may = "SELECT has_database_privilege('public', current_database(), '{}')"
     assert [target.server.psql(may.format(what), target.name) for what in ("CONNECT", "TEMPORARY")] == ["t", "f"]
+
+
+CASTS = """
+CREATE FUNCTION pg_catalog.text(integer) RETURNS text STRICT IMMUTABLE LANGUAGE SQL AS 'SELECT textin(int4out($1));';
+CREATE CAST (integer AS text) WITH FUNCTION pg_catalog.text(integer) AS IMPLICIT;
+COMMENT ON CAST (integer AS text) IS 'convert integer to text';
+CREATE CAST (bigint AS text) WITH INOUT AS IMPLICIT;
+"""
+
+
+@pytest.mark.parametrize("version", ["9.6", "15", "18"])
+def test_casts_that_old_versions_of_nuxeo_want_come_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run, version: str
+) -> None:
+    """No dump has the functions that they call."""
+    dumped, target = dump_of(version, CASTS), target_on(version)
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    told = "only a superuser may restore these of the dump: CAST (bigint AS text), CAST (integer AS text)."
+    assert told in refused["msg"]
+    by_hand = target_on(version)
+    by_hand.server.psql(CASTS, by_hand.name)
+    used = "SELECT count(*) FROM content WHERE length = '7'::varchar OR length::int = '8'::varchar"
+    for database, way in ((target, as_admin), (by_hand, login)):
+        result = restore(src=dumped.src, **way(database))
+        assert result.get("changed"), result
+        assert as_owner(database, used) == "2"
+
+
+OPERATORS = """
+CREATE SCHEMA nx AUTHORIZATION "{user}";
+CREATE OPERATOR CLASS nx._uuid_ops DEFAULT FOR TYPE _uuid USING gin AS
+  OPERATOR 1 &&(anyarray, anyarray), OPERATOR 2 @>(anyarray, anyarray), OPERATOR 3 <@(anyarray, anyarray),
+  OPERATOR 4 =(anyarray, anyarray), FUNCTION 1 uuid_cmp(uuid, uuid),
+  FUNCTION 2 ginarrayextract(anyarray, internal, internal),
+  FUNCTION 3 ginqueryarrayextract(anyarray, internal, smallint, internal, internal, internal, internal),
+  FUNCTION 4 ginarrayconsistent(internal, smallint, anyarray, integer, internal, internal, internal, internal),
+  STORAGE uuid;
+CREATE TABLE ancestors (ancestors uuid[]); ALTER TABLE ancestors OWNER TO "{user}";
+CREATE INDEX ancestors_ancestors_idx ON ancestors USING gin (ancestors nx._uuid_ops);
+"""
+
+
+@pytest.mark.parametrize("version", ["9.6", "15"])
+def test_operators_that_nuxeo_wants_for_ids_of_type_uuid_come_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run, version: str
+) -> None:
+    dumped, target = dump_of(version, OPERATORS), target_on(version)
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    assert "only a superuser may restore these of the dump: OPERATOR CLASS nx _uuid_ops " in refused["msg"]
+    result = restore(src=dumped.src, **as_admin(target))
+    assert result.get("changed"), result
+    asked = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ancestors_ancestors_idx'"
+    assert as_owner(target, asked) == as_owner(dumped.source, asked)
+    assert as_owner(target, "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'nx'") == target.user
+
+
+FULL_TEXT = """
+CREATE EXTENSION unaccent; SET ROLE "{user}"; CREATE TEXT SEARCH CONFIGURATION fr (COPY = french);
+ALTER TEXT SEARCH CONFIGURATION fr ALTER MAPPING FOR asciihword, asciiword, hword, word WITH unaccent, french_stem;
+CREATE TABLE fulltext (id text, fulltext text);
+INSERT INTO fulltext SELECT i, 'mots ' || i FROM generate_series(1, 50) i;
+CREATE FUNCTION nx_to_tsvector(string varchar) RETURNS tsvector LANGUAGE sql STABLE
+  AS $f$ SELECT TO_TSVECTOR('fr', SUBSTR($1, 1, 250000)) $f$;
+CREATE INDEX fulltext_fulltext_idx ON fulltext USING gin (nx_to_tsvector(fulltext)); RESET ROLE;
+"""
+
+
+@pytest.mark.parametrize("way", [as_admin, login])
+def test_full_text_by_a_configuration_of_ones_own_is_indexed(
+    dump_of: t.Any, target_on: t.Any, restore: Run, way: t.Callable[..., t.Any]
+) -> None:
+    """The function that Nuxeo makes for its index names the configuration without a schema."""
+    dumped, target = dump_of("15", FULL_TEXT), target_on("15")
+    result = restore(src=dumped.src, **way(target))
+    assert result.get("changed"), result
+    asked = "SELECT indexdef, tableowner FROM pg_indexes JOIN pg_tables USING (tablename) WHERE tablename = 'fulltext'"
+    wanted = as_owner(dumped.source, asked).replace(dumped.source.user, target.user)
+    assert as_owner(target, asked) == wanted
+    newer = target_on("18")
+    result = restore(src=dumped.src, **as_admin(newer))
+    assert 'text search configuration "fr" does not exist' in result["msg"]
+    assert "From PostgreSQL 17 on " in result["msg"]
+    assert databases(newer) == [newer.name]
+
+
+def test_who_may_use_the_schema_public_is_not_left_out_in_silence(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    """Up to PostgreSQL 14 it belongs to the superuser, and a server only warns whoever else grants or revokes."""
+    more = ROLE.format("readers") + "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO readers;"
+    more += 'GRANT ALL ON SCHEMA public TO "{user}"'
+    dumped, target = dump_of("14", more), target_on("14")
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(target, privileges=True))
+    assert "only a superuser may restore these of the dump: ACL - SCHEMA public. " in refused["msg"]
+    assert "restore_database_privileges=false" in refused["msg"]
+    assert restore(src=dumped.src, **as_admin(target, privileges=True)).get("changed")
+    assert as_owner(target, "SELECT has_schema_privilege('public', 'public', 'USAGE')") == "f"
+    plain, target = dump_of("14"), target_on("14")
+    assert restore(src=plain.src, **login(target, privileges=True)).get("changed")

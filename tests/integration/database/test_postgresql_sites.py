@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from servers.postgresql import Server, bin_dir
 
-from .conftest import Run, as_admin, as_owner, databases, login, sums
+from .conftest import Run, as_admin, as_owner, databases, login, node_of, sums
 
 TRANSLATED = pytest.mark.skipif(
     not Path("/usr/share/locale/fr/LC_MESSAGES/postgres-15.mo").exists(),
@@ -62,6 +62,20 @@ def test_changed_library_of_the_system_is_a_warning(
     assert result.get("changed"), result
     (message,) = result["messages"]
     assert message.startswith(word) and "REFRESH COLLATION VERSION" in message
+
+
+def test_a_library_of_the_system_that_has_no_versions_is_a_warning(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run, tmp_path: Path
+) -> None:
+    """As where the image of the server was changed for one with another library."""
+    dumped, target = dump_of("15"), target_on("15")
+    without = "UPDATE pg_database SET datcollate = 'C', datctype = 'C', datcollversion = '2.36' WHERE datname = "
+    target.server.psql(f"{without}'{target.name}'")
+    result = restore(src=dumped.src, **login(target))
+    assert result.get("changed"), result
+    result = run_module("postgresql_dump", dest=tmp_path / "out", **login(target))
+    assert result.get("changed"), result
+    assert "has no actual collation version" in result["messages"][0]
 
 
 @TRANSLATED
@@ -212,6 +226,31 @@ def test_a_login_that_would_find_no_table_gets_no_database(dump_of: t.Any, targe
         assert restore(src=dumped.src, **options).get("changed")
     finally:
         server.psql("DROP ROLE makes")
+
+
+@pytest.mark.parametrize(
+    ("query", "failed", "told"),
+    [
+        ("", False, 'in the database is "nx", "public", as that of'),
+        ("?currentSchema=public,nx", False, ""),
+        ("?currentSchema=%22Other%22", True, 'not find nx.content by currentSchema="Other" of its JDBC URL. Set it to'),
+    ],
+)
+def test_what_the_driver_finds_by_its_url_is_found_after_the_restore(
+    target_on: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path, query: str, failed: bool, told: str
+) -> None:
+    source, target = target_on("15"), target_on("15")
+    fill_database(source)
+    as_owner(source, "CREATE SCHEMA nx; ALTER TABLE content SET SCHEMA nx")
+    place = f"{source.host}:{source.port}"
+    node = node_of(tmp_path / "source", source, f"{place}/{source.name}?currentSchema=nx,public")
+    assert run_module("postgresql_dump", dest=tmp_path / "out", **node).get("changed")
+    node = node_of(tmp_path / "target", target, f"{place}/{target.name}{query}")
+    result = run_module("postgresql_restore", src=tmp_path / "out", **node)
+    assert bool(result.get("failed")) == failed, result
+    assert told in result["msg"] if failed else [told in one for one in result["messages"]] == [True] * bool(told)
+    if not query:
+        assert as_owner(target, "SELECT count(*) FROM content") == "2002"
 
 
 def test_an_extension_that_was_made_by_hand_needs_no_superuser(

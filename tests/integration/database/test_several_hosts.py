@@ -10,7 +10,7 @@ from pathlib import Path
 
 from servers.nuxeo.ports import free_port
 
-from .conftest import COMMUNITY, Run, as_owner, sums
+from .conftest import COMMUNITY, Run, as_owner, node_of, sums
 
 
 def test_the_primary_is_found_behind_its_standby(
@@ -19,17 +19,8 @@ def test_the_primary_is_found_behind_its_standby(
     database = make_database(postgresql15)
     fill_database(database, rows=50)
     rows = sums(postgresql15, database.name)
-    home = tmp_path / "home"
-    (home / "templates" / "default").mkdir(parents=True)
-    (home / "templates" / "nuxeo.defaults").write_text("nuxeo.templates=default\n")
-    (home / "templates" / "default" / "nuxeo.defaults").write_text("")
     hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), standby15.port, postgresql15.port))
-    conf = home / "nuxeo.conf"
-    conf.write_text(
-        f"nuxeo.db.jdbc.url=jdbc:postgresql://{hosts}/{database.name}?targetServerType=primary\n"
-        f"nuxeo.db.user={database.user}\nnuxeo.db.password={database.password}\n"
-    )
-    node = {"nuxeo_conf": conf, "nuxeo_home": home, "nuxeo_version": "2023.31"}
+    node = node_of(tmp_path / "home", database, f"{hosts}/{database.name}?targetServerType=primary")
     dumped = run_module("postgresql_dump", dest=tmp_path / "out", **node)
     assert dumped.get("changed"), dumped
 
@@ -42,7 +33,7 @@ def test_the_primary_is_found_behind_its_standby(
 
     postgresql15.drop_database(database.name)
     postgresql15.psql(f'CREATE DATABASE "{database.name}" OWNER "{database.user}"')
-    as_read = run_module("nuxeo_conf_facts", path=conf, home=home, version="2023.31")
+    as_read = run_module("nuxeo_conf_facts", path=node["nuxeo_conf"], home=node["nuxeo_home"], version="2023.31")
     place = as_read["ansible_facts"]["nuxeo"]["database"]
     result = run_module(
         "postgresql_restore", src=tmp_path / "out", login_host=place["host"], login_port=place["port"], **node

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
+import os
 import sys
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -70,3 +74,24 @@ def test_fewer_rows_than_were_written_are_a_failure(tmp_path: Path) -> None:
 
     with pytest.raises(DatabaseError, match="2 rows were written, 1 were read"):
         h2.read(request, shell, None)
+
+
+def test_what_the_system_refuses_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.mv.db").touch()
+    (tmp_path / "h2.jar").touch()
+    request = h2.H2Request(str(tmp_path / "x"), jar=str(tmp_path / "h2.jar"), java=sys.executable, work=str(tmp_path))
+
+    def full(*_given: object) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(h2, "_collect", full)
+
+    def shell(_argv: list[str], _lines: str, folder: str) -> tuple[int, str, str]:
+        (Path(folder) / "0.csv").write_text('"A","B"\n"2.2.224","3"\n')
+        (Path(folder) / "1.csv").write_text('"A","B","C"\n')
+        return 0, "1\n(1 row, 2 ms)\n0\n(1 row, 2 ms)\n", ""
+
+    with pytest.raises(DatabaseError, match="No space left on device. .*free space"):
+        h2.read(dataclasses.replace(request, require_blob_keys=False), shell, None)
+    with pytest.raises(DatabaseError, match="Not a directory"):
+        h2.read(dataclasses.replace(request, work=f"{tmp_path}/h2.jar/below"), shell, None)
