@@ -198,7 +198,7 @@ def test_what_vanishes_is_counted(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     assert (result.vanished, result.files) == (1, 3)
 
 
-def test_what_cannot_be_looked_at_again_has_not_vanished(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_looked_at_has_not_vanished(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A volume that breaks while it is read says of a file that it is stale, then nothing at all."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a").write_text("a")
