@@ -9,6 +9,7 @@ A message reads ``<what failed> <on what>: <why>. <what to do>``.
 from __future__ import annotations
 
 import contextlib
+import os
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -34,11 +35,15 @@ class PlatformError(Exception):
 
 @contextlib.contextmanager
 def fail_json_on_error(module: AnsibleModule) -> t.Iterator[None]:
-    """Turn a PlatformError into ``fail_json``: the only place where this is done."""
+    """Turn an error into ``fail_json``: the only place where this is done."""
     try:
         yield
     except PlatformError as error:
         module.fail_json(msg=str(error), **error.result)
+    except OSError as error:  # of no store's own part, e.g. of a full temporary folder
+        place = f" at '{os.fsdecode(error.filename)}'" if isinstance(error.filename, (str, bytes)) else ""
+        known = PlatformError(f"Work on this node{place}", str(error.strerror or error), "Mend that, then run again")
+        module.fail_json(msg=str(known))
 
 
 def fail_json_on_problems(module: AnsibleModule, what: str, problems: list[str]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
 import pytest
@@ -51,6 +52,20 @@ def test_other_errors_are_not_hidden() -> None:
     with fail_json_on_error(t.cast(t.Any, Module())):
         done = True
     assert done
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", b"/tmp/x"), " at '/tmp/x': No space left on device"),
+        (OSError(errno.EIO, "Input/output error", 3), ": Input/output error"),
+        (TimeoutError("it took too long"), ": it took too long"),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_words(error: OSError, told: str) -> None:
+    with pytest.raises(Failed) as caught, fail_json_on_error(t.cast(t.Any, Module())):
+        raise error
+    assert caught.value.args == ({"msg": f"Work on this node{told}. Mend that, then run again."},)
 
 
 def test_an_error_without_a_result_has_an_empty_one_of_its_own() -> None:
