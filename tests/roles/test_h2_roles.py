@@ -17,6 +17,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, environment_of, running
 from servers import h2
 from servers.deployment import Site, tree_hash
@@ -146,6 +147,13 @@ def test_a_step_is_waited_for(
         steps = {"__restore_files": {"results": []}, "__restore_blobs": {"results": [{**job, "finished": finished}]}}
         done = run_playbook(play, local_inventory(acme={**known, **steps})).check()
         assert len(done.of("the node may be started")) == finished
+    taken = {"__restore_run": {"run_id": "r1", "progress": str(tmp_path / ".partial-r1" / "progress.json")}}
+    refused = run_playbook(play, local_inventory(acme={**known, **steps, **taken}))
+    assert refused.rc != 0 and "another run has taken this one's place" in " ".join(refused.failures)
+    instance.conf.write_bytes(guard.armed(instance.conf.read_bytes(), "20261123T020004Z"))
+    run_playbook(play, local_inventory(acme={**known, **steps, "__restore_already": True})).check()
+    assert not guard.is_armed(str(instance.conf)), "an earlier run has not come to it"
+    assert refused.of("the node may be started") == []
 
 
 def test_a_server_that_its_manager_starts_again_is_no_target(
