@@ -399,6 +399,18 @@ def test_an_old_h2_does_not_get_a_new_file(
     target = make_nuxeo(None, "2021.30", h2_jar=h2_jar("1.4.200"))
     site.hosts.clear()
     site.add("old", target, restore_from_instance="acme")
-    refused = site.run("restore", restore_overwrite=True)
+    refused = site.run("restore", restore_overwrite=True, restore_reindex=True)
     assert refused.rc != 0
     assert "nothing was changed" in " ".join(refused.failures)
+    assert "restore_reindex needs a password" in " ".join(refused.failures)
+
+
+def test_retention_is_not_released_before_the_restore_has_ended(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    """Kafka could delete what is still to be copied, or to be done."""
+    instance = make_nuxeo(None)
+    site.add("acme", instance, nuxeo_client_python=sys.executable)
+    begun = {"status": "begun", "set": "", "instance": "acme", "run": "", "kept_aside": None, "database": None}
+    streams = {"prefix": "new-", "source": "old-", "state": str(instance.data_dir / "state.json")}
+    (instance.data_dir / ".nuxeo-platform-restore.json").write_text(json.dumps({**begun, "streams": streams}))
+    (refused,) = site.run("streams_release").failures
+    assert "no finished restore has brought streams back" in refused
