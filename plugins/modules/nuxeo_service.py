@@ -148,7 +148,8 @@ def main() -> None:
     stopping = given["state"] == "stopped"
     begun = time.monotonic()
     with fail_json_on_error(module):
-        configuration = resolve(*conf, ignore_guard=stopping)
+        # in check mode a restore has not taken its guard off before it comes here
+        configuration = resolve(*conf, ignore_guard=stopping or module.check_mode)
         service = Service(given["name"], configuration, runner(module), given["timeout"], given["url"])
         before = service.settled() if stopping else service.servers()
         pid = before[0].pid if before and not stopping else None

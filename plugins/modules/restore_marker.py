@@ -56,6 +56,12 @@ options:
       - With O(state=begun), where the streams of Kafka go, with C(prefix), C(source) and C(state) as
         M(nuxeo.platform.restore_streams_plan) told them.
     type: dict
+  resumes:
+    description:
+      - With O(state=begun), whether this goes on with an unfinished restore that is noted there, and keeps what that
+        has noted. Not so where somebody has let the server be started since.
+    type: bool
+    default: true
   replaces:
     description:
       - With O(state=begun), which database, indices and blob stores are replaced, in words without secrets. While the
@@ -133,6 +139,7 @@ def main() -> None:
             "instance": {"type": "str"},
             "run": {"type": "str"},
             "streams": {"type": "dict"},
+            "resumes": {"type": "bool", "default": True},
             "replaces": {"type": "dict"},
             "database": {"type": "bool", "default": True},
             "reindex": {"type": "bool", "default": False},
@@ -148,7 +155,8 @@ def main() -> None:
         if module.check_mode:
             written = marker.read_marker(p["data_dir"]) or {}
         elif p["state"] == "begun":
-            written = marker.begin(p["data_dir"], {key: p[key] for key in KEPT}, p["keep"], p["emptied"])
+            begun = {key: p[key] for key in KEPT}
+            written = marker.begin(p["data_dir"], begun, p["keep"], p["emptied"], p["resumes"])
         elif p["state"] == "reindexed":
             written = marker.note(p["data_dir"], {"reindex": False})
         else:

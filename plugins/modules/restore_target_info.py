@@ -55,7 +55,10 @@ target:
   returned: success
   type: dict
 marker:
-  description: What M(nuxeo.platform.restore_marker) has written there. Empty for a folder without a marker.
+  description:
+    - What M(nuxeo.platform.restore_marker) has written there. Empty for a folder without a marker.
+    - C(status) is V(left) instead of V(begun) where C(nuxeo.conf) does not keep the server from being started any more,
+      so that what is there now may be of others.
   returned: success
   type: dict
 occupied:
@@ -87,6 +90,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import open_secrets
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
@@ -106,6 +110,8 @@ def main() -> None:
         conf = p["nuxeo_conf"], p["nuxeo_home"], p["nuxeo_environment"], p["nuxeo_version"]
         target = facts_with(p["properties"], *conf)
         marker = read_marker(target["data_dir"]) or {}
+        if marker.get("status") == "begun" and not is_armed(target["conf"]):
+            marker["status"] = "left"
         found = occupied(target["data_dir"])
         fixed = conf_problems(target["conf"]) + without_effect(p["properties"], target)
         if p["service"]:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import signal
 import subprocess
 import sys
+import threading
 import typing as t
 from pathlib import Path
 
@@ -208,27 +210,62 @@ def test_a_server_that_was_stopped_is_left_so(closing: Closing) -> None:
     assert closing.instance.conf.read_bytes() == conf
 
 
-def test_a_file_of_somebody_else_is_not_overwritten(
+@pytest.fixture
+def opening(
     make_nuxeo: Make, local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any], tmp_path: Path
+) -> t.Callable[[str], tuple[Instance, t.Any]]:
+    """The opening of an engine alone, on a node whose environment has a proxy: the instance, and the run."""
+
+    def run(url: str) -> tuple[Instance, t.Any]:
+        instance = make_nuxeo(None).start()
+        where = {"conf": str(instance.conf), "home": str(instance.home), "data_dir": str(instance.data_dir)}
+        search = {"home": str(tmp_path / "engine"), "http": False}
+        options = {
+            "embedded_state": "open",
+            "embedded_facts": {**where, "version": "10.10", "search": search},
+            "embedded_note": str(tmp_path / "note.json"),
+            "embedded_url": url,
+            "embedded_service": "nuxeoctl",
+            "embedded_service_timeout": 60,
+        }
+        tasks = tmp_path / "roles" / "user" / "tasks" / "main.yml"
+        tasks.parent.mkdir(parents=True)
+        tasks.write_text(json.dumps([{"ansible.builtin.include_role": {"name": "nuxeo.platform.embedded"}}]))
+        play = tmp_path / "open.yml"
+        proxy = {"http_proxy": "http://127.0.0.1:1"}
+        use = {"hosts": "all", "gather_facts": False, "environment": proxy, "roles": ["user"]}
+        play.write_text(json.dumps([use]))
+        return instance, run_playbook(play, local_inventory(acme=options))
+
+    return run
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(
+    opening: t.Callable[[str], tuple[Instance, t.Any]], tmp_path: Path
 ) -> None:
-    instance = make_nuxeo(None).start()
     own = tmp_path / "engine" / "config" / "elasticsearch.yml"
     own.parent.mkdir(parents=True)
     own.write_text("of: somebody else\n")
-    where = {"conf": str(instance.conf), "home": str(instance.home), "data_dir": str(instance.data_dir)}
-    options = {
-        "embedded_state": "open",
-        "embedded_facts": {**where, "version": "10.10", "search": {"home": str(tmp_path / "engine"), "http": False}},
-        "embedded_note": str(tmp_path / "note.json"),
-        "embedded_url": "http://127.0.0.1:1",
-        "embedded_service": "nuxeoctl",
-        "embedded_service_timeout": 60,
-    }
-    tasks = tmp_path / "roles" / "user" / "tasks" / "main.yml"
-    tasks.parent.mkdir(parents=True)
-    tasks.write_text(json.dumps([{"ansible.builtin.include_role": {"name": "nuxeo.platform.embedded"}}]))
-    play = tmp_path / "open.yml"
-    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "roles": ["user"]}]))
-    refused = run_playbook(play, local_inventory(acme=options))
+    instance, refused = opening("http://127.0.0.1:1")
     assert refused.rc != 0 and f"'{own}' is there already" in " ".join(refused.failures)
     assert own.read_text() == "of: somebody else\n" and refused.changed == [] and instance.running
+
+
+class Other(http.server.BaseHTTPRequestHandler):
+    """An engine that is not inside of our server."""
+
+    def do_GET(self) -> None:
+        """Who it is."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"nodes": {"n1": {"settings": {"path": {"home": "/other"}}}}}')
+
+
+def test_the_engine_of_somebody_else_is_not_taken(opening: t.Callable[[str], tuple[Instance, t.Any]]) -> None:
+    """Its indices would be saved for this instance's, or replaced."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        _instance, refused = opening(f"http://127.0.0.1:{other.server_port}")
+        other.shutdown()
+    assert refused.rc != 0 and "has the home '/other', and this server's has" in " ".join(refused.failures)

@@ -107,6 +107,18 @@ def test_a_site_that_names_no_backup_root_is_told_to(
     assert "Nothing says where the sets are. Set nuxeo_backup_root in the inventory" in " ".join(done.failures)
 
 
+def test_the_list_tells_what_is_no_set(
+    tmp_path: Path, local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any]
+) -> None:
+    (tmp_path / "acme" / "sets" / "20261123T020004Z").mkdir(parents=True)
+    hosts = {name: {"nuxeo_backup_root": str(tmp_path)} for name in ("acme", "globex")}
+    done = run_playbook("list.yml", local_inventory(**hosts)).check()
+    told = {task.host: task.result["msg"] for task in done.of("Complete sets")}
+    assert told["acme"][0] == "no complete set of acme"
+    assert told["acme"][1].startswith("UNREADABLE ") and "20261123T020004Z" in told["acme"][1]
+    assert told["globex"] == ["no complete set of globex; the root has sets of acme. See nuxeo_instance of the host"]
+
+
 @pytest.mark.parametrize(
     ("told", "failures"),
     [

@@ -400,6 +400,11 @@ def test_a_run_on_no_host_is_no_success(site: Site, playbook: str) -> None:
     assert [failure.partition(".")[0] for failure in empty.failures] == [
         "Choice of hosts 'nuxeo': the inventory has none of them"
     ]
+    site.hosts.update({"a1": {}, "b1": {}})
+    apart = site.run(playbook, "--limit", "b1,c1", nuxeo_hosts="a1")
+    assert apart.rc != 0 and apart.stats["b1"]["failures"] == 1
+    told = "Choice of hosts 'a1' within the limit 'b1,c1': the inventory has none of them"
+    assert [failure.partition(".")[0] for failure in apart.failures] == [told]
 
 
 @pytest.mark.parametrize("playbook", sorted(path.stem for path in (REPO / "playbooks").glob("*.yml")))

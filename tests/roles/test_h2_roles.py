@@ -17,6 +17,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, environment_of, running
 from servers import h2
 from servers.deployment import Site, tree_hash
@@ -146,6 +147,13 @@ def test_a_step_is_waited_for(
         steps = {"__restore_files": {"results": []}, "__restore_blobs": {"results": [{**job, "finished": finished}]}}
         done = run_playbook(play, local_inventory(acme={**known, **steps})).check()
         assert len(done.of("the node may be started")) == finished
+    taken = {"__restore_run": {"run_id": "r1", "progress": str(tmp_path / ".partial-r1" / "progress.json")}}
+    refused = run_playbook(play, local_inventory(acme={**known, **steps, **taken}))
+    assert refused.rc != 0 and "another run has taken this one's place" in " ".join(refused.failures)
+    instance.conf.write_bytes(guard.armed(instance.conf.read_bytes(), "20261123T020004Z"))
+    run_playbook(play, local_inventory(acme={**known, **steps, "__restore_already": True})).check()
+    assert not guard.is_armed(str(instance.conf)), "an earlier run has not come to it"
+    assert refused.of("the node may be started") == []
 
 
 def test_a_server_that_its_manager_starts_again_is_no_target(
@@ -391,6 +399,18 @@ def test_an_old_h2_does_not_get_a_new_file(
     target = make_nuxeo(None, "2021.30", h2_jar=h2_jar("1.4.200"))
     site.hosts.clear()
     site.add("old", target, restore_from_instance="acme")
-    refused = site.run("restore", restore_overwrite=True)
+    refused = site.run("restore", restore_overwrite=True, restore_reindex=True)
     assert refused.rc != 0
     assert "nothing was changed" in " ".join(refused.failures)
+    assert "restore_reindex needs a password" in " ".join(refused.failures)
+
+
+def test_retention_is_not_released_before_the_restore_has_ended(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
+    """Kafka could delete what is still to be copied, or to be done."""
+    instance = make_nuxeo(None)
+    site.add("acme", instance, nuxeo_client_python=sys.executable)
+    begun = {"status": "begun", "set": "", "instance": "acme", "run": "", "kept_aside": None, "database": None}
+    streams = {"prefix": "new-", "source": "old-", "state": str(instance.data_dir / "state.json")}
+    (instance.data_dir / ".nuxeo-platform-restore.json").write_text(json.dumps({**begun, "streams": streams}))
+    (refused,) = site.run("streams_release").failures
+    assert "no finished restore has brought streams back" in refused

@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
 from servers.nuxeo.ports import free_port
@@ -133,10 +134,14 @@ def test_a_clone_has_its_own_database_folder_and_owner(
     site.hosts.clear()
     site.add("staging", clone, restore_from_instance="acme")
     data_dir = clone.home / "elsewhere" / "data"
-    before_conf = clone.conf.read_text()
+    before_conf = clone.conf.read_text().replace(f"nuxeo.db.user={other.user}", "nuxeo.db.user=of_nobody")
+    before_conf += "nuxeo.db.password=outdated\n"
+    clone.conf.write_text(before_conf)
     done = site.restore(
         postgresql15,
         restore_database_name="acme_clone",
+        restore_database_user=other.user,
+        restore_database_password=other.password,
         restore_database_owner=other.user,
         restore_data_dir=str(data_dir),
         restore_properties={"nuxeo.url": "http://staging.example.com/nuxeo"},
@@ -203,12 +208,15 @@ def test_all_problems_of_a_target_are_told_at_once_and_nothing_is_changed(
     assert "not empty: relation" in message
     assert instance.running
     assert tree_hash(instance.home, skip=("stream", "log", "standin")) == before
-    # the unfinished restore of another database is no consent for this one
+    # the unfinished restore of another database is no consent for this one, nor one whose guard somebody has taken out
     begun = {"status": "begun", "set": "", "instance": "acme", "run": "", "kept_aside": None, "database": None}
     marker = instance.data_dir / ".nuxeo-platform-restore.json"
-    for name, problems in (("other", "1 problem, nothing was changed"), (database.name, "")):
+    conf = instance.conf.read_bytes()
+    own = database.name
+    for name, held, problems in (("other", True, "1 problem,"), (own, True, ""), (own, False, "2 problems,")):
         replaces = {"database": f"127.0.0.1:{postgresql15.port}/{name}"}
         marker.write_text(json.dumps({**begun, "replaces": replaces}))
+        instance.conf.write_bytes(guard.armed(conf, site.sets("acme")[0].name) if held else conf)
         tried = site.run("restore", "--check", **site.admin(postgresql15))
         assert (problems in " ".join(tried.failures)) if problems else tried.rc == 0, tried.failures
     marker.unlink()

@@ -33,7 +33,7 @@ def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
     manifests, unreadable, partial = _read_all(place)
     manifests.reverse()  # they come by their names, which are the times of their cuts
     latest = str(manifests[0]["id"]) if manifests else None
-    chosen = _choose(place, wanted, manifests, unreadable) if wanted else None
+    chosen = None if wanted is None else _choose(place, wanted, manifests, unreadable)
     path = place.set(chosen["id"]) if chosen else None
     lease = read(place) if os.path.isdir(place.folder) else None
     return {

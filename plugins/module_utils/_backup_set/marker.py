@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: the note in a restored data folder: which set it holds, and how far the restore came.
 
-While it says ``begun`` what lies in the folder is a restore's own unfinished work, and another run may replace it
-without being told to overwrite; so it may the database, the indices and the stores that are noted in ``replaces``, no
-others.
+While it says ``begun``, and the guard keeps the server from being started, what lies in the folder is a restore's own
+unfinished work, and another run may replace it without being told to overwrite; so it may the database, the indices
+and the stores that are noted in ``replaces``, no others.
 When it says ``finished`` it holds what shows that nothing has changed since; so it does of the database alone as soon
 as that is filled.
 """
@@ -58,7 +58,9 @@ def write_marker(data_dir: str, marker: Marker) -> None:
     write_json(os.path.join(data_dir, MARKER), {**marker, "updated": now()})
 
 
-def begin(data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Sequence[str] = ()) -> Marker:
+def begin(
+    data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Sequence[str] = (), resumes: bool = True
+) -> Marker:
     """Move what lies in the data folder aside and mark the folder as being restored.
 
     What an unfinished restore left is moved aside too: nothing is ever deleted here.
@@ -66,13 +68,14 @@ def begin(data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Seque
     :param marker: ``set``, ``instance``, ``run``
     :param keep: blob stores that stay where they are
     :param emptied: of these, the ones whose blobs are moved aside, in the store itself; the others are healed in place
+    :param resumes: whether it may go on with an unfinished restore
     :returns: the marker as written; ``kept_aside`` is the folder with what was there, or None
     """
     made = not os.path.isdir(data_dir)
     if made:
         os.makedirs(data_dir, mode=0o750)
     earlier = read_marker(data_dir) or {}
-    resumed = earlier.get("status") == "begun"
+    resumed = resumes and earlier.get("status") == "begun"
     # a database that was filled with another set is no part of this restore
     same = resumed and all(earlier[key] == marker[key] for key in ("set", "instance", "run"))
     started = {

@@ -252,6 +252,11 @@ def test_a_second_begin_of_unfinished_work_remembers_the_first(tmp_path: Path) -
     second = marker.begin(str(tmp_path), WHO, [])
     assert second["kept_aside"] == first["kept_aside"]
     assert (Path(first["kept_aside"]) / "precious").exists()
+    marker.note_filled(str(tmp_path), WHO["run"], {"fingerprint": {"oid": 1}, "kept_aside": "", "messages": []})
+    (tmp_path / "since").write_text("somebody has let the server be started")
+    third = marker.begin(str(tmp_path), WHO, [], resumes=False)
+    assert third["kept_aside"] != first["kept_aside"] and (Path(third["kept_aside"]) / "since").exists()
+    assert third["database"] is None
 
 
 @pytest.mark.parametrize("other", [{}, {"set": "20200101T000000Z"}, {"run": "another"}])

@@ -74,6 +74,8 @@ def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> Non
         list_sets(place, "20271123T020005Z", 2)
     with pytest.raises(SetError, match="there is no such set, the newest are 20261123T020007Z, 20261123T020006Z"):
         list_sets(place, "20200101T000000Z", 2)
+    with pytest.raises(SetError, match="Choice of set '' of .* there is no such set"):
+        list_sets(place, "", 2)  # as where a form leaves it open
 
 
 def test_a_set_that_does_not_fit_to_those_beside_it_is_told(place: Place) -> None:
