@@ -38,6 +38,7 @@ options:
       - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database
         since.
         With PostgreSQL that takes eleven seconds in which nothing may change, with H2 six, forty-five at most.
+        H2 writes to its file by itself for about a minute after a server has opened it. That counts as a change.
       - V(reindexed) notes that the index of documents, which O(reindex) has told of, is being rebuilt.
     type: str
     choices: [begun, finished, reindexed]

@@ -59,9 +59,10 @@ def test_cold_backup_and_restore(
             path.unlink()
     site.restore(None, restore_overwrite=True)
     assert instance.running
-    again = site.run("restore").check()
-    assert again.changed == []
     instance.stop()
+    site.restore(None, restore_overwrite=True, restore_start=False)  # H2 writes for a minute to what a server opens
+    again = site.run("restore", restore_start=False).check()
+    assert again.changed == []
     there = set(h2.column(jar, instance.data_dir / "h2" / "nuxeo", TITLES))
     assert made <= there
     assert not later & there
