@@ -17,7 +17,7 @@ from .load import read_bytes
 from .locate import locate
 from .properties import MalformedEscape
 from .resolve import read_version
-from .secrets import is_secret
+from .secrets import is_secret, values_under
 from .version import LINES, Line, line_of
 from .write import replace_file
 
@@ -111,10 +111,7 @@ def _guarded(content: bytes, was_armed: str, restore_guard: str | None, restore:
 
 def open_secrets(properties: t.Any) -> set[str]:
     """The values that are refused among properties which are shown, for they are shown with the refusal."""
-    given = properties if isinstance(properties, dict) else {}
-    return {
-        str(value) for name, value in given.items() if is_secret(str(name)) and value not in (None, "", True, False)
-    }
+    return values_under(is_secret, properties)
 
 
 def _refuse_open_secrets(properties: Properties) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import typing as t
 
 _WORDS = (
     r"password|passwort|passwd|passphrase|passcode|pwd|secret|credential|jaas|authorization|private[._-]?key"
@@ -41,6 +42,15 @@ MASK = "********"
 def is_secret(name: str) -> bool:
     """Whether a property is a secret, by its name."""
     return bool(_NAMES.search(name)) and not _SHOWN.search(name)
+
+
+def values_under(names: t.Callable[[str], object], given: t.Any) -> set[str]:
+    """The values in a dictionary whose names are those of secrets. A switch is none; what is no dictionary has none.
+
+    :param names: tells whether a name is one of a secret
+    """
+    some = given.items() if isinstance(given, dict) else ()
+    return {str(value) for name, value in some if names(str(name)) and value not in (None, "", True, False)}
 
 
 def mask(value: str) -> str:

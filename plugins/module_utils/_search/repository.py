@@ -9,6 +9,7 @@ import os
 import re
 import typing as t
 
+from .._conf.secrets import values_under
 from .client import Client, path
 from .errors import SearchError, error_types, refused
 
@@ -48,9 +49,7 @@ def secrets_in(settings: t.Any) -> set[str]:
     """The values that :func:`public` hides; a switch is none. What is no dictionary is one as a whole."""
     if not isinstance(settings, dict):
         return {str(settings)} if settings else set()
-    return {
-        str(value) for key, value in settings.items() if _SECRET.search(key) and value not in (None, "", True, False)
-    }
+    return values_under(_SECRET.search, settings)
 
 
 def is_readonly(found: dict[str, t.Any]) -> bool:

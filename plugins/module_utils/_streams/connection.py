@@ -10,6 +10,7 @@ import os
 import re
 import typing as t
 
+from .._conf.secrets import values_under
 from .errors import StreamsError
 from .stores import Run, certificates, private_key_store
 
@@ -132,14 +133,7 @@ def settings(options: t.Mapping[str, t.Any], conf: t.Optional[Configuration], fo
 def secrets_in(params: t.Mapping[str, t.Any]) -> set[str]:
     """What :func:`settings` refuses of all clusters that a module is told of, for it is shown with the refusal."""
     clusters = [one for one in (params, params.get("source"), params.get("target")) if isinstance(one, dict)]
-    given = [one.get("extra_config") for one in clusters]
-    return {
-        str(value)
-        for extra in given
-        if isinstance(extra, dict)
-        for name, value in extra.items()
-        if SECRET.search(name) and value not in (None, "", True, False)
-    }
+    return set().union(*(values_under(SECRET.search, one.get("extra_config")) for one in clusters))
 
 
 def _check_files(found: Settings) -> None:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import pathlib
 import shutil
+import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._files import at, tree
@@ -40,6 +42,39 @@ def test_only_what_is_gone_from_the_source_is_left_out(tmp_path: pathlib.Path, w
         return
     with pytest.raises(tree.FilesError, match="No such file or directory"):
         tree.copy_tree(*copy)
+
+
+def test_what_vanishes_is_counted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data/z").mkdir(parents=True)
+    for name in "abc":
+        (tmp_path / "data" / name).write_text(name)
+    real = os.listdir
+
+    def listed(folder: int) -> list[str]:
+        return [*real(folder), *(["gone"] if "b" in real(folder) else [])]
+
+    monkeypatch.setattr(tree.os, "listdir", listed)
+    result = tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
+    assert (result.vanished, result.files) == (1, 3)
+
+
+def test_what_cannot_be_looked_at_has_not_vanished(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume that breaks while it is read says of a file that it is stale, then nothing at all."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a").write_text("a")
+    real, asked = os.stat, []
+
+    def broken(path: t.Any, **more: t.Any) -> os.stat_result:
+        if path != "a":
+            return real(path, **more)
+        asked.append(path)
+        code = errno.EIO if asked[1:] else errno.ESTALE
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "stat", broken)
+    with pytest.raises(tree.FilesError, match=r"^Copy of '.*': Stale file handle \(at '.*/data/a'\)\.$"):
+        tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
+    assert asked[1:]
 
 
 def test_no_link_is_read_through(tmp_path: pathlib.Path) -> None:

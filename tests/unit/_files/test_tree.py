@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import pathlib
@@ -182,39 +181,6 @@ def test_a_file_that_shrinks_while_read_is_as_long_as_what_was_read(tmp_path: pa
         size, digest = blocks.copy_bytes(one.fileno(), other.fileno(), 3 << 20, cut)
     assert size == (tmp_path / "b").stat().st_size == blocks.BLOCK + 10
     assert run("sha256sum", "b", cwd=tmp_path).split()[0] == digest
-
-
-def test_what_vanishes_is_counted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "data/z").mkdir(parents=True)
-    for name in "abc":
-        (tmp_path / "data" / name).write_text(name)
-    real = os.listdir
-
-    def listed(folder: int) -> list[str]:
-        return [*real(folder), *(["gone"] if "b" in real(folder) else [])]
-
-    monkeypatch.setattr(tree.os, "listdir", listed)
-    result = tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
-    assert (result.vanished, result.files) == (1, 3)
-
-
-def test_what_cannot_be_looked_at_has_not_vanished(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A volume that breaks while it is read says of a file that it is stale, then nothing at all."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/a").write_text("a")
-    real, asked = os.stat, []
-
-    def broken(path: t.Any, **more: t.Any) -> os.stat_result:
-        if path != "a":
-            return real(path, **more)
-        asked.append(path)
-        code = errno.EIO if asked[1:] else errno.ESTALE
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "stat", broken)
-    with pytest.raises(tree.FilesError, match=r"^Copy of '.*': Stale file handle \(at '.*/data/a'\)\.$"):
-        tree.copy_tree(str(tmp_path / "data"), str(tmp_path / "copy"))
-    assert asked[1:]
 
 
 def test_unreadable_is_an_error_that_names_it(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
