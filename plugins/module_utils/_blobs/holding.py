@@ -63,16 +63,33 @@ def local_look(pool: bytes) -> t.Callable[[t.Sequence[bytes], bool], t.Set[bytes
 def lacking_by_listing(pool: bytes, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
     """Which of some names, sorted, a pool does not have: one listing for each folder, no stat."""
     lacking: t.Set[bytes] = set()
-    folder, held = None, set()
+    above, folder, held = b"", b"", set()
+    below: t.Collection[bytes] = ()
     for name in wanted:
         here = names.folder_of(name, 2)
         if here != folder:
             folder = here
-            try:
-                with os.scandir(pool + b"/" + here) as entries:
-                    held = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
-            except FileNotFoundError:
-                held = set()
+            top, _slash, leaf = here.partition(b"/")
+            if top != above:
+                above, below = top, _listed(pool + b"/" + top)
+            held = _files(pool + b"/" + here) if not leaf or leaf in below else set()
         if name not in held:
             lacking.add(name)
     return lacking
+
+
+def _listed(folder: bytes) -> t.Collection[bytes]:
+    """What is in a folder; nothing when there is none."""
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return ()
+
+
+def _files(folder: bytes) -> t.Set[bytes]:
+    """The files in a folder; none when there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+    except FileNotFoundError:
+        return set()

@@ -28,7 +28,7 @@ from .workers import Workers
 CHUNK = 1024
 """Folders of a task: so many that their times are read while another process wakes up."""
 
-FRESH = 128
+FRESH = 256
 """Folders of a task when all of them are listed."""
 
 

@@ -11,6 +11,7 @@ processor. A process that is killed leaves temporary files and whole blobs, noth
 - ``xx/yy/.<name>.<run>.tmp``, beside the place that the file will have: a change of one small folder is less work for
   the file system than one of two, of which one is large.
 - ``xx/.yy.<run>.tmp/<name>``, when there is no folder ``xx/yy`` yet: one rename then is for all that is in it.
+- ``.xx.<run>.tmp/yy/<name>``, when there is no folder ``xx`` either.
 
 ``<run>`` is of one group of one worker, so that no other, not one of a run that was cut off either, names a file that
 is not its own. The folder of the worker is there exactly while files wait for their names: it tells the next run that
@@ -88,6 +89,8 @@ class Waiting:
         self._number = 0
         self._begun = False
         self._renames: t.List[t.Tuple[bytes, bytes]] = []
+        self._fresh: t.Dict[bytes, bytes] = {}
+        """The temporary folders of the open group, by the top folders in whose place they are."""
         self._folder = b""
         """The folder that was written to last; what stands there before and after the name of a temporary file."""
         self._before = self._after = b""
@@ -136,20 +139,26 @@ class Waiting:
 
     def _fresh_for(self, folder: bytes) -> bytes:
         """A temporary folder in place of one that is not there yet, or nothing when its files are to go into it."""
-        above, _slash, leaf = folder.rpartition(b"/")
-        if not above or not disk.HAS_SYNCFS:  # without that each file is synced by its name
+        top, _slash, leaf = folder.partition(b"/")
+        if not leaf or not disk.HAS_SYNCFS:  # without that each file is synced by its name
             self._make_folders(folder)
             return b""
+        above = self._fresh.get(top)
+        if above is None and not os.path.lexists(self.tree + b"/" + top):
+            above = self._fresh[top] = b"%b/.%b.%b%b" % (self.tree, top, self._run, TEMPORARY)
+            os.mkdir(above, 0o700)
+            self._renames.append((above, top))
+        if above is not None:
+            fresh = above + b"/" + leaf
+            _mkdir(fresh)
+            return fresh
         if os.path.lexists(self.tree + b"/" + folder):
             return b""
-        fresh = b"%s/%s/.%s.%s%s" % (self.tree, above, leaf, self._run, TEMPORARY)
+        fresh = b"%b/%b/.%b.%b%b" % (self.tree, top, leaf, self._run, TEMPORARY)
         try:
             os.mkdir(fresh, 0o700)
         except FileExistsError:  # it waits already
             return fresh
-        except FileNotFoundError:
-            self._make_folders(above)
-            os.mkdir(fresh, 0o700)
         self._renames.append((fresh, folder))
         return fresh
 
@@ -187,6 +196,7 @@ class Waiting:
         self._sealed, self._renames = self._renames, []
         self._sync = disk.Sync(self._volume, [name for name, _path in self._sealed])
         self._run = _new_run()
+        self._fresh = {}
         self._folder = b""
         self.group.clear()
         self.open += 1
@@ -214,7 +224,7 @@ class Waiting:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             for each in os.listdir(name):  # another worker has made that folder meanwhile
-                os.rename(name + b"/" + each, target + b"/" + each)
+                self._rename(name + b"/" + each, path + b"/" + each)
             os.rmdir(name)
 
     def _rest(self) -> None:
@@ -234,6 +244,8 @@ def sweep(tree: bytes, own: bytes) -> None:
     for top in os.listdir(tree):
         if top == own or not top.startswith(b"."):
             _sweep_below(tree + b"/" + top, every_file=top == own)
+        elif _is_temporary(top) and os.path.isdir(tree + b"/" + top):
+            shutil.rmtree(tree + b"/" + top)
 
 
 def _sweep_below(top: bytes, every_file: bool) -> None:

@@ -162,14 +162,16 @@ def test_data_before_names_and_names_before_the_list(lab: t.Any, tmp_path: Path)
     watched = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", "trace=syncfs,rename,write,copy_file_range,sendfile"]
     assert lab.backup("a", strace=watched).rc == 0
     pool = re.escape(str(lab.pool))
-    unnamed = rf"{pool}/../(?:\.[0-9a-f]{{2}}\.[0-9a-f]+\.tmp/[0-9a-f]{{32}}|../\.[0-9a-f]{{32}}\.[0-9a-f]+\.tmp)"
+    waits = r"\.[0-9a-f]+\.tmp"
+    unnamed = rf"{pool}/(?:\...{waits}/../[0-9a-f]{{32}}|../\...{waits}/[0-9a-f]{{32}}|../../\.[0-9a-f]{{32}}{waits})"
     events, named = [], set()
     for line in log.read_text().splitlines():
         if "syncfs(" in line:
             events.append("sync")
-        elif "rename(" in line and (found := re.search(rf'\.tmp", "{pool}/(..)/(..)(?:/([0-9a-f]{{32}}))?"', line)):
+        elif "rename(" in line and (found := re.search(rf'"{pool}/((?:../)*)(..|[0-9a-f]{{32}})"\) = 0', line)):
             events.append("name")
-            named |= {found[3]} if found[3] else {key for key in keys if key.startswith(found[1] + found[2])}
+            begins = found[2] if len(found[2]) == 32 else found[1].replace("/", "") + found[2]
+            named |= {key for key in keys if key.startswith(begins)}
         elif "rename(" in line and "blobs/default.json" in line:
             events.append("list")
         elif re.search(rf"<{unnamed}>", line):

@@ -303,30 +303,45 @@ def test_all_blobs_of_a_new_folder_get_their_names_by_one_rename(
     rename = os.rename
     monkeypatch.setattr(waiting.os, "rename", lambda a, b: (calls.append(b), rename(a, b)))
     one = worker()
-    blobs = blobs_of(b"aa/bb", 5) + blobs_of(b"aa/cc", 3)
+    pool = os.fsencode(tmp_path / "pool")
+    blobs = blobs_of(b"aa/bb", 5) + blobs_of(b"aa/cc", 3) + blobs_of(b"aa/bb", 6)[5:] + blobs_of(b"dd/ee", 1)
     one.put(*blobs)
     assert there(tmp_path) == {}
-    assert list(holding.all_names(os.fsencode(tmp_path / "pool"), b"aa")) == [], "what waits is not in the pool"
+    assert holding.folders(pool) == [], "what waits is not in the pool"
     one.copier.commit()
     assert there(tmp_path) == dict(blobs)
-    assert len(calls) == 2
-    one.put(*(more := blobs_of(b"aa/bb", 7)[5:]))
+    assert calls == [pool + b"/aa", pool + b"/dd"], "with all folders below it"
+    one.put(*(more := blobs_of(b"aa/ff", 4) + blobs_of(b"aa/gg", 2)))
+    assert list(holding.all_names(pool, b"aa")) == sorted(path[6:] for path, _content in blobs[:-1])
     one.copier.commit()
     assert there(tmp_path) == dict(blobs + more)
-    assert len(calls) == 4, "a folder that is there gets each"
+    assert calls[2:] == [pool + b"/aa/ff", pool + b"/aa/gg"]
+    one.put(*(again := blobs_of(b"aa/bb", 8)[6:]))
+    one.copier.commit()
+    assert there(tmp_path) == dict(blobs + more + again)
+    assert len(calls) == 6, "a folder that is there gets each"
     assert os.listdir(tmp_path / "pool" / ".tmp") == []
 
 
-def test_a_folder_that_another_worker_has_made_meanwhile(tmp_path: Path, worker: t.Callable[[], Worker]) -> None:
+@pytest.mark.parametrize("above", ["is there", "is new"])
+def test_a_folder_that_another_worker_has_made_meanwhile(
+    tmp_path: Path, worker: t.Callable[[], Worker], above: str
+) -> None:
     one, two = worker(), worker()
-    blobs = blobs_of(b"aa/bb", 6)
-    one.put(*blobs[:3])
-    two.put(*blobs[2:])  # one of them twice
-    two.copier.commit()
-    assert there(tmp_path) == dict(blobs[2:])
+    before = blobs_of(b"aa/zz", 1) if above == "is there" else []
+    one.put(*before)
     one.copier.commit()
-    assert there(tmp_path) == dict(blobs)
-    assert sorted(path.name for path in (tmp_path / "pool" / "aa").iterdir()) == ["bb"]
+    blobs = blobs_of(b"aa/bb", 6)
+    alone, other = blobs_of(b"aa/cc", 2), blobs_of(b"aa/dd", 2)
+    one.put(*blobs[:3], *alone)
+    two.put(*blobs[2:], *other)  # one of them twice
+    two.copier.commit()
+    assert there(tmp_path) == dict(before + blobs[2:] + other)
+    one.copier.commit()
+    assert there(tmp_path) == dict(before + blobs + alone + other)
+    assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == [".tmp", "aa"]
+    folders = ["bb", "cc", "dd", *("zz" for _blob in before)]
+    assert sorted(path.name for path in (tmp_path / "pool" / "aa").iterdir()) == folders
 
 
 def test_a_folder_that_waits_with_the_group_before(
@@ -346,6 +361,7 @@ def test_a_folder_that_waits_with_the_group_before(
     slow.may_end.release()
     one.copier.commit()
     assert there(tmp_path) == dict(blobs)
+    assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == [".tmp", "aa"]
     assert sorted(path.name for path in (tmp_path / "pool" / "aa").iterdir()) == ["bb"]
 
 
