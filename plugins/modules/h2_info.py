@@ -149,7 +149,7 @@ import typing as t
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import H2Request, read, try_out
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import H2Request, read, shell_of, try_out
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 from ansible_collections.nuxeo.platform.plugins.module_utils._progress import Progress
 
@@ -197,13 +197,7 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    def shell(argv: t.List[str], lines: str, folder: str) -> t.Tuple[int, str, str]:
-        """Java's answer to these lines."""
-        done: t.Tuple[int, str, str] = module.run_command(
-            argv, data=lines, binary_data=True, cwd=folder, expand_user_and_vars=False, umask=0o077
-        )
-        return done
-
+    shell = shell_of(module)
     with fail_json_on_error(module):
         os.umask(0o077)
         dest = None if module.check_mode else module.params["dest"]

@@ -38,7 +38,8 @@ options:
       - V(finished) marks the folder as restored, and notes what will show whether anybody has changed the database
         since.
         With PostgreSQL that takes eleven seconds in which nothing may change, with H2 six, forty-five at most.
-        H2 writes to its file by itself for about a minute after a server has opened it. That counts as a change.
+        A copy of an H2 file is read by the H2 of the instance, since H2 writes to its file by itself, with no change of
+        what it holds, for about a minute after a server has opened it.
       - V(reindexed) notes that the index of documents, which O(reindex) has told of, is being rebuilt.
     type: str
     choices: [begun, finished, reindexed]
@@ -115,19 +116,28 @@ import typing as t
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import marker
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2_at_rest, of_postgresql
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import (
+    h2_request,
+    of_h2,
+    of_postgresql,
+)
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import shell_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 KEPT = ("set", "instance", "run", "streams", "replaces")
 
 
-def of_database(params: dict[str, t.Any]) -> dict[str, t.Any]:
+def of_database(module: EnvironmentModule) -> dict[str, t.Any]:
     """The fingerprint of the instance's database."""
-    conf = params["nuxeo_conf"], params["nuxeo_home"], params["nuxeo_environment"], params["nuxeo_version"]
-    login = database_login(*conf, ignore_guard=True)
-    return of_h2_at_rest(login.path) if login.kind == "h2" and login.path else of_postgresql(params)
+    p = module.params
+    login = database_login(
+        p["nuxeo_conf"], p["nuxeo_home"], p["nuxeo_environment"], p["nuxeo_version"], ignore_guard=True
+    )
+    if login.kind == "h2" and login.path:
+        return of_h2(h2_request(login, login.path, p["nuxeo_home"]), shell_of(module), module.warn)
+    return of_postgresql(p)
 
 
 def main() -> None:
@@ -161,7 +171,7 @@ def main() -> None:
         elif p["state"] == "reindexed":
             written = marker.note(p["data_dir"], {"reindex": False})
         else:
-            database = of_database(p) if p["database"] else None
+            database = of_database(module) if p["database"] else None
             finished = {"status": "finished", "database": database, "reindex": p["reindex"]}
             written = marker.note(p["data_dir"], finished)
     module.exit_json(changed=True, marker=written, kept_aside=written.get("kept_aside"))

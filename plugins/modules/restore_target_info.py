@@ -78,23 +78,26 @@ fixed:
   elements: str
 unchanged:
   description:
-    - Whether the file of an H2 database is as it was when the restore had finished.
+    - Whether an H2 database is as it was when the restore had finished. Where its file is not, a copy of it is read by
+      the H2 of the instance.
     - V(false) for PostgreSQL, which M(nuxeo.platform.postgresql_restore) asks itself.
   returned: success
   type: bool
 """
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import of_h2
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import h2_request, is_same_h2
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import conf_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import open_secrets
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import shell_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
 
@@ -116,8 +119,10 @@ def main() -> None:
         fixed = conf_problems(target["conf"]) + without_effect(p["properties"], target)
         if p["service"]:
             fixed += Service(p["service"], resolve(*conf, ignore_guard=True), runner(module), 0).problems()
-    path = target["database"].get("path")
-    unchanged = bool(path) and marker.get("status") == "finished" and marker["database"] == of_h2(path)
+        unchanged, path = False, target["database"].get("path")
+        if path and marker.get("status") == "finished":
+            request = h2_request(database_login(*conf, ignore_guard=True), path, target["home"])
+            unchanged = is_same_h2(marker["database"], request, shell_of(module), module.warn)
     told = {"target": target, "marker": marker, "occupied": found[:LISTED], "fixed": fixed}
     module.exit_json(changed=False, unchanged=unchanged, **told)
 

@@ -9,6 +9,9 @@ import os
 import time
 import typing as t
 
+from .._conf.login import Login
+from .._database.error import DatabaseError
+from .._database.h2 import SUFFIXES, H2Request, Shell, content
 from .._database.login import from_params
 from .._database.postgresql import Database, fingerprint
 
@@ -17,7 +20,7 @@ Fingerprint = t.Dict[str, t.Any]
 _QUIET = 11.0
 """Seconds: a PostgreSQL session that has gone idle tells its counts after ten."""
 _H2_QUIET = 6.0
-"""Seconds: H2 writes behind its commits, and tidies up once more when it has started."""
+"""Seconds: H2 writes behind its commits, and Nuxeo has some after it answers."""
 _PATIENCE = 45.0
 """Seconds after which a database that goes on changing is taken as it is: the next restore sees a change."""
 
@@ -28,9 +31,39 @@ def of_postgresql(params: t.Mapping[str, t.Any]) -> Fingerprint:
         return _settled(lambda: fingerprint(database), _QUIET)
 
 
-def of_h2_at_rest(path: str) -> Fingerprint:
-    """That of a file that a server has open, once it has been the same for a while."""
-    return _settled(lambda: of_h2(path), _H2_QUIET)
+def h2_request(login: Login, path: str, home: str | None) -> H2Request:
+    """How the H2 database of an instance is read."""
+    return H2Request(path=path, home=home, user=login.user or "sa", password=login.password or "")
+
+
+def of_h2(request: H2Request, shell: Shell, warn: t.Callable[[str], None]) -> Fingerprint:
+    """That of a database whose server may have it open: of its file, once that has been the same for a while, and of
+    what it holds, since H2 writes to an open file by itself for about a minute.
+
+    :param warn: takes why what it holds could not be read; any change of the file is one of the database then
+    """
+    found = _settled(lambda: _file(request.path), _H2_QUIET)
+    if not found:
+        return found
+    return {**found, "content": _content(request, shell, warn)}
+
+
+def is_same_h2(noted: t.Any, request: H2Request, shell: Shell, warn: t.Callable[[str], None]) -> bool:
+    """Whether an H2 database holds what it held when its fingerprint was noted. What cannot be read counts as changed."""
+    now = _file(request.path)
+    if not noted or not now or noted["file"] != now["file"]:
+        return False
+    if all(noted[key] == now[key] for key in now):
+        return True
+    return bool(noted.get("content")) and noted["content"] == _content(request, shell, warn)
+
+
+def _content(request: H2Request, shell: Shell, warn: t.Callable[[str], None]) -> str | None:
+    try:
+        return content(request, shell)
+    except DatabaseError as error:
+        warn(f"{error} Until then nobody can tell that the database is as it was restored.")
+        return None
 
 
 def _settled(look: t.Callable[[], Fingerprint], quiet: float) -> Fingerprint:
@@ -45,9 +78,9 @@ def _settled(look: t.Callable[[], Fingerprint], quiet: float) -> Fingerprint:
         time.sleep(0.5)
 
 
-def of_h2(path: str) -> Fingerprint:
+def _file(path: str) -> Fingerprint:
     """Size and time of the database file; H2 writes to it for every change, and when it is closed."""
-    for suffix in (".mv.db", ".h2.db"):
+    for suffix in SUFFIXES:
         if os.path.isfile(path + suffix):
             status = os.stat(path + suffix)
             return {"file": path + suffix, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}

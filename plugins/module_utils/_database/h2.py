@@ -14,6 +14,7 @@ import contextlib
 import csv
 import dataclasses
 import glob
+import hashlib
 import os
 import re
 import shutil
@@ -25,6 +26,9 @@ from .._deps import numbers
 from .blob_keys import provider
 from .error import DatabaseError, told
 from .sorting import SortedLines
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 SUFFIXES = (".mv.db", ".h2.db")
 """Of H2's two file formats. The older one is chosen by MV_STORE=FALSE in the URL."""
@@ -45,6 +49,18 @@ class Shell(t.Protocol):
     """Runs a program with these lines on its standard input, in that folder: code, standard output, standard error."""
 
     def __call__(self, argv: t.List[str], lines: str, folder: str, /) -> t.Tuple[int, str, str]: ...
+
+
+def shell_of(module: AnsibleModule) -> Shell:
+    """Runs programs by the module's own means."""
+
+    def shell(argv: t.List[str], lines: str, folder: str) -> t.Tuple[int, str, str]:
+        done: t.Tuple[int, str, str] = module.run_command(
+            argv, data=lines, binary_data=True, cwd=folder, expand_user_and_vars=False, umask=0o077
+        )
+        return done
+
+    return shell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +113,37 @@ def read(request: H2Request, shell: Shell, keys: t.Optional[str]) -> dict[str, t
         "blob_providers": sorted(providers),
         "duration": round(time.monotonic() - begun, 3),
     }
+
+
+def content(request: H2Request, shell: Shell) -> str:
+    """The SHA-256 of all that the database holds, in the words of H2's SCRIPT. Its server may have it open.
+
+    H2 writes to an open file without any change of what it holds, so the file itself does not show that.
+    """
+    file, jar = _file(request.path), _jar(request)
+    with _folder(request) as folder:
+        _copy_whole(file, os.path.join(folder, "copy" + _suffix(file)))
+        session = _Session(request, shell, [_java(request.java), "-cp", jar, "org.h2.tools.Shell"], folder, file)
+        session.write("SCRIPT")
+        total = hashlib.sha256()
+        with open(session.written(0), "rb") as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                total.update(block)
+        return total.hexdigest()
+
+
+def _copy_whole(file: str, copy: str) -> None:
+    """Copy a file that its server has open: one that nobody has written to meanwhile is as after a kill."""
+    for _attempt in range(10):
+        before = os.stat(file)
+        shutil.copyfile(file, copy)
+        after = os.stat(file)
+        if (before.st_size, before.st_mtime_ns, before.st_ino) == (after.st_size, after.st_mtime_ns, after.st_ino):
+            return
+        time.sleep(0.5)
+    raise DatabaseError(
+        f"Copy of the H2 database '{file}'", "it is written to again and again", "Wait until nobody works with it"
+    )
 
 
 def try_out(request: H2Request, shell: Shell) -> dict[str, t.Any]:
@@ -186,12 +233,22 @@ class _Session:
         self._folder = folder
         self._what = f"Reading of the H2 database '{file}' by '{argv[2]}'"
         self._secret = request.password
-        self._login = ("jdbc:h2:./copy;IFEXISTS=TRUE", "", request.user, request.password)
+        # else a H2 before 1.4.200 makes an empty file of the other format beside it
+        older = ";MV_STORE=FALSE" if _suffix(file) == ".h2.db" else ""
+        self._login = (f"jdbc:h2:./copy;IFEXISTS=TRUE{older}", "", request.user, request.password)
         if any("\n" in word or "\r" in word for word in self._login):
             raise DatabaseError(f"Login to '{file}'", "user or password holds a line break", "Set another")
 
     def ask(self, *queries: str) -> list[t.Iterator[list[str]]]:
         """The rows of each query, all text; Java starts once for all of them."""
+        return [self._rows(number, count) for number, count in enumerate(self.write(*queries))]
+
+    def written(self, number: int) -> str:
+        """The file with the rows of a query."""
+        return os.path.join(self._folder, f"{number}.csv")
+
+    def write(self, *queries: str) -> list[int]:
+        """Let the rows of each query be written to a file; how many they are."""
         if not queries:
             return []
         statements = []
@@ -208,7 +265,7 @@ class _Session:
                 why.replace(self._secret, "********") if len(self._secret) > 3 else why,
                 "The file must be of a stopped server, and the H2 that of its instance",
             )
-        return [self._rows(number, int(count)) for number, count in enumerate(wrote)]
+        return [int(count) for count in wrote]
 
     def _run(self, statements: list[str]) -> tuple[int, str, str]:
         """Arguments do where there is no password; else the Shell is answered what it asks for.
@@ -227,7 +284,7 @@ class _Session:
     def _rows(self, number: int, wanted: int) -> t.Iterator[list[str]]:
         """One row after the other; after the last one it is sure that none is missing."""
         count = -1  # the first row holds the names
-        with open(os.path.join(self._folder, f"{number}.csv"), encoding="utf-8", newline="") as stream:
+        with open(self.written(number), encoding="utf-8", newline="") as stream:
             for row in csv.reader(stream):
                 count += 1
                 if count:

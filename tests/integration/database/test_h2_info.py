@@ -92,8 +92,9 @@ def test_keys_of_every_version(make_h2: t.Any, run_module: Run, tmp_path: Path, 
     assert again["changed"] is False
 
 
-def test_older_file_format(make_h2: t.Any, run_module: Run, tmp_path: Path) -> None:
-    made = make_h2("1.4.200", options=";MV_STORE=FALSE")
+@pytest.mark.parametrize("version", [each for each in VERSIONS if each.startswith("1.")])
+def test_older_file_format(make_h2: t.Any, run_module: Run, tmp_path: Path, version: str) -> None:
+    made = make_h2(version, options=";MV_STORE=FALSE")
     assert made.file.name == "nuxeo.h2.db"
     result = run_module("h2_info", path=made.file.with_name("nuxeo"), dest=tmp_path / "out", jar=made.jar)
     assert result["blob_keys"] == 305
