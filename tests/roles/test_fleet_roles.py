@@ -193,6 +193,28 @@ def test_no_node_starts_when_its_leader_fails_half_way(
     assert (one.running, two.running) == (True, True)
 
 
+def test_a_node_that_fails_alone_is_told_that_the_others_work(
+    site: Site, postgresql15: t.Any, pair: tuple[t.Any, t.Any]
+) -> None:
+    """What it would be told else, to run the restore again, replaces what people do meanwhile."""
+    one, two = pair
+    options = {"restore_overwrite": True, "restore_properties": {"own.property": "new"}, **site.admin(postgresql15)}
+    run = site.start("restore", **options)
+    wait_for(lambda: any(task.task.endswith("every one the database refers to is there") for task in run.tasks()))
+    subprocess.run(["mount", "--bind", str(two.conf), str(two.conf)], check=True)  # it cannot be replaced now
+    try:
+        done = run.wait()
+    finally:
+        subprocess.run(["umount", "-l", str(two.conf)], check=True)
+    told = " ".join(done.failures)
+    assert done.rc != 0 and "all of the set is in its place on a1, which may be worked with" in told
+    assert (one.running, two.running) == (True, False)
+    assert " · NOT on node a2" in done.stdout
+    assert "restore guard" in two.conf.read_text() and "restore guard" not in one.conf.read_text()
+    site.run("restore", **options).check()
+    assert (one.running, two.running) == (True, True)
+
+
 def test_nodes_that_disagree_are_refused(
     site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
 ) -> None:

@@ -49,7 +49,7 @@ def of_h2(request: H2Request, shell: Shell, warn: t.Callable[[str], None]) -> Fi
 
 
 def is_same_h2(noted: t.Any, request: H2Request, shell: Shell, warn: t.Callable[[str], None]) -> bool:
-    """Whether an H2 database holds what it held when its fingerprint was noted. What cannot be read counts as changed."""
+    """Whether an H2 database holds what it held when that was noted. What cannot be read counts as changed."""
     now = _file(request.path)
     if not noted or not now or noted["file"] != now["file"]:
         return False

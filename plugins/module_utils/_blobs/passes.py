@@ -29,7 +29,7 @@ CHUNK = 1024
 """Folders of a task: so many that their times are read while another process wakes up."""
 
 FRESH = 256
-"""Folders of a task when all of them are listed."""
+"""Folders of a task when all of them are listed: those of one top folder, which the pool gets from one worker then."""
 
 
 def _boot_id() -> str:
