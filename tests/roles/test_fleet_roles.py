@@ -165,19 +165,24 @@ def test_a_node_that_cannot_be_stopped_keeps_no_other_from_running(
         assert run.of("mark it as unfinished") == []
 
 
+def restore_that_cannot_change(site: Site, conf: Path, **options: t.Any) -> t.Any:
+    """A restore during which a nuxeo.conf becomes fixed when all files of the leader are back."""
+    run = site.start("restore", **options)
+    wait_for(lambda: any(task.task.endswith("every one the database refers to is there") for task in run.tasks()))
+    subprocess.run(["mount", "--bind", str(conf), str(conf)], check=True)
+    try:
+        return run.wait()
+    finally:
+        subprocess.run(["umount", "-l", str(conf)], check=True)
+
+
 def test_no_node_starts_when_its_leader_fails_half_way(
     site: Site, postgresql15: t.Any, pair: tuple[t.Any, t.Any]
 ) -> None:
     """The leader's files are all back then; the rest of the restore is not."""
     one, two = pair
     options = {"restore_overwrite": True, "restore_properties": {"own.property": "new"}, **site.admin(postgresql15)}
-    run = site.start("restore", **options)
-    wait_for(lambda: any(task.task.endswith("every one the database refers to is there") for task in run.tasks()))
-    subprocess.run(["mount", "--bind", str(one.conf), str(one.conf)], check=True)  # it cannot be replaced now
-    try:
-        done = run.wait()
-    finally:
-        subprocess.run(["umount", "-l", str(one.conf)], check=True)
+    done = restore_that_cannot_change(site, one.conf, **options)
     told = " ".join(done.failures)
     assert done.rc != 0 and "its leader a1 did not come to the end, so this node is not started" in told
     assert "The restore had begun, so nuxeo.conf keeps the server from being started" in told
@@ -199,13 +204,7 @@ def test_a_node_that_fails_alone_is_told_that_the_others_work(
     """What it would be told else, to run the restore again, replaces what people do meanwhile."""
     one, two = pair
     options = {"restore_overwrite": True, "restore_properties": {"own.property": "new"}, **site.admin(postgresql15)}
-    run = site.start("restore", **options)
-    wait_for(lambda: any(task.task.endswith("every one the database refers to is there") for task in run.tasks()))
-    subprocess.run(["mount", "--bind", str(two.conf), str(two.conf)], check=True)  # it cannot be replaced now
-    try:
-        done = run.wait()
-    finally:
-        subprocess.run(["umount", "-l", str(two.conf)], check=True)
+    done = restore_that_cannot_change(site, two.conf, **options)
     told = " ".join(done.failures)
     assert done.rc != 0 and "all of the set is in its place on a1, which may be worked with" in told
     assert (one.running, two.running) == (True, False)
