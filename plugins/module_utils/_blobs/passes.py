@@ -22,7 +22,7 @@ from .options import Options, Report
 from .places import open_home, shelf_maker, source_maker
 from .pool import place
 from .store import Store, open_store
-from .visit import AS_BEFORE, Plan, Visitor
+from .visit import AS_BEFORE, Plan, Visitor, changed_folders
 from .workers import Workers
 
 CHUNK = 1024
@@ -30,6 +30,11 @@ CHUNK = 1024
 
 FRESH = 256
 """Folders of a task when all of them are listed: those of one top folder, which the pool gets from one worker then."""
+
+
+def _ranges(count: int, size: int) -> t.List[t.Tuple[int, int]]:
+    """Numbers of folders, in ranges of a size."""
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def _boot_id() -> str:
@@ -55,6 +60,8 @@ class Pass:
         self.state_path = f"{options.state}.state" if options.state else ""
         self.state = states.load(self.state_path) if self.state_path else states.State()
         self.identity: t.Dict[str, t.Any] = {}
+        self.ranges = _ranges(len(self.state.paths), CHUNK)
+        """Of folders, in which some may have changed."""
 
     # --- may the state be trusted
 
@@ -79,17 +86,36 @@ class Pass:
             "pool": self.options.dest,
         }
 
-    def _is_full(self) -> bool:
+    def _is_due(self) -> bool:
+        """Whether a full pass is, wherever the pool is."""
         header = self.state.header
-        if self.options.full or not header or header.get("identity") != self.identity:
+        if self.options.full or not header:
             return True
         return bool(header["passes"] + 1 >= self.options.full_every or header["time"] > self.began)
+
+    def _is_full(self) -> bool:
+        return self._is_due() or self.state.header.get("identity") != self.identity
+
+    @property
+    def _by_times(self) -> bool:
+        return self.options.folder_times and self.options.kind != "record"
+
+    def _look_ahead(self) -> None:
+        """Ask for the times of folders while ssh connects: most ranges hold none that has changed."""
+        if self._is_due() or not self._by_times:
+            return
+        for first, end in list(self.ranges):
+            if not self.home.connecting:
+                return
+            if not changed_folders(self.state, self.store.data, first, end):
+                self.ranges.remove((first, end))
 
     # --- the pass
 
     def run(self) -> Report:
         """Copy, prove, keep the state, write the set's list."""
         try:
+            self._look_ahead()
             self._identify()
             if not self.options.check:
                 self.home.begin()
@@ -110,7 +136,7 @@ class Pass:
             pool=os.fsencode(self.options.dest),
             content_named=self.options.kind != "digest",
             full=self.report.full_pass,
-            folder_times=self.options.folder_times and self.options.kind != "record",
+            folder_times=self._by_times,
         )
         shelf = shelf_maker(self.options.dest, self.options.rsh, self.options.check)
         progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="folders")
@@ -122,9 +148,8 @@ class Pass:
 
     def _visit_all(self, workers: Workers, progress: Progress, plan: Plan) -> None:
         folders = len(self.state.paths)
-        chunk = FRESH if plan.full or not plan.folder_times else CHUNK
-        for first in range(0, folders, chunk):
-            workers.queue.append((first, min(first + chunk, folders)))
+        ranges = _ranges(folders, FRESH) if plan.full or not plan.folder_times else self.ranges
+        workers.queue.extend(ranges)
         rootless = self.state.paths[:1] != [b""]  # also of a state whose pass did not see it for a moment
         if rootless:
             workers.queue.append([b""])
@@ -134,7 +159,7 @@ class Pass:
             progress.check()  # a task of large blobs takes long, and who has taken this run's place waits for the lock
 
         workers.meanwhile = meanwhile
-        done, total = 0, folders + rootless
+        done, total = folders - sum(end - first for first, end in ranges), folders + rootless
         for count, found, counts, shown, problems in workers.results():
             self.report.add(counts)
             self.report.problems.merge(shown, problems)

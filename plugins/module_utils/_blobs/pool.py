@@ -36,6 +36,10 @@ class Home(t.Protocol):
 
     remote: bool
 
+    @property
+    def connecting(self) -> bool:
+        """Whether whoever asks it something has to wait for the way there first."""
+
     def look(self) -> t.Dict[str, t.Any]:
         """What it is: ``place`` (device and inode, empty when missing), ``above`` (those above it), ``generation``."""
 
@@ -162,6 +166,7 @@ class LocalHome:
     """A pool on this host."""
 
     remote = False
+    connecting = False
 
     def __init__(self, pool: bytes) -> None:
         self.pool = pool

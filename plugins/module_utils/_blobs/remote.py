@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import tempfile
 import time
@@ -70,6 +71,10 @@ class Connection:
 
     def __init__(self, host: str, path: bytes, rsh: t.Sequence[str]) -> None:
         self.host = host
+        self.ready = False
+        """Whether the helper has answered."""
+        self._path = path
+        self._begun = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         there, feed = os.pipe()
         back, answer = os.pipe()
@@ -88,11 +93,23 @@ class Connection:
         self._feed = feed
         self._reader = open(back, "rb", buffering=1 << 20)  # noqa: SIM115 - closed by close()
         self.channel = Channel(self._reader, feed)
-        source = program()
+        self._program = program()
+
+    @property
+    def connecting(self) -> bool:
+        """Whether the helper has not said a word yet, nor hung up."""
+        return not self._begun and not select.select([self._reader], [], [], 0)[0]
+
+    def _begin(self) -> None:
+        """Give the helper its program, before the first request: this side has other work while ssh connects."""
+        if self._begun:
+            return
+        self._begun = True
         with self._talking():
             self._greeted()
-            self.channel.send_raw(b"%010d" % len(source) + source)
-        self.call("open", path)
+            self.channel.send_raw(b"%010d" % len(self._program) + self._program)
+        self.call("open", self._path)
+        self.ready = True
 
     @contextlib.contextmanager
     def _talking(self) -> t.Iterator[None]:
@@ -149,6 +166,7 @@ class Connection:
 
     def call(self, name: str, payload: bytes = b"") -> t.Tuple[t.Any, bytes]:
         """Ask, and wait for the answer."""
+        self._begin()
         with self._talking():
             self.ask(name, payload)
             return self.answer(self.channel.receive())
@@ -166,12 +184,14 @@ class Connection:
 
     def put(self, descriptor: int, size: int, meta: bytes) -> int:
         """Send a blob."""
+        self._begin()
         with self._talking():
             return self.channel.send_blob(descriptor, size, meta)
         raise AssertionError  # _talking raises
 
     def get(self, wanted: t.Sequence[bytes], take: t.Callable[[bytes, t.Iterator[bytes]], None]) -> None:
         """Ask for blobs; each is taken in turn. ``take`` reads all blocks."""
+        self._begin()
         with self._talking():
             self.ask("get", pack_names(wanted))
             for name in wanted:
@@ -185,6 +205,8 @@ class Connection:
         os.close(self._feed)
         self._reader.close()
         self._errors.close()
+        if not self.ready:  # what is there instead of the helper may go on for ever
+            os.kill(self._pid, signal.SIGTERM)
         os.waitpid(self._pid, 0)
 
 
@@ -196,6 +218,10 @@ class RemoteHome:
     def __init__(self, host: str, path: bytes, rsh: t.Sequence[str]) -> None:
         self.connection = Connection(host, path, rsh)
         self._spoke = time.monotonic()
+
+    @property
+    def connecting(self) -> bool:
+        return self.connection.connecting
 
     def look(self) -> t.Dict[str, t.Any]:
         return t.cast("t.Dict[str, t.Any]", self.connection.call("look")[0])
@@ -222,8 +248,9 @@ class RemoteHome:
         self.connection.call("set_aside", pack_names(rotten))
 
     def end(self) -> None:
-        with contextlib.suppress(BlobError):  # it may be what has failed
-            self.connection.call("end")
+        if self.connection.ready:
+            with contextlib.suppress(BlobError):  # it may be what has failed
+                self.connection.call("end")
         self.connection.close()
 
 

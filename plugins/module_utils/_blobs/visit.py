@@ -74,6 +74,28 @@ def kind_of(place: bytes) -> str:
     return f"refused, it is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a blob"
 
 
+def changed_folders(state: State, data: bytes, first: int, end: int) -> t.List[int]:
+    """The folders of a range whose times are not those of the state. The hot loop of a pass: all else is rare."""
+    stat_of, found = os.stat, []
+    modified, changed = state.modified[first:end], state.changed[first:end]
+    try:
+        root = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return list(range(first, end))  # looked at again, and told
+    try:
+        for index, (path, wrote, became) in enumerate(zip(state.paths[first:end], modified, changed), first):
+            try:
+                info = stat_of(path, dir_fd=root)
+                if info.st_mtime_ns == wrote and info.st_ctime_ns == became:
+                    continue
+            except OSError:
+                pass  # looked at again, and told; so is data itself, whose path is empty
+            found.append(index)
+    finally:
+        os.close(root)
+    return found
+
+
 class Visitor:
     """Visits folders and copies what is new. The result of a task is a tuple: how many, folders, counts, problems."""
 
@@ -108,32 +130,11 @@ class Visitor:
     def _folders(self, task: t.Any) -> t.Iterator[t.Tuple[bytes, int]]:
         if isinstance(task[0], int):
             unlisted = not self.plan.full and self.plan.folder_times
-            for index in self._changed(*task) if unlisted else range(*task):
+            for index in changed_folders(self.state, self.plan.data, *task) if unlisted else range(*task):
                 yield self.state.paths[index], index
         else:
             for path in task:
                 yield path, -1
-
-    def _changed(self, first: int, end: int) -> t.List[int]:
-        """The folders of a range whose times are not those of the state. The hot loop of a pass: all else is rare."""
-        state, stat_of, found = self.state, os.stat, []
-        modified, changed = state.modified[first:end], state.changed[first:end]
-        try:
-            root = os.open(self.plan.data, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            return list(range(first, end))  # looked at again, and told
-        try:
-            for index, (path, wrote, became) in enumerate(zip(state.paths[first:end], modified, changed), first):
-                try:
-                    info = stat_of(path, dir_fd=root)
-                    if info.st_mtime_ns == wrote and info.st_ctime_ns == became:
-                        continue
-                except OSError:
-                    pass  # looked at again, and told; so is data itself, whose path is empty
-                found.append(index)
-        finally:
-            os.close(root)
-        return found
 
     @staticmethod
     def _said(scan: Scan) -> t.List[t.Any]:

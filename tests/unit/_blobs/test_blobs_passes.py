@@ -150,3 +150,42 @@ def test_a_blob_that_came_late_is_in_the_set_when_it_is_what_it_says(
     with pytest.raises(BlobError, match="neither there nor in the pool") as error:
         lab.backup(required=str(lab.root / "required"))
     assert error.value.result["missing"] == added
+
+
+@pytest.mark.parametrize("asked", [0, 2, 100])
+def test_while_the_pools_host_is_connected_to_times_of_folders_are_asked_for(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    """However many before it answers: what has changed is found, and what has not is asked for once."""
+    monkeypatch.setattr(passes, "CHUNK", 2)
+    for number in range(40):
+        lab.add(b"%d" % number)
+    lab.backup()
+
+    def connect() -> None:
+        waiting = iter([True] * asked)
+        monkeypatch.setattr(pool.LocalHome, "connecting", property(lambda _home: next(waiting, False)))
+
+    ranges: list[tuple[int, int]] = []
+    real = passes.changed_folders
+
+    def changed_folders(known: t.Any, data: bytes, first: int, end: int) -> list[int]:
+        ranges.append((first, end))
+        return real(known, data, first, end)
+
+    monkeypatch.setattr(passes, "changed_folders", changed_folders)
+    connect()
+    found = lab.backup()
+    assert (found["copied"], found["keys"], found["full_pass"], found["folders_listed"]) == (0, 40, False, 0)
+    folders = len(state.load(os.fspath(lab.root / "state.state")).paths)
+    known = {number for first, end in ranges for number in range(first, end)}
+    assert len(ranges) == min(asked, (folders + 1) // 2), "those that a worker is given it asks for in its own process"
+    assert found["folders"] == folders
+    assert known == set(range(min(2 * asked, folders)))
+    lab.add(b"new")
+    connect()
+    found = lab.backup()
+    assert (found["copied"], found["keys"], found["full_pass"]) == (1, 41, False)
+    connect()
+    found = lab.backup(full=True)
+    assert (found["copied"], found["doubted"], found["full_pass"]) == (0, 0, True)
