@@ -197,6 +197,48 @@ def test_it_is_started_again_though_the_backup_fails(site: Site, make_nuxeo: t.C
     assert not list((site.root / "acme").glob("stopped-*"))
 
 
+def ctl_that(site: Site, instance: t.Any, at_start: str) -> Path:
+    """A nuxeoctl that does something before each start: a line of shell, in which $sets are the sets that there are."""
+    ctl = instance.home / "bin" / "another-ctl"
+    sets = shlex.quote(str(site.root / "acme" / "sets"))
+    ctl.write_text(
+        f'#!/bin/sh\nif [ "$2" = startbg ]; then sets=$(ls {sets}); {at_start}\nfi\nexec {instance.ctl} "$@"\n'
+    )
+    ctl.chmod(0o755)
+    return ctl
+
+
+def test_it_is_started_before_the_copy_is_proven(
+    site: Site, make_nuxeo: t.Callable[..., t.Any], tmp_path: Path
+) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    seen = tmp_path / "seen"
+    site.backup(backup_service=str(ctl_that(site, instance, f'echo "[$sets]" >> {seen}')))
+    assert seen.read_text() == "[]\n", "started once, and no set was there"
+    assert instance.running and len(site.sets("acme")) == 1
+    assert not list((site.root / "acme").glob("stopped-*"))
+    site.assert_all_verify("acme")
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_server_that_does_not_start_costs_no_set(
+    site: Site, make_nuxeo: t.Callable[..., t.Any], heals: bool
+) -> None:
+    instance = make_nuxeo(None).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    broken = ctl_that(site, instance, f'[ -n "$sets" ] && {"true" if heals else "false"} || exit 1')
+    done = site.run("backup", backup_service=str(broken))
+    assert "The set is finished first; then it is tried once more." in done.stdout
+    assert (done.rc == 0, instance.running) == (heals, heals)
+    assert heals or "nuxeoctl" in done.failures[-1] or str(broken) in done.failures[-1]
+    assert len(site.sets("acme")) == 1 and site.partial("acme") == []
+    assert not list((site.root / "acme").glob("stopped-*")), "nothing starts it behind the operator's back"
+    site.assert_all_verify("acme")
+
+
 def test_who_stops_a_server_may_be_silent_for_as_long(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
     """It gives no sign of life meanwhile, and nobody on this host sees whether it is on still."""
     instance = make_nuxeo(None).start()
