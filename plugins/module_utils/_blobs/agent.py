@@ -15,10 +15,9 @@ import signal
 import typing as t
 
 from .._errors import PlatformError
-from . import names
-from .copier import Copier, SourceError, Vanished, open_blob, writing_failed
-from .holding import all_names, folders, local_look
-from .pool import TEMPORARY, LocalHome, LocalSource, set_aside
+from . import aside, copier, holding, names, pool
+from .errors import SourceError, Vanished, writing_failed
+from .home import TEMPORARY, LocalHome
 from .wire import BROKEN, CALL, ERROR, REPLY, BrokenBlob, Channel, Message, pack_json, pack_names, unpack_names
 
 IDLE = 3600
@@ -32,7 +31,7 @@ class Agent:
         self.channel = channel
         self.pool = b""
         self.home = LocalHome(b"")
-        self.copier: t.Optional[Copier] = None
+        self.copier: t.Optional[copier.Copier] = None
         self.rejected: t.List[t.Tuple[str, str]] = []
 
     def serve(self) -> None:
@@ -88,43 +87,43 @@ class Agent:
         return None, b""
 
     def on_names(self, payload: bytes) -> t.Tuple[None, bytes]:
-        return None, pack_names(all_names(self.pool, payload))
+        return None, pack_names(holding.all_names(self.pool, payload))
 
     def on_folders(self, _payload: bytes) -> t.Tuple[None, bytes]:
-        return None, pack_names(folders(self.pool))
+        return None, pack_names(holding.folders(self.pool))
 
     def on_set_aside(self, payload: bytes) -> t.Tuple[None, bytes]:
-        set_aside(self.pool, unpack_names(payload))
+        aside.set_aside(self.pool, unpack_names(payload))
         return None, b""
 
     # --- a worker's part
 
     def on_shelf(self, payload: bytes) -> t.Tuple[None, bytes]:
-        self.copier = Copier(self.pool, b"%s/%s/%s" % (self.pool, os.fsencode(TEMPORARY), payload))
+        self.copier = copier.Copier(self.pool, b"%s/%s/%s" % (self.pool, TEMPORARY, payload))
         return None, b""
 
     def on_lacking(self, payload: bytes) -> t.Tuple[None, bytes]:
-        lacking = local_look(self.pool)(unpack_names(payload[1:]), payload[:1] == b"1")
+        lacking = holding.local_look(self.pool)(unpack_names(payload[1:]), payload[:1] == b"1")
         return None, pack_names(sorted(lacking))
 
     def _put(self, first: Message) -> None:
         if first[0] == BROKEN:
             return  # not even its first byte could be read; the other side knows
-        copier = t.cast(Copier, self.copier)
+        into = t.cast("copier.Copier", self.copier)
         name, dummy, algorithm = first[1].partition(b" ")
         path = names.pool_path(name)
         try:
-            digest, size = copier.receive(self.channel.blocks(first), algorithm.decode(), path)
+            digest, size = into.receive(self.channel.blocks(first), algorithm.decode(), path)
         except BrokenBlob:
             return  # the other side knows
         if digest.encode() == name:
-            copier.place(path, size)
+            into.place(path, size)
             return
-        copier.drop()
+        into.drop()
         self.rejected.append((name.decode(), f"rotten: its bytes have the digest {digest}"))
 
     def on_commit(self, _payload: bytes) -> t.Tuple[t.Any, bytes]:
-        t.cast(Copier, self.copier).commit()
+        t.cast("copier.Copier", self.copier).commit()
         rejected, self.rejected = self.rejected, []
         return rejected, b""
 
@@ -134,7 +133,7 @@ class Agent:
         """Send blobs in the order asked for, then the answer."""
         for name in unpack_names(payload):
             try:
-                descriptor, info = open_blob(self.pool + b"/" + names.pool_path(name))
+                descriptor, info = copier.open_blob(self.pool + b"/" + names.pool_path(name))
             except Vanished:
                 self.channel.send(BROKEN, b"it is not there")
             except SourceError as error:
@@ -151,7 +150,8 @@ class Agent:
     def on_hash(self, payload: bytes) -> t.Tuple[t.Any, bytes]:
         """For each ``name digest`` the digest and the size, or why there is none."""
         asked = [line.partition(b" ") for line in unpack_names(payload)]
-        return LocalSource(self.pool).digests([(name, algorithm.decode()) for name, dummy, algorithm in asked]), b""
+        source = pool.LocalSource(self.pool)
+        return source.digests([(name, algorithm.decode()) for name, dummy, algorithm in asked]), b""
 
 
 def main() -> None:

@@ -12,8 +12,7 @@ import os
 import stat
 import typing as t
 
-from .errors import BlobError, os_reason
-from .names import shown
+from .errors import SourceError, Vanished, os_reason
 from .waiting import Waiting
 
 CHUNK = 1 << 20
@@ -21,18 +20,6 @@ CHUNK = 1 << 20
 _FICLONE = 0x40049409
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class SourceError(Exception):
-    """A blob that cannot be read, or is not what it says. The others are copied all the same."""
-
-
-class Changed(SourceError):
-    """A blob whose bytes are not those that were announced."""
-
-
-class Vanished(Exception):
-    """A blob that was listed and is gone."""
 
 
 def open_blob(path: bytes) -> t.Tuple[int, os.stat_result]:
@@ -177,15 +164,3 @@ class Copier(Waiting):
         finally:
             os.close(target)
         return total.hexdigest(), size
-
-
-def writing_failed(tree: bytes, error: OSError) -> BlobError:
-    """The error of a target that cannot be written."""
-    todo = {
-        errno.ENOSPC: "Free space on its volume, then run again: what is copied stays",
-        errno.EDQUOT: "Raise the quota, then run again: what is copied stays",
-        errno.EROFS: "Mount its volume for writing",
-        errno.EACCES: "Give this user the right to write there",
-    }
-    said = todo.get(error.errno or 0, "Check the volume, then run again: what is copied stays")
-    return BlobError(f"Writing of blobs to '{shown(tree)}'", os_reason(error), said)

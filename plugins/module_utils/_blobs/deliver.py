@@ -17,9 +17,9 @@ import typing as t
 from .._io import remove_unfinished, replaced
 from .._progress import Progress
 from . import keylist, names, proof
-from .copier import Copier, SourceError, Vanished, hash_file, writing_failed
+from .copier import Copier, hash_file
 from .disk import Volume
-from .errors import SHOWN, BlobError, Problems, os_reason
+from .errors import SHOWN, BlobError, Problems, SourceError, Vanished, os_reason, writing_failed
 from .lock import Lock
 from .options import Options, Report
 from .places import source_maker

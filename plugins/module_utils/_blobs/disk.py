@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import typing as t
@@ -40,6 +39,8 @@ class Volume:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _syncfs(self) -> None:
+        import ctypes  # noqa: PLC0415 - who has nothing to sync, here or on another host, is over before that is read
+
         library = ctypes.CDLL(None, use_errno=True)
         if library.syncfs(self._descriptor):
             code = ctypes.get_errno()
@@ -76,7 +77,7 @@ class Sync:
     """Files of a volume that are made durable in a thread of their own, from now on."""
 
     def __init__(self, volume: Volume, paths: t.Sequence[bytes]) -> None:
-        import threading  # noqa: PLC0415 - who has nothing to sync, here or on another host, is over before that is read
+        import threading  # noqa: PLC0415 - as ctypes above
 
         self._volume = volume
         self._paths = paths

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
 from .._errors import PlatformError
@@ -18,9 +19,33 @@ class BlobError(PlatformError):
     """A blob store or pool cannot be copied, proven or read."""
 
 
+class SourceError(Exception):
+    """A blob that cannot be read, or is not what it says. The others are copied all the same."""
+
+
+class Changed(SourceError):
+    """A blob whose bytes are not those that were announced."""
+
+
+class Vanished(Exception):
+    """A blob that was listed and is gone."""
+
+
 def os_reason(error: OSError) -> str:
     """The system's words for an error, without the path (the message has it already)."""
     return error.strerror or type(error).__name__
+
+
+def writing_failed(tree: bytes, error: OSError) -> BlobError:
+    """The error of a target that cannot be written."""
+    todo = {
+        errno.ENOSPC: "Free space on its volume, then run again: what is copied stays",
+        errno.EDQUOT: "Raise the quota, then run again: what is copied stays",
+        errno.EROFS: "Mount its volume for writing",
+        errno.EACCES: "Give this user the right to write there",
+    }
+    said = todo.get(error.errno or 0, "Check the volume, then run again: what is copied stays")
+    return BlobError(f"Writing of blobs to '{shown(tree)}'", os_reason(error), said)
 
 
 class Problems:

@@ -14,7 +14,6 @@ import os
 import time
 import typing as t
 
-from .._io import now
 from .errors import BlobError, os_reason
 
 PATIENCE = 30.0
@@ -35,7 +34,8 @@ def _said() -> bytes:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return json.dumps({"user": user, "host": os.uname().nodename, "pid": os.getpid(), "since": now()}).encode()
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return json.dumps({"user": user, "host": os.uname().nodename, "pid": os.getpid(), "since": since}).encode()
 
 
 class Lock:

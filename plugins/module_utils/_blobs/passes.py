@@ -16,11 +16,10 @@ import typing as t
 from .._progress import Progress
 from . import keylist, names, proof, records
 from . import state as states
-from .copier import SourceError, Vanished, writing_failed
-from .errors import BlobError
+from .errors import BlobError, SourceError, Vanished, writing_failed
+from .home import place
 from .options import Options, Report
 from .places import open_home, shelf_maker, source_maker
-from .pool import place
 from .store import Store, open_store
 from .visit import AS_BEFORE, Plan, Visitor, changed_folders
 from .workers import Workers
@@ -140,26 +139,31 @@ class Pass:
         )
         shelf = shelf_maker(self.options.dest, self.options.rsh, self.options.check)
         progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="folders")
-        workers = Workers(self.options.workers, lambda number: Visitor(plan, self.state, shelf(number)))
+        tasks = self._tasks(plan)
+        workers = Workers(self.options.workers if tasks else 0, lambda number: Visitor(plan, self.state, shelf(number)))
         with workers, progress:
-            self._visit_all(workers, progress, plan)
+            self._visit_all(workers, progress, tasks)
             workers.close()
             self._finish()
 
-    def _visit_all(self, workers: Workers, progress: Progress, plan: Plan) -> None:
-        folders = len(self.state.paths)
-        ranges = _ranges(folders, FRESH) if plan.full or not plan.folder_times else self.ranges
-        workers.queue.extend(ranges)
-        rootless = self.state.paths[:1] != [b""]  # also of a state whose pass did not see it for a moment
-        if rootless:
-            workers.queue.append([b""])
+    def _tasks(self, plan: Plan) -> t.List[t.Any]:
+        """The folders to be looked at: numbers of those of the state, paths of others."""
+        every = plan.full or not plan.folder_times
+        tasks: t.List[t.Any] = [*(_ranges(len(self.state.paths), FRESH) if every else self.ranges)]
+        if self.state.paths[:1] != [b""]:  # also of a state whose pass did not see it for a moment
+            tasks.append([b""])
+        return tasks
+
+    def _visit_all(self, workers: Workers, progress: Progress, tasks: t.List[t.Any]) -> None:
+        workers.queue.extend(tasks)
 
         def meanwhile() -> None:
             self.home.ping()
             progress.check()  # a task of large blobs takes long, and who has taken this run's place waits for the lock
 
         workers.meanwhile = meanwhile
-        done, total = folders - sum(end - first for first, end in ranges), folders + rootless
+        total = len(self.state.paths) + ([b""] in tasks)
+        done = total - sum(len(task) if task == [b""] else task[1] - task[0] for task in tasks)
         for count, found, counts, shown, problems in workers.results():
             self.report.add(counts)
             self.report.problems.merge(shown, problems)

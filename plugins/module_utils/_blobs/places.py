@@ -10,7 +10,8 @@ import typing as t
 
 from .errors import BlobError
 from .holding import local_look
-from .pool import DryShelf, Home, LocalHome, LocalShelf, LocalSource, Shelf, Source
+from .home import LocalHome
+from .pool import DryShelf, Home, LocalShelf, LocalSource, Shelf, Source
 
 
 def split(where: str) -> t.Tuple[str, bytes]:

@@ -14,15 +14,15 @@ import tempfile
 import time
 import typing as t
 
-from .. import _errors, _io
-from . import agent, copier, disk, errors, holding, lock, names, pool, waiting, wire
-from .copier import Copier, SourceError, hash_file, open_blob
-from .errors import BlobError
+from .. import _errors
+from . import agent, aside, copier, disk, errors, generation, holding, home, lock, names, pool, waiting, wire
+from .copier import Copier, hash_file, open_blob
+from .errors import BlobError, SourceError
 from .pool import Digest, Rejected, Took, as_error
 from .waiting import Group
 from .wire import CALL, ERROR, GREETING, REPLY, Channel, Garbled, Message, pack_names, unpack_names
 
-_PARTS = (_errors, _io, names, errors, waiting, copier, disk, holding, lock, pool, wire, agent)
+_PARTS = (_errors, names, errors, generation, lock, disk, waiting, holding, copier, aside, home, pool, wire, agent)
 """Imported by name, so that Ansible sends them along with the module."""
 
 _START = (
@@ -36,20 +36,23 @@ _PRINTED = 200
 """How much of what is no greeting is told."""
 
 _LOADER = """
-import importlib.machinery, json, sys
+import importlib.machinery, importlib.util, json, sys
 class Sources:
     def find_spec(self, name, path=None, target=None):
         if name in SOURCES:
-            return importlib.machinery.ModuleSpec(name, self, is_package=not SOURCES[name])
+            return importlib.machinery.ModuleSpec(name, LAZY, is_package=not SOURCES[name])
     def create_module(self, spec):
         return None
     def exec_module(self, module):
         exec(compile(SOURCES[module.__name__], module.__name__, "exec"), module.__dict__)
 SOURCES = json.loads(TEXT)
-sys.meta_path.insert(0, Sources())
+FROM = Sources()
+LAZY = importlib.util.LazyLoader(FROM)
+sys.meta_path.insert(0, FROM)
 from nuxeo_blobs._blobs.agent import main
 main()
 """
+"""A module is compiled when something of it is used: a run in which nothing is new, which waits for that, needs few."""
 
 
 def program() -> bytes:

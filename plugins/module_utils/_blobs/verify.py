@@ -12,8 +12,8 @@ import zlib
 
 from .._progress import Progress
 from . import keylist, names
-from .copier import SourceError, Vanished, hash_file
-from .errors import SHOWN
+from .copier import hash_file
+from .errors import SHOWN, SourceError, Vanished
 from .pool import Digest, Source
 from .workers import Workers
 

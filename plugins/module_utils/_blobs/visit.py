@@ -11,8 +11,8 @@ import time
 import typing as t
 
 from . import names
-from .copier import Changed, SourceError, Vanished, hash_file, look_at, writing_failed
-from .errors import Problems, os_reason
+from .copier import hash_file, look_at
+from .errors import Changed, Problems, SourceError, Vanished, os_reason, writing_failed
 from .pool import Shelf
 from .state import UNTRUSTED, State, release
 
@@ -77,19 +77,21 @@ def kind_of(place: bytes) -> str:
 def changed_folders(state: State, data: bytes, first: int, end: int) -> t.List[int]:
     """The folders of a range whose times are not those of the state. The hot loop of a pass: all else is rare."""
     stat_of, found = os.stat, []
-    modified, changed = state.modified[first:end], state.changed[first:end]
+    paths, modified, changed = state.paths[first:end], state.modified[first:end], state.changed[first:end]
+    if paths[:1] == [b""]:
+        paths[0] = b"."  # data itself
     try:
         root = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return list(range(first, end))  # looked at again, and told
     try:
-        for index, (path, wrote, became) in enumerate(zip(state.paths[first:end], modified, changed), first):
+        for index, (path, wrote, became) in enumerate(zip(paths, modified, changed), first):
             try:
                 info = stat_of(path, dir_fd=root)
                 if info.st_mtime_ns == wrote and info.st_ctime_ns == became:
                     continue
             except OSError:
-                pass  # looked at again, and told; so is data itself, whose path is empty
+                pass  # looked at again, and told
             found.append(index)
     finally:
         os.close(root)

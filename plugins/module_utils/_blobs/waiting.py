@@ -248,6 +248,15 @@ def sweep(tree: bytes, own: bytes) -> None:
             shutil.rmtree(tree + b"/" + top)
 
 
+def clear(tree: bytes, own: bytes) -> None:
+    """Remove what waits for its name, and the folder ``own`` of the workers. The folders below are not looked through
+    when no worker has left its own.
+    """
+    if os.listdir(tree + b"/" + own):
+        sweep(tree, own)
+    shutil.rmtree(tree + b"/" + own)
+
+
 def _sweep_below(top: bytes, every_file: bool) -> None:
     for folder, below, files in os.walk(top):
         for name in files:

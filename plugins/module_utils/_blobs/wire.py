@@ -10,7 +10,8 @@ import os
 import struct
 import typing as t
 
-from .copier import SourceError, Vanished, read
+from . import copier
+from .errors import SourceError, Vanished
 
 _HEAD = struct.Struct("<cIQ")
 _GATHER = 1 << 18
@@ -89,7 +90,7 @@ class Channel:
         try:
             while True:
                 want = min(max(expected - size, 0) + 1, BLOCK)
-                block = read(descriptor, want)
+                block = copier.read(descriptor, want)
                 size += len(block)
                 if not block or (len(block) < want and size == expected):
                     self.send(LAST, meta, block)

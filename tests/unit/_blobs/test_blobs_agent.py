@@ -23,13 +23,12 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.wire import 
 class Helper:
     """One helper, and the other side's end of its pipes."""
 
-    def __init__(self, pool: Path, idle: int) -> None:
+    def __init__(self, pool: Path, change: tuple[bytes, bytes]) -> None:
         self.pool = pool
-        before = b"IDLE = %d" % agent.IDLE
         sent = remote.program()
-        assert sent.count(before) == 1
-        program = pool.parent / f"program{idle}"
-        program.write_bytes(sent.replace(before, b"IDLE = %d" % idle))
+        assert sent.count(change[0]) == 1
+        program = pool.parent / f"program-{len(list(pool.parent.iterdir()))}"
+        program.write_bytes(sent.replace(*change))
         argv = [sys.executable, "-IS", program]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self.feed = t.cast(t.IO[bytes], self.process.stdin)
@@ -59,8 +58,8 @@ class Helper:
 def helper(tmp_path: Path) -> t.Iterator[t.Callable[..., Helper]]:
     made: list[Helper] = []
 
-    def make(idle: int = 3600) -> Helper:
-        made.append(Helper(tmp_path / "pool", idle))
+    def make(idle: int = 3600, change: tuple[bytes, bytes] | None = None) -> Helper:
+        made.append(Helper(tmp_path / "pool", change or (b"IDLE = %d" % agent.IDLE, b"IDLE = %d" % idle)))
         return made[-1]
 
     yield make
@@ -79,6 +78,15 @@ def test_at_the_end_of_a_run_nothing_is_left_of_it(helper: t.Callable[..., Helpe
     assert sorted(os.listdir(one.pool)) == [".generation", ".lock"]
     one.feed.close()
     assert one.ended() == 0
+
+
+def test_a_run_in_which_nothing_is_new_does_not_wait_for_what_copies(helper: t.Callable[..., Helper]) -> None:
+    one = helper(change=(b"_FICLONE = ", b"_FICLONE = 1 // 0 or "))
+    for name in ("look", "begin", "look", "end"):
+        one.call(name)
+    one.channel.send(CALL, b"shelf", b"0")
+    one.channel.flush()
+    assert one.ended() == 1, "that would have read it"
 
 
 def test_a_run_that_is_cut_off_loses_its_lock_and_the_next_one_clears(helper: t.Callable[..., Helper]) -> None:

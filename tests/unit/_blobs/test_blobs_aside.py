@@ -13,8 +13,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, holding, pool
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import aside, copy, holding, pool
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.home import LocalHome
 
 
 class Pool:
@@ -56,7 +57,7 @@ def test_what_was_healed_meanwhile_stays(one: Pool) -> None:
         one.place(name).write_bytes(b"rot")
     gone = one.add(b"gone")
     one.place(gone).unlink()
-    pool.set_aside(one.path, [healed, rotten, content_named, content_named, gone])
+    aside.set_aside(one.path, [healed, rotten, content_named, content_named, gone])
     assert one.aside() == sorted([rotten.decode(), content_named.decode()])
     assert one.place(healed).read_bytes() == b"healed"
     assert not one.place(rotten).exists()
@@ -72,8 +73,8 @@ def test_it_holds_the_lock_meanwhile_and_gives_it_back(one: Pool, monkeypatch: p
         locked.append(is_locked(one.root))
         rename(source, target)
 
-    monkeypatch.setattr(pool.os, "rename", watched)
-    pool.set_aside(one.path, [rotten])
+    monkeypatch.setattr(aside.os, "rename", watched)
+    aside.set_aside(one.path, [rotten])
     assert locked == [True, True], "the mark that something is gone, and the blob"
     assert not is_locked(one.root)
 
@@ -91,10 +92,27 @@ def test_killed_between_it_costs_a_look_and_no_blob(one: Pool, monkeypatch: pyte
             raise KeyboardInterrupt
         rename(source, target)
 
-    monkeypatch.setattr(pool.os, "rename", killed)
+    monkeypatch.setattr(aside.os, "rename", killed)
     with pytest.raises(KeyboardInterrupt):
-        pool.set_aside(one.path, [rotten])
+        aside.set_aside(one.path, [rotten])
     assert one.place(rotten).exists() and mark.read_text() != "before"
+
+
+def test_what_a_killed_one_has_left_of_a_mark_is_removed(one: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    one.add(b"blob")
+
+    def killed(source: bytes, target: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as at_rename, pytest.raises(KeyboardInterrupt):
+        at_rename.setattr(os, "rename", killed)
+        aside.set_aside(one.path, [])
+    (left,) = one.root.glob(".generation*")
+    home = LocalHome(one.path)
+    home.begin()
+    home.end()
+    assert not left.exists()
+    assert (one.root / ".generation").read_text() == home.look()["generation"] != ""
 
 
 def test_the_mark_is_on_the_disk_before_a_blob_is_taken_out(one: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +132,7 @@ def test_the_mark_is_on_the_disk_before_a_blob_is_taken_out(one: Pool, monkeypat
 
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(os, "rename", note_rename)
-    pool.set_aside(one.path, [rotten])
+    aside.set_aside(one.path, [rotten])
     assert done == ["sync tmp", "mark", "sync pool", "blob"]
 
 
@@ -130,14 +148,14 @@ def test_only_a_file_is_a_blob(one: Pool, what: str) -> None:
     look = holding.local_look(one.path)
     for full in (True, False):
         assert look([key, held], full) == {key}
-    assert pool.LocalHome(one.path).lacking([key, held]) == {key}
+    assert LocalHome(one.path).lacking([key, held]) == {key}
 
 
 def test_what_waits_for_its_name_is_not_lacking(one: Pool, tmp_path: Path) -> None:
     """A store may have one blob in two folders."""
     key = hashlib.md5(b"one").hexdigest().encode()
     (tmp_path / "source").write_bytes(b"one")
-    home = pool.LocalHome(one.path)
+    home = LocalHome(one.path)
     home.begin()
     shelf = pool.LocalShelf(one.path, 0)
     assert shelf.lacking([key], False) == {key}
@@ -162,8 +180,8 @@ def test_while_a_backup_runs_the_verdict_comes_and_says_who_holds_the_lock(
 ) -> None:
     rotten = one.add(b"rotten")
     one.place(rotten).write_bytes(b"rot")
-    monkeypatch.setattr(pool, "Lock", functools.partial(pool.Lock, patience=0.2))
-    with t.cast(t.Any, pool.Lock)(str(one.root)):
+    monkeypatch.setattr(aside, "Lock", functools.partial(aside.Lock, patience=0.2))
+    with t.cast(t.Any, aside.Lock)(str(one.root)):
         said = one.verify()
     assert f"1 rotten ({rotten.decode()})" in said
     assert f"Lock of '{one.root}': it is held by " in said

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copier as copying
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import disk, holding, names, waiting
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Copier, SourceError
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copier import Copier
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.disk import Volume
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import SourceError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group, sweep
 
 
@@ -205,11 +207,11 @@ def test_an_error_that_syncfs_tells_is_raised(tmp_path: Path, monkeypatch: pytes
         @staticmethod
         def syncfs(descriptor: int) -> int:
             assert os.path.samestat(os.fstat(descriptor), os.stat(tmp_path)), "not the volume that was asked for"
-            disk.ctypes.set_errno(code)
+            ctypes.set_errno(code)
             return -1
 
     volume = Volume(os.fsencode(tmp_path))
-    monkeypatch.setattr(disk.ctypes, "CDLL", lambda *words, **more: Library)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *words, **more: Library)
     for sync in (volume.sync_files, volume.sync_names):
         with pytest.raises(OSError) as error:
             sync([])

@@ -11,9 +11,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import names, passes, pool, state
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import aside, names, passes, pool, state
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.home import LocalHome
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 
 
@@ -25,13 +26,13 @@ class Lab:
         (root / "store" / "data").mkdir(parents=True)
         (root / "required").touch()
         self.synced = 0
-        real = pool.LocalHome.sync
+        real = LocalHome.sync
 
-        def sync(home: pool.LocalHome) -> None:
+        def sync(home: LocalHome) -> None:
             real(home)
             self.synced += 1
 
-        monkeypatch.setattr(pool.LocalHome, "sync", sync)
+        monkeypatch.setattr(LocalHome, "sync", sync)
 
     def add(self, content: bytes, where: str = "store/data") -> str:
         key = hashlib.md5(content).hexdigest()
@@ -109,15 +110,15 @@ def test_what_is_taken_out_of_the_pool_while_a_pass_waits_for_its_lock_is_copied
     lab.backup()
     assert lab.backup()["full_pass"] is False
     held = lab.root / "pool" / os.fsdecode(names.pool_path(key))
-    begin = pool.LocalHome.begin
+    begin = LocalHome.begin
 
-    def waited(home: pool.LocalHome) -> None:
+    def waited(home: LocalHome) -> None:
         held.write_bytes(b"rot")
-        pool.set_aside(home.pool, [key])
+        aside.set_aside(home.pool, [key])
         assert not held.exists()
         begin(home)
 
-    monkeypatch.setattr(pool.LocalHome, "begin", waited)
+    monkeypatch.setattr(LocalHome, "begin", waited)
     found = lab.backup()
     assert (found["full_pass"], found["copied"], held.read_bytes()) == (True, 1, b"one")
 
@@ -164,7 +165,7 @@ def test_while_the_pools_host_is_connected_to_times_of_folders_are_asked_for(
 
     def connect() -> None:
         waiting = iter([True] * asked)
-        monkeypatch.setattr(pool.LocalHome, "connecting", property(lambda _home: next(waiting, False)))
+        monkeypatch.setattr(LocalHome, "connecting", property(lambda _home: next(waiting, False)))
 
     ranges: list[tuple[int, int]] = []
     real = passes.changed_folders

@@ -1,0 +1,43 @@
+# Copyright (c) 2026 Nuxeo Platform collection contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the mark of a pool. Who takes something out of it changes the mark: the next pass then
+looks for every name.
+"""
+
+from __future__ import annotations
+
+import os
+
+MARK = b".generation"
+
+
+def read(pool: bytes) -> str:
+    """The mark; empty when there is none."""
+    try:
+        with open(pool + b"/" + MARK, encoding="ascii") as stream:
+            return stream.read(100)
+    except OSError:
+        return ""
+
+
+def begin(pool: bytes) -> None:
+    """Give it a mark where it has none. Only who holds its lock does this: what a killed one has left is removed."""
+    for name in os.listdir(pool):
+        if name.startswith(MARK + b"."):
+            os.unlink(pool + b"/" + name)
+    if not os.path.exists(pool + b"/" + MARK):
+        renew(pool)
+
+
+def renew(pool: bytes) -> None:
+    """Give it another mark."""
+    path = pool + b"/" + MARK
+    fresh = path + b"." + os.urandom(4).hex().encode() + b".tmp"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(descriptor, os.urandom(8).hex().encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(fresh, path)
