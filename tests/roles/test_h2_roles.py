@@ -223,9 +223,7 @@ def test_it_is_started_before_the_copy_is_proven(
 
 
 @pytest.mark.parametrize("heals", [True, False])
-def test_a_server_that_does_not_start_costs_no_set(
-    site: Site, make_nuxeo: t.Callable[..., t.Any], heals: bool
-) -> None:
+def test_a_server_that_does_not_start_costs_no_set(site: Site, make_nuxeo: t.Callable[..., t.Any], heals: bool) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)
     site.add("acme", instance)
@@ -445,10 +443,13 @@ def test_an_old_h2_does_not_get_a_new_file(
     target = make_nuxeo(None, "2021.30", h2_jar=h2_jar("1.4.200"))
     site.hosts.clear()
     site.add("old", target, restore_from_instance="acme")
-    refused = site.run("restore", restore_overwrite=True, restore_reindex=True)
+    url = "http://Administrator:hidden-word@localhost:8080/nuxeo"
+    refused = site.run("restore", "-vvv", restore_overwrite=True, restore_reindex=True, restore_nuxeo_url=url)
     assert refused.rc != 0
     assert "nothing was changed" in " ".join(refused.failures)
     assert "restore_reindex needs a password" in " ".join(refused.failures)
+    assert "restore_nuxeo_url has a login in it" in " ".join(refused.failures)
+    assert "hidden-word" not in refused.stdout
 
 
 def test_retention_is_not_released_before_the_restore_has_ended(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
