@@ -62,7 +62,7 @@ class Watch:
         while self._is_noted():
             with contextlib.suppress(OSError, PlatformError):  # another run that was faster
                 lease = self._lease()
-                if lease and lease.run_id != self.run_id:
+                if lease and lease.run_id not in (self.run_id, ""):  # one that cannot be read goes by its age
                     return None  # that run has seen the note, and starts the node at its end
                 if self._was_started() or self.restored():
                     self._forget()

@@ -399,10 +399,12 @@ def test_a_watch_ends_when_nothing_is_left_to_do(watched: Watched, place: Place)
     assert json.loads(pathlib.Path(place.lease).read_text()) == begun["lease"]
 
 
-@pytest.mark.parametrize("how", ["killed", "ended without a start"])
+@pytest.mark.parametrize("how", ["killed", "killed with its lease", "ended without a start"])
 def test_a_watch_takes_the_place_of_a_run_that_is_gone(watched: Watched, place: Place, how: str) -> None:
     begun = start(place)
-    if how == "killed":
+    if how == "killed with its lease":
+        pathlib.Path(place.lease).write_text("{")
+    if how != "ended without a start":
         grow_old(place, 901)
     else:
         abandon(place, begun["run_id"], "files", "no space left", check=False)
