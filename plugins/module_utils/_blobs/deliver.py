@@ -186,10 +186,12 @@ class Delivery:
             why = f"{os_reason(error)} in '{tempfile.gettempdir()}'"
             todo = "Make room there, or set TMPDIR to a folder that has it, then run again"
             raise BlobError(f"Proof of key list '{self.options.keys}'", why, todo) from error
+        root = self.options.dest
         if self.options.check:
+            if os.path.isdir(root):
+                self._misleads(root)
             self._deliver(self._store(), b"", 0o700)
             return self._proven()
-        root = self.options.dest
         try:
             mode = self._make_folders(root)
             store = self._store()
@@ -242,22 +244,26 @@ class Delivery:
             for folder in reversed(made):
                 fresh = os.path.join(os.path.dirname(folder), TEMPORARY)
                 make_owned(os.fsencode(folder), os.fsencode(fresh), info.st_uid, info.st_gid, mode)
-        config = str(self.about.get("config_xml") or "")
-        path = os.path.join(root, "config.xml")
-        if self._misleads(root, config) or (config and not os.path.exists(path)):
+        config, path = self._config, os.path.join(root, "config.xml")
+        if self._misleads(root) or (config and not os.path.exists(path)):
             remove_unfinished(root, r"config\.xml")
             with replaced(path, mode & 0o666) as stream:
                 os.fchown(stream.fileno(), info.st_uid, info.st_gid)
                 stream.write(config.encode())
         return mode
 
-    def _misleads(self, root: str, config: str) -> bool:
+    @property
+    def _config(self) -> str:
+        """The config.xml of the set; empty when it has none."""
+        return str(self.about.get("config_xml") or "")
+
+    def _misleads(self, root: str) -> bool:
         """Whether the store's own config.xml says another depth than blobs are delivered to, and the set's that one."""
         kind, depth, path = str(self.about["kind"]), self.options.depth, os.path.join(root, "config.xml")
         own = read_config(root)
         if kind == "record" or depth is None or not own or settings(own, path, kind, None, None)[0] == depth:
             return False
-        if config and settings(config, path, kind, None, None)[0] == depth:
+        if self._config and settings(self._config, path, kind, None, None)[0] == depth:
             return True
         raise BlobError(
             f"Delivery of blobs to '{root}'",
@@ -268,7 +274,7 @@ class Delivery:
     def _store(self) -> Store:
         """The target: its own config.xml counts, then that of the set."""
         root = self.options.dest
-        config = (read_config(root) if os.path.isdir(root) else "") or str(self.about.get("config_xml") or "")
+        config = (read_config(root) if os.path.isdir(root) else "") or self._config
         kind, depth = str(self.about["kind"]), self.options.depth
         if depth is None and not config and kind != "record":
             depth = int(self.about["depth"])
@@ -307,7 +313,8 @@ class Delivery:
             raise BlobError(
                 f"Delivery of blobs to '{self.options.dest}'",
                 f"{problems.count} blobs are missing or rotten in the pool: {problems.listed()}",
-                "The next backup heals the pool when the source still has them; else take another set",
+                "Verify the pool by blob_verify: then the next backup copies them again if the source still has them. "
+                "Else take another set",
                 self.report.result(),
             )
         return self.report

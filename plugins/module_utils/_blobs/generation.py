@@ -15,7 +15,7 @@ MARK = b".generation"
 def read(pool: bytes) -> str:
     """The mark; empty when there is none."""
     try:
-        with open(pool + b"/" + MARK, encoding="ascii") as stream:
+        with open(pool + b"/" + MARK, encoding="ascii", errors="backslashreplace") as stream:
             return stream.read(100)
     except OSError:
         return ""

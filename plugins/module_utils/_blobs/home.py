@@ -38,6 +38,15 @@ def above(path: bytes) -> t.List[t.List[int]]:
     return [each for each in found if each]
 
 
+def boot_id() -> str:
+    """Of this host, since it was started; empty where the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
 class LocalHome:
     """A pool on this host."""
 
@@ -50,7 +59,12 @@ class LocalHome:
         self.volume: t.Optional[disk.Volume] = None
 
     def look(self) -> t.Dict[str, t.Any]:
-        return {"place": place(self.pool), "above": above(self.pool), "generation": generation.read(self.pool)}
+        return {
+            "place": place(self.pool),
+            "above": above(self.pool),
+            "boot": boot_id(),
+            "generation": generation.read(self.pool),
+        }
 
     def begin(self) -> None:
         for folder in (os.path.dirname(self.pool), self.pool):  # each made as the last one, which alone gets the mode

@@ -18,15 +18,12 @@ import typing as t
 
 from .._io import fsync_directory, remove_unfinished, replaced, write_atomic, write_json
 from .errors import BlobError
-from .state import Buffer, release
+from .state import WINDOW, Buffer, pieces, release
 
 REBASE = 400_000
 """Bytes of added and removed lines from which on a set gets a base of its own."""
 
 BLOCK = 4096
-
-WINDOW = 1 << 18
-"""How much of a mapped text is in memory."""
 
 
 def line_end(text: Buffer, at: int, size: int) -> int:
@@ -102,15 +99,9 @@ def _text(lines: t.Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _pieces(text: Buffer) -> t.Iterator[bytes]:
-    for at in range(0, len(text), WINDOW):
-        yield bytes(text[at : at + WINDOW])
-        release(text)
-
-
 def _sha256(text: Buffer) -> str:
     total = hashlib.sha256()
-    for piece in _pieces(text):
+    for piece in pieces(text):
         total.update(piece)
     return total.hexdigest()
 
@@ -149,7 +140,7 @@ def _choose_base(root: str, provider: str, hint: str, text: Buffer) -> t.Tuple[s
         fsync_directory(os.path.dirname(root))
         remove_unfinished(root, rf"{re.escape(provider)}-[0-9a-f]{{64}}\.txt")
         with replaced(path) as stream:
-            stream.writelines(_pieces(text))
+            stream.writelines(pieces(text))
     return name, [], []
 
 
@@ -173,6 +164,8 @@ def read_about(prefix: str) -> t.Dict[str, t.Any]:
             said = json.load(stream)
         if said["format"] != 1:
             raise ValueError(f"its format is {said['format']}, this version reads 1")
+        if not all(isinstance(said[name], str) for name in ("base", "list_sha256")):
+            raise ValueError("base or list_sha256 is no text")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BlobError(f"Reading of key list '{path}'", str(error), "Take another set") from error
     return t.cast("t.Dict[str, t.Any]", said)

@@ -17,7 +17,7 @@ from .._progress import Progress
 from . import keylist, names, proof, records
 from . import state as states
 from .errors import BlobError, SourceError, Vanished, writing_failed
-from .home import place
+from .home import above, boot_id, place
 from .options import Options, Report
 from .places import open_home, shelf_maker, source_maker
 from .store import Store, open_store
@@ -34,14 +34,6 @@ FRESH = 256
 def _ranges(count: int, size: int) -> t.List[t.Tuple[int, int]]:
     """Numbers of folders, in ranges of a size."""
     return [(first, min(first + size, count)) for first in range(0, count, size)]
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
 
 
 class Pass:
@@ -67,23 +59,29 @@ class Pass:
     def _identify(self) -> None:
         found = self.home.look()
         source = [each for each in (place(self.store.data), place(os.fsencode(self.store.root))) if each]
-        same = found["place"] in source
-        inside = any(each in found["above"] for each in source)
-        if not self.home.remote and (same or inside):
-            raise BlobError(
-                f"Copy of blob store '{self.options.src}' to '{self.options.dest}'",
-                "they are the same folder" if same else "the pool is inside the store",
-                "Let dest be a folder on another volume",
-            )
+        if found["boot"] == boot_id():  # of this host, whichever way it is reached
+            self._refuse_overlap(source, found)
         self.identity = {
             "src": place(self.store.data),
             "dest": found["place"],
-            "boot": _boot_id(),
+            "boot": boot_id(),
             "generation": found["generation"],
             "kind": self.options.kind,
             "data": os.fsdecode(self.store.data),
             "pool": self.options.dest,
         }
+
+    def _refuse_overlap(self, source: t.List[t.List[int]], found: t.Dict[str, t.Any]) -> None:
+        why = ""
+        if found["place"] in source:
+            why = "they are the same folder"
+        elif any(each in found["above"] for each in source):
+            why = "the pool is inside the store"
+        elif found["place"] in above(self.store.data):
+            why = "the store is inside the pool"
+        if why:
+            what = f"Copy of blob store '{self.options.src}' to '{self.options.dest}'"
+            raise BlobError(what, why, "Let dest be a folder on another volume")
 
     def _is_due(self) -> bool:
         """Whether a full pass is, wherever the pool is."""
@@ -199,6 +197,8 @@ class Pass:
             with self._writing_state():
                 if folder:
                     self._clear(folder, prefix)
+                if not self.report.full_pass and (self.changes or self.options.set_keys):
+                    self._prove_state()
                 working = stack.enter_context(tempfile.TemporaryDirectory(dir=folder or None, prefix=prefix))
                 if self.changes or not self.state.header:
                     regular = proof.in_order(self.store.depth)
@@ -215,6 +215,18 @@ class Pass:
         except OSError as error:
             raise writing_failed(os.fsencode(self.state_path or tempfile.gettempdir()), error) from error
 
+    def _prove_state(self) -> None:
+        """What is taken over from the last pass is what that has found; a full pass takes nothing over unseen."""
+        if states.is_whole(self.state):
+            return
+        if not self.options.check:
+            os.unlink(self.state_path)
+        raise BlobError(
+            f"Reading of the state '{self.state_path}'",
+            "it is not what the last pass has written",
+            "Check its volume, and run again: without it every folder is looked at",
+        )
+
     @staticmethod
     def _clear(folder: str, prefix: str) -> None:
         """Remove what killed passes over this store have left, each as large as the state."""
@@ -229,7 +241,7 @@ class Pass:
             back: t.Set[bytes] = set()
             if self.options.required:
                 back = self._require(listing)
-                if self.options.record_digests and self.options.kind == "record":
+                if self.options.record_digests and self.options.kind == "record" and not self.options.check:
                     self._settle_records(listing, records.touched(self.state, state) | back)
             if not self.options.check:
                 if self.report.counts.get("copied") or self.report.counts.get("present") or back:
@@ -303,14 +315,12 @@ class Pass:
             source = proof.file_of(self.store.data, key, self.store.depth)
             algorithm = names.algorithm_of(key)
             try:
-                if self.options.kind != "digest":
-                    sha, size = shelf.store(source)
-                    found.append(key + b"\t" + sha)
-                elif algorithm:
+                if self.options.kind == "digest" and algorithm:
                     size = shelf.copy(source, key, algorithm)
                     found.append(key)
                 else:
-                    continue
+                    sha, size = shelf.store(source)
+                    found.append(key + b"\t" + sha)
             except (Vanished, SourceError):
                 continue  # named as missing
             self.report.add({"copied": 1, "bytes_copied": size})

@@ -30,7 +30,9 @@ class Home(t.Protocol):
         """Whether whoever asks it something has to wait for the way there first."""
 
     def look(self) -> t.Dict[str, t.Any]:
-        """What it is: ``place`` (device and inode, empty when missing), ``above`` (those above it), ``generation``."""
+        """What it is: ``place`` (device and inode, empty when missing), ``above`` (those above it), ``generation``, and
+        the ``boot`` id of its host.
+        """
 
     def begin(self) -> None:
         """Make it, lock it, clear what a killed run has left."""

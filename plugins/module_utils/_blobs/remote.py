@@ -37,6 +37,8 @@ _PRINTED = 200
 
 _LOADER = """
 import importlib.machinery, importlib.util, json, sys
+if sys.version_info < (3, 9):
+    sys.exit("its python3 is %d.%d, not 3.9 or newer" % sys.version_info[:2])
 class Sources:
     def find_spec(self, name, path=None, target=None):
         if name in SOURCES:
@@ -164,7 +166,8 @@ class Connection:
         raise BlobError(
             f"Connection to '{self.host}'",
             f"it ended: {said or 'without a word'}",
-            "Let this user reach that host by ssh without a password, with python3 there; what is copied stays",
+            "Let this user reach that host by ssh without a password, with python3 there, of 3.9 or newer; "
+            "what is copied stays",
         )
 
     def call(self, name: str, payload: bytes = b"") -> t.Tuple[t.Any, bytes]:
@@ -264,7 +267,8 @@ class RemoteShelf:
         self._connect = connect
         self._number = number
         self._connection: t.Optional[Connection] = None
-        self._placed: t.Set[bytes] = set()
+        self._waits = False
+        """Whether something was sent that has no name yet."""
         self._group = Group()
         self.named = 0
 
@@ -277,7 +281,7 @@ class RemoteShelf:
         return self._connection
 
     def lacking(self, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
-        return look(self.connection, wanted, full) - self._placed
+        return look(self.connection, wanted, full)  # what was sent may turn out wrong: of two of one name both are sent
 
     def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
         descriptor, info = open_blob(source)
@@ -285,7 +289,7 @@ class RemoteShelf:
             size = self.connection.put(descriptor, info.st_size, name + b" " + algorithm.encode())
         finally:
             os.close(descriptor)
-        self._placed.add(name)
+        self._waits = True
         self._group.add(size)
         return size
 
@@ -299,16 +303,16 @@ class RemoteShelf:
 
     @property
     def last(self) -> int:
-        return self.named if self._placed else self.named - 1
+        return self.named if self._waits else self.named - 1
 
     def advance(self) -> Rejected:
         return self.commit() if self._group.full else []
 
     def commit(self) -> Rejected:
-        if not self._placed:
+        if not self._waits:
             return []
         rejected = self.connection.call("commit")[0]
-        self._placed.clear()
+        self._waits = False
         self._group.clear()
         self.named += 1
         return [(name.encode(), why) for name, why in rejected]

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: what a pass leaves for the next one. A cache: without it a pass lists every folder.
 
-One file: a header of 4096 bytes (JSON, checked by a CRC), the folders (paths, modification and change times, where
-their lines end) and, from a page's start on, the lines, one blob each, in the order of the folders. It is mapped, not
-read: a pass over a store in which nothing is new touches the folders' part only.
+One file: a header of 4096 bytes (JSON), the folders (paths, modification and change times, where their lines end) and,
+from a page's start on, the lines, one blob each, in the order of the folders. Each is checked by a CRC. The lines are
+mapped, not read: a pass over a store in which nothing is new touches the folders' part only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from .._io import write_atomic
 
 HEADER = 4096
 PAGE = mmap.ALLOCATIONGRANULARITY
-FORMAT = 1
+BLOCK = 1 << 20
+WINDOW = 1 << 18
+"""How much of a mapped text is in memory."""
+
+FORMAT = 2
 UNTRUSTED = -1
 """The time of a folder that must be listed again."""
 
@@ -36,6 +40,13 @@ def release(text: Buffer) -> None:
     """Let the kernel have back what was read of a mapped text: until then it counts as memory of this process."""
     if isinstance(text, mmap.mmap):
         text.madvise(mmap.MADV_DONTNEED)
+
+
+def pieces(text: Buffer) -> t.Iterator[bytes]:
+    """All of a text, piece by piece."""
+    for at in range(0, len(text), WINDOW):
+        yield bytes(text[at : at + WINDOW])
+        release(text)
 
 
 class Folder(t.NamedTuple):
@@ -72,6 +83,18 @@ class State:
         return bytes(self.text[first:end])
 
 
+def _checksum(blocks: t.Iterable[bytes]) -> int:
+    total = 0
+    for block in blocks:
+        total = zlib.crc32(block, total)
+    return total
+
+
+def is_whole(state: State) -> bool:
+    """Whether the lines are those that were written: all of them are read."""
+    return _checksum(pieces(state.text)) == state.header.get("text_crc", 0)
+
+
 def _times(raw: bytes) -> array.array[int]:
     values = array.array("q")
     values.frombytes(raw)
@@ -90,12 +113,15 @@ def load(path: str) -> State:
             whole = int(checksum, 16) == zlib.crc32(body) and header["format"] == FORMAT
             if not whole or os.fstat(stream.fileno()).st_size != start + header["text"]:
                 return state
-            folders, modified, changed, ends = (stream.read(size) for size in sizes)
+            parts = [stream.read(size) for size in sizes]
+            if _checksum(parts) != header["parts_crc"]:
+                return state
             text: Buffer = b""
             if header["text"]:
                 text = mmap.mmap(stream.fileno(), header["text"], access=mmap.ACCESS_READ, offset=start)
     except (OSError, ValueError, KeyError, TypeError):
         return state
+    folders, modified, changed, ends = parts
     state.paths = folders.split(b"\n") if header["folders"] else []
     state.modified, state.changed, state.ends = _times(modified), _times(changed), _times(ends)
     state.text, state.header = text, header
@@ -142,7 +168,7 @@ class _Lines:
         self._last = b""
         """The last line of the last folder that is in order."""
         self.modified, self.changed, self.ends = array.array("q"), array.array("q"), array.array("q")
-        self.end = self.lines = self.odd = 0
+        self.end = self.lines = self.odd = self.checksum = 0
 
     def add(self, name: bytes, folder: Folder) -> None:
         """One folder."""
@@ -153,12 +179,16 @@ class _Lines:
         self.ends.append(self.end)
         if not text:
             return
-        self._stream.write(text)
-        self.lines += text.count(b"\n")
+        self._write(text)
         if b"\t" in text or not self._regular(name, text) or text[: text.index(b"\n")] <= self._last:
             self.odd += 1
         else:
             self._last = text[text.rfind(b"\n", 0, -1) + 1 : -1]
+
+    def _write(self, text: bytes) -> None:
+        self._stream.write(text)
+        self.lines += text.count(b"\n")
+        self.checksum = zlib.crc32(text, self.checksum)
 
     def add_range(self, old: State, first: int, end: int) -> None:
         """Folders of an old state, which are as they were: all at once where all of it is in order."""
@@ -173,10 +203,8 @@ class _Lines:
         moved = self.end - begin
         self.ends.extend(array.array("q", [each + moved for each in old.ends[first:end]]))
         self.end += stop - begin
-        for at in range(begin, stop, 1 << 20):
-            block = text[at : min(at + (1 << 20), stop)]
-            self._stream.write(block)
-            self.lines += block.count(b"\n")
+        for at in range(begin, stop, BLOCK):
+            self._write(text[at : min(at + BLOCK, stop)])
         if stop > begin:
             self._last = text[max(begin, text.rfind(b"\n", begin, stop - 1) + 1) : stop - 1]
 
@@ -226,9 +254,10 @@ class Draft:
                 lines.add(piece, t.cast(Folder, self._changes[piece]))
         release(self._old.text)
         self.header.update(format=FORMAT, sizes=sizes, start=start, text=lines.end, folders=len(paths))
-        self.header.update(lines=lines.lines, odd=lines.odd)
+        parts = [folders, *(times.tobytes() for times in (lines.modified, lines.changed, lines.ends))]
+        self.header.update(lines=lines.lines, odd=lines.odd, parts_crc=_checksum(parts), text_crc=lines.checksum)
         stream.seek(HEADER)
-        for part in (folders, lines.modified, lines.changed, lines.ends):
+        for part in parts:
             stream.write(part)
         stream.write(b"\0" * (start - HEADER - sum(sizes)))
         stream.seek(0)

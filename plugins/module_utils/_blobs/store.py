@@ -51,7 +51,7 @@ def settings(config: str, path: str, kind: str, depth: int | None, digest: str |
     if depth is None and kind == "record":
         depth = 0
     text = _element(config, "depth")
-    if depth is None and text is not None and not text.isdigit():
+    if depth is None and text is not None and not text.isdecimal():
         raise BlobError(f"Reading of '{path}'", f"its depth is {text!r}, not a number", "Set depth, or mend the file")
     written = digest or _element(config, "digest") or "MD5"
     found = digest_named(written)

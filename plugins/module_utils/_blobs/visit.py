@@ -98,6 +98,10 @@ def changed_folders(state: State, data: bytes, first: int, end: int) -> t.List[i
     return found
 
 
+def _keys(lines: t.Iterable[bytes]) -> t.Set[bytes]:
+    return {names.parse(line).key for line in lines}
+
+
 class Visitor:
     """Visits folders and copies what is new. The result of a task is a tuple: how many, folders, counts, problems."""
 
@@ -255,8 +259,15 @@ class Visitor:
             if scan.named:
                 self._named(scan, lacking)
             scan.copied = self.counts["copied"] > before
-            if scan.same and scan.lines is not None and sorted(scan.lines) != scan.old.splitlines():
-                self.counts["doubted"] += 1
+            self.counts["doubted"] += self._is_doubted(scan)
+
+    @staticmethod
+    def _is_doubted(scan: Scan) -> bool:
+        """Whether another time of the folder should have said that blobs came or went. A change of one does not."""
+        if not scan.same or scan.lines is None:
+            return False
+        old = scan.old.splitlines()
+        return sorted(scan.lines) != old and _keys(scan.lines) != _keys(old)
 
     def _lacking(self, asked: t.List[bytes]) -> t.Set[bytes]:
         if not asked:

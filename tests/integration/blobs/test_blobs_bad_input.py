@@ -179,8 +179,9 @@ def test_a_needed_blob_that_came_into_a_folder_already_listed_is_fetched(lab: t.
     required.write_text("".join(f"{key}\n" for key in sorted([*keys, new])))
     import zlib
 
-    body = json.dumps(other_header).encode()
     doctored = other[4096:].replace(new.encode(), b"f" * 32)
+    other_header["text_crc"] = zlib.crc32(doctored[other_header["start"] - 4096 :])
+    body = json.dumps(other_header).encode()
     path.write_bytes((f"{zlib.crc32(body):08x}\n".encode() + body).ljust(4096, b"\0") + doctored)
     done = lab.backup("a", kind=kind, required=str(required))
     assert done.rc == 0, done.output
