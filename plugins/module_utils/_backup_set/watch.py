@@ -51,6 +51,8 @@ class Watch:
         self.servers = servers
         self.restored = restored
         self._stopped = False
+        self._beside = False
+        """Whether the watch of another node has begun, for the same run; it starts that node and no other."""
         self._sign: float | None = None
         self._since = time.monotonic()
 
@@ -62,7 +64,9 @@ class Watch:
         while self._is_noted():
             with contextlib.suppress(OSError, PlatformError):  # another run that was faster
                 lease = self._lease()
-                if lease and lease.run_id not in (self.run_id, ""):  # one that cannot be read goes by its age
+                if lease and lease.value.get("watch"):
+                    self._beside = True
+                elif lease and lease.run_id not in (self.run_id, ""):  # one that cannot be read goes by its age
                     return None  # that run has seen the note, and starts the node at its end
                 if self._was_started() or self.restored():
                     self._forget()
@@ -86,7 +90,7 @@ class Watch:
         if not os.path.isdir(self.place.sets):
             return ""  # nothing is made in what lies below a mount that is away
         try:
-            return str(begin(self.place, who, timeout=self.timeout)["run_id"])
+            return str(begin(self.place, {**who, "watch": True}, timeout=self.timeout)["run_id"])
         except OSError:
             return ""
 
@@ -98,6 +102,8 @@ class Watch:
 
     def _is_gone(self, lease: Lease | None) -> bool:
         """Whether the run is dead, or has ended and was killed before it could start the node."""
+        if self._beside and lease is None:
+            return True  # that watch has found it so
         sign = lease.sign if lease else None
         if sign != self._sign:
             self._sign, self._since = sign, time.monotonic()

@@ -418,6 +418,16 @@ def test_a_watch_takes_the_place_of_a_run_that_is_gone(watched: Watched, place: 
     assert "it was started again" in pathlib.Path(place.failed).read_text()
 
 
+def test_each_node_of_an_instance_is_started_by_its_own_watch(watched: Watched, place: Place) -> None:
+    begun = start(place)
+    grow_old(place, 901)
+    first = watched(begun["run_id"])
+    taken = t.cast(str, first.wait({"node": "n1"}))
+    second = watched(begun["run_id"], looks=[lambda: None, lambda: first.end(taken, started=False)], step=1)
+    both = second.wait({"node": "n2"})
+    assert both and both != taken and holder(place) == both
+
+
 @pytest.mark.parametrize("how", ["full", "read-only", "away", "replaced"])
 def test_a_watch_starts_the_server_though_the_backup_root_takes_nothing(
     watched: Watched, tmp_path: pathlib.Path, mounted: t.Callable[..., pathlib.Path], how: str
