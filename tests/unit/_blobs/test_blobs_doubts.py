@@ -25,6 +25,7 @@ class Lab:
         self.root = root
         self.store = root / "store"
         (self.store / "data").mkdir(parents=True)
+        self.state = root / "state.state"
         self.rsh = root / "rsh"
         self.rsh.write_text('#!/bin/sh\nshift\nexec sh -c "$*"\n')
         self.rsh.chmod(0o755)
@@ -50,6 +51,13 @@ class Lab:
 
     def far(self, path: Path | None = None) -> dict[str, t.Any]:
         return {"dest": f"far:{path or self.root / 'pool'}", "rsh": [str(self.rsh)]}
+
+    def damage_last_key(self) -> None:
+        """Of the state: one character of it."""
+        content = self.state.read_bytes()
+        at = content.rindex(b"\n", 0, -1) + 9
+        other = b"1" if content[at : at + 1] == b"0" else b"0"
+        self.state.write_bytes(content[:at] + other + content[at + 1 :])
 
     def listed(self, name: str) -> str:
         return str(self.root / "sets" / name / "blobs" / "default")
@@ -86,16 +94,13 @@ def test_a_blob_that_was_sent_is_not_there_before_it_is_proven(lab: Lab) -> None
 def test_keys_of_a_damaged_state_are_in_no_set(lab: Lab, new: bool) -> None:
     keys = {lab.add(b"%d" % number) for number in range(30)}
     lab.backup("a")
-    state = lab.root / "state.state"
-    damaged = state.read_bytes()
-    at = damaged.rindex(b"\n", 0, -1) + 9
-    state.write_bytes(damaged[:at] + (b"0" if damaged[at : at + 1] != b"0" else b"1") + damaged[at + 1 :])
+    lab.damage_last_key()
     if new:
         keys.add(lab.add(b"new"))
-    kept = state.read_bytes()
+    kept = lab.state.read_bytes()
     with pytest.raises(BlobError, match="it is not what the last pass has written"):
         lab.backup("b", check=True)
-    assert state.read_bytes() == kept
+    assert lab.state.read_bytes() == kept
     with pytest.raises(BlobError, match="it is not what the last pass has written"):
         lab.backup("b")
     assert lab.backup("b")["full_pass"] and lab.keys("b") == keys
@@ -104,20 +109,16 @@ def test_keys_of_a_damaged_state_are_in_no_set(lab: Lab, new: bool) -> None:
 def test_a_state_whose_folders_are_damaged_is_none(lab: Lab) -> None:
     keys = {lab.add(b"%d" % number) for number in range(30)}
     lab.backup("a")
-    state = lab.root / "state.state"
-    content = bytearray(state.read_bytes())
+    content = bytearray(lab.state.read_bytes())
     content[4096:4200] = bytes(104)
-    state.write_bytes(content)
+    lab.state.write_bytes(content)
     assert lab.backup("b")["full_pass"] and lab.keys("b") == keys
 
 
 def test_a_full_pass_takes_no_key_from_a_damaged_state(lab: Lab) -> None:
     keys = {lab.add(b"%d" % number) for number in range(30)}
     lab.backup("a")
-    state = lab.root / "state.state"
-    damaged = state.read_bytes()
-    at = damaged.rindex(b"\n", 0, -1) + 9
-    state.write_bytes(damaged[:at] + (b"0" if damaged[at : at + 1] != b"0" else b"1") + damaged[at + 1 :])
+    lab.damage_last_key()
     lab.backup("b", full=True)
     assert lab.keys("b") == keys
     assert not lab.backup("c")["full_pass"]
