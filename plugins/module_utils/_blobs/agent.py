@@ -27,10 +27,10 @@ IDLE = 3600
 class Agent:
     """Answers one connection."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, pool_path: bytes) -> None:
         self.channel = channel
-        self.pool = b""
-        self.home = LocalHome(b"")
+        self.pool = pool_path
+        self.home = LocalHome(pool_path)
         self.copier: t.Optional[copier.Copier] = None
         self.rejected: t.List[t.Tuple[str, str]] = []
 
@@ -63,17 +63,11 @@ class Agent:
 
     # --- the pool as a whole; each answers a value for JSON, and bytes
 
-    def on_open(self, payload: bytes) -> t.Tuple[None, bytes]:
-        self.pool = payload
-        self.home = LocalHome(payload)
-        return None, b""
-
     def on_look(self, _payload: bytes) -> t.Tuple[t.Any, bytes]:
         return self.home.look(), b""
 
-    def on_begin(self, _payload: bytes) -> t.Tuple[None, bytes]:
-        self.home.begin()
-        return None, b""
+    def on_begin(self, _payload: bytes) -> t.Tuple[t.Any, bytes]:
+        return self.home.begin(), b""
 
     def on_sync(self, _payload: bytes) -> t.Tuple[None, bytes]:
         self.home.sync()
@@ -154,8 +148,8 @@ class Agent:
         return source.digests([(name, algorithm.decode()) for name, dummy, algorithm in asked]), b""
 
 
-def main() -> None:
+def main(pool_path: bytes) -> None:
     """The helper's whole life, on its standard input and output."""
     os.umask(0o077)
     with open(0, "rb", buffering=1 << 20, closefd=False) as reader:
-        Agent(Channel(reader, 1)).serve()
+        Agent(Channel(reader, 1), pool_path).serve()

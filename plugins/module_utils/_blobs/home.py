@@ -66,7 +66,7 @@ class LocalHome:
             "generation": generation.read(self.pool),
         }
 
-    def begin(self) -> None:
+    def begin(self) -> t.Dict[str, t.Any]:
         for folder in (os.path.dirname(self.pool), self.pool):  # each made as the last one, which alone gets the mode
             os.makedirs(folder, mode=0o700, exist_ok=True)
         lock = Lock(os.fsdecode(self.pool))
@@ -77,6 +77,7 @@ class LocalHome:
             waiting.clear(self.pool, TEMPORARY)
         os.mkdir(self.temporary, 0o700)
         generation.begin(self.pool)
+        return self.look()
 
     @property
     def temporary(self) -> bytes:

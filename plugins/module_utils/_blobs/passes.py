@@ -56,8 +56,7 @@ class Pass:
 
     # --- may the state be trusted
 
-    def _identify(self) -> None:
-        found = self.home.look()
+    def _identify(self, found: t.Dict[str, t.Any]) -> None:
         source = [each for each in (place(self.store.data), place(os.fsencode(self.store.root))) if each]
         if found["boot"] == boot_id():  # of this host, whichever way it is reached
             self._refuse_overlap(source, found)
@@ -113,10 +112,9 @@ class Pass:
         """Copy, prove, keep the state, write the set's list."""
         try:
             self._look_ahead()
-            self._identify()
+            self._identify(self.home.look())
             if not self.options.check:
-                self.home.begin()
-                self._identify()
+                self._identify(self.home.begin())
                 if self.state_path:
                     os.makedirs(os.path.dirname(self.state_path), mode=0o700, exist_ok=True)
             self._look()

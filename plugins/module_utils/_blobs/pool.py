@@ -34,8 +34,8 @@ class Home(t.Protocol):
         the ``boot`` id of its host.
         """
 
-    def begin(self) -> None:
-        """Make it, lock it, clear what a killed run has left."""
+    def begin(self) -> t.Dict[str, t.Any]:
+        """Make it, lock it, clear what a killed run has left. What it is then, as :meth:`look`."""
 
     def sync(self) -> None:
         """All names are durable after this."""

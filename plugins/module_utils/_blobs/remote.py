@@ -52,19 +52,19 @@ FROM = Sources()
 LAZY = importlib.util.LazyLoader(FROM)
 sys.meta_path.insert(0, FROM)
 from nuxeo_blobs._blobs.agent import main
-main()
+main(POOL)
 """
 """A module is compiled when something of it is used: a run in which nothing is new, which waits for that, needs few."""
 
 
-def program() -> bytes:
-    """The source of the helper, as one program."""
+def program(pool_path: bytes) -> bytes:
+    """The source of the helper for a pool, as one program."""
     package = __name__.rpartition(".")[0].rpartition(".")[0]
     sources = {"nuxeo_blobs": "", "nuxeo_blobs._blobs": ""}
     for module in _PARTS:
         loader = t.cast(t.Any, module.__spec__).loader  # of a file, of Ansible's archive, or Ansible's own
         sources["nuxeo_blobs" + module.__name__[len(package) :]] = loader.get_data(module.__file__).decode()
-    return f"TEXT = {json.dumps(sources)!r}\n{_LOADER}".encode()
+    return f"POOL = {pool_path!r}\nTEXT = {json.dumps(sources)!r}\n{_LOADER}".encode()
 
 
 PING = 60.0
@@ -77,8 +77,7 @@ class Connection:
     def __init__(self, host: str, path: bytes, rsh: t.Sequence[str]) -> None:
         self.host = host
         self.ready = False
-        """Whether the helper has answered."""
-        self._path = path
+        """Whether the helper has its program, and ends when it is told nothing more."""
         self._begun = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         there, feed = os.pipe()
@@ -98,7 +97,7 @@ class Connection:
         self._feed = feed
         self._reader = open(back, "rb", buffering=1 << 20)  # noqa: SIM115 - closed by close()
         self.channel = Channel(self._reader, feed)
-        self._program = program()
+        self._program = program(path)
 
     @property
     def connecting(self) -> bool:
@@ -113,7 +112,6 @@ class Connection:
         with self._talking():
             self._greeted()
             self.channel.send_raw(b"%010d" % len(self._program) + self._program)
-        self.call("open", self._path)
         self.ready = True
 
     @contextlib.contextmanager
@@ -232,8 +230,8 @@ class RemoteHome:
     def look(self) -> t.Dict[str, t.Any]:
         return t.cast("t.Dict[str, t.Any]", self.connection.call("look")[0])
 
-    def begin(self) -> None:
-        self.connection.call("begin")
+    def begin(self) -> t.Dict[str, t.Any]:
+        return t.cast("t.Dict[str, t.Any]", self.connection.call("begin")[0])
 
     def sync(self) -> None:
         self.connection.call("sync")

@@ -25,7 +25,7 @@ class Helper:
 
     def __init__(self, pool: Path, change: tuple[bytes, bytes]) -> None:
         self.pool = pool
-        sent = remote.program()
+        sent = remote.program(os.fsencode(pool))
         assert sent.count(change[0]) == 1
         program = pool.parent / f"program-{len(list(pool.parent.iterdir()))}"
         program.write_bytes(sent.replace(*change))
@@ -33,7 +33,6 @@ class Helper:
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self.feed = t.cast(t.IO[bytes], self.process.stdin)
         self.channel = Channel(io.BufferedReader(t.cast(io.RawIOBase, self.process.stdout)), self.feed.fileno())
-        self.call("open", os.fsencode(pool))
 
     def call(self, name: str, payload: bytes = b"") -> t.Any:
         self.channel.send(CALL, name.encode(), payload)

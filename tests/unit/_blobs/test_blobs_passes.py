@@ -112,11 +112,11 @@ def test_what_is_taken_out_of_the_pool_while_a_pass_waits_for_its_lock_is_copied
     held = lab.root / "pool" / os.fsdecode(names.pool_path(key))
     begin = LocalHome.begin
 
-    def waited(home: LocalHome) -> None:
+    def waited(home: LocalHome) -> dict[str, t.Any]:
         held.write_bytes(b"rot")
         aside.set_aside(home.pool, [key])
         assert not held.exists()
-        begin(home)
+        return begin(home)
 
     monkeypatch.setattr(LocalHome, "begin", waited)
     found = lab.backup()
