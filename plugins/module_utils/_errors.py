@@ -16,6 +16,11 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
+def shown(text: str) -> str:
+    """A text that may hold names of files, which may be of any bytes: Ansible takes no result that is not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class PlatformError(Exception):
     """Raised in module_utils; each store has a subclass of its own.
 
@@ -30,7 +35,7 @@ class PlatformError(Exception):
         self.why = why
         self.todo = todo
         self.result = result or {}
-        super().__init__(f"{what}: {why.rstrip('.')}." + (f" {todo.rstrip('.')}." if todo else ""))
+        super().__init__(shown(f"{what}: {why.rstrip('.')}." + (f" {todo.rstrip('.')}." if todo else "")))
 
 
 @contextlib.contextmanager

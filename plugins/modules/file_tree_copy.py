@@ -11,6 +11,7 @@ short_description: Copy a folder into a backup set, and back
 description:
   - Copies a folder with all in it to a folder of the same host, owner-only, with a list beside it of what each name was
     like. Holes stay holes, links stay links, and every file is hashed while it is copied.
+  - A link that leads inside O(src) leads to the same place of the copy, also when it is absolute.
   - On the way back each file's bytes are compared with the list, its mode, owner and time are set, and nothing is
     written through a link.
   - The source may be in use. A name that vanishes meanwhile is counted, a file that is written to is copied as it is

@@ -34,6 +34,7 @@ class StoreError(PlatformError):
         (("Dump of 'x'", "no space.", "Free some."), "Dump of 'x': no space. Free some."),
         (("Dump of 'x'", "no space..."), "Dump of 'x': no space."),
         (("Dump of 'x'", "no space", ""), "Dump of 'x': no space."),
+        (("Copy of 'caf\udce9 é'", "no"), "Copy of 'caf\\udce9 é': no."),
     ],
 )
 def test_form(parts: tuple[str, ...], text: str) -> None:

@@ -97,7 +97,7 @@ def begin(
         old = read(place)
         _refuse(place, old, timeout, gone, asking)
         return {**answer, "took_over": old.describe() if old else None, "leftovers": len(_leftovers(place, ""))}
-    _private_folder(place.folder, passable=True, link=place.may_be_linked)
+    _private_folder(place.folder, place.mode, passable=True, link=place.may_be_linked)
     _private_folder(place.sets, link=place.may_be_linked)
     with locked(place):
         old = read(place, mend=True)
@@ -171,7 +171,16 @@ def _look(place: Place, others: t.Sequence[Place], options: t.Mapping[str, t.Any
 
 def _seen(place: Place) -> Lease | None:
     """The lease of a place that is not ours; nothing there is touched."""
-    return read(place) if os.path.isdir(place.folder) else None
+    if not os.path.isdir(place.folder):
+        return None
+    try:
+        return read(place)
+    except PermissionError as error:
+        raise SetError(
+            f"Look whether a {place.what} is on",
+            f"user {os.geteuid()} may not read '{place.lease}'",
+            "One of another user is or was on there: run as that user, or as root",
+        ) from error
 
 
 def _silence(lease: Lease | None) -> float:
@@ -213,9 +222,10 @@ def _refuse(
     )
 
 
-def _private_folder(path: str, passable: bool = False, link: bool = False) -> None:
+def _private_folder(path: str, least: int = 0o700, passable: bool = False, link: bool = False) -> None:
     """A folder for its owner only.
 
+    :param least: the mode that it has at least
     :param passable: one that was opened for passing through, to a search engine's repository in it, stays so
     :param link: whether it may be a link to one
     """
@@ -226,10 +236,10 @@ def _private_folder(path: str, passable: bool = False, link: bool = False) -> No
             todo = "Find out who has made it, then remove it"
             raise SetError(f"Use of '{path}'", "it is not a folder", todo) from None
         mode = stat.S_IMODE(os.stat(path).st_mode)
-        if mode & (0o066 if passable else 0o077):
-            os.chmod(path, mode & (0o711 if passable else 0o700) | 0o700)
+        if mode & (0o066 if passable else 0o077) or ~mode & least & 0o077:
+            os.chmod(path, mode & (0o711 if passable else 0o700) | least)
         return
-    os.chmod(path, 0o700)  # whatever the umask
+    os.chmod(path, least)  # whatever the umask
     fsync_directory(os.path.dirname(path))
 
 

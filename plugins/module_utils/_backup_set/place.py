@@ -54,6 +54,8 @@ class Place:
     instance: str
     may_be_linked: t.ClassVar[bool] = True
     """Whether the folder, or that of its sets, may be a link, which an administrator has made."""
+    mode: t.ClassVar[int] = 0o700
+    """Of the folder, at least."""
 
     def __post_init__(self) -> None:
         if not is_instance(self.instance):
@@ -108,6 +110,7 @@ class Target(Place):
     """The data folder that restores go to. They take turns by the same rules as backups, and leave no set."""
 
     may_be_linked = False  # Nuxeo's user may make links there, and the restore may be root's
+    mode = 0o711  # and who backs up, as another user, has to see whether one is on
 
     def __init__(self, data_dir: str) -> None:
         super().__init__(data_dir, ".nuxeo-platform-run")

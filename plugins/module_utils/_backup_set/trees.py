@@ -8,7 +8,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import typing as t
+from glob import escape
 
+from .._errors import shown
 from .._files.at import below
 from .._files.entry import LISTED
 from .._files.look import obstacles
@@ -58,9 +60,9 @@ def _disposable(facts: Facts) -> list[str]:
     own = inside(works, facts["data_dir"]) if works and os.path.isdir(works) else None
     if own is None:
         return list(DISPOSABLE)
-    others = fnmatch.filter(os.listdir(facts["data_dir"]), TRANSIENT)
+    others = [escape(name) for name in fnmatch.filter(os.listdir(facts["data_dir"]), TRANSIENT) if name != own]
     left_out = [name for name in (*DISPOSABLE, *others) if name not in (TRANSIENT, own)]
-    return [*left_out, os.path.join(own, "tmp")]
+    return [*left_out, escape(os.path.join(own, "tmp"))]
 
 
 def file_trees(
@@ -70,19 +72,19 @@ def file_trees(
     data = facts["data_dir"]
     exclude = [*_disposable(facts), *NEVER, *further]
     parts = [inside(facts["log_dir"], data), None if cold else engine_place(facts)]
-    exclude += [part for part in parts if part and part != "."]
+    exclude += [escape(part) for part in parts if part and part != "."]
     trees = []
     for store in stores:
         relative = inside(store["path"], data)
         if relative is None:
             others = [data, *(other["path"] for other in stores)]
             nested = sorted({part for part in (inside(path, store["path"]) for path in others) if part and part != "."})
-            exclude_here = ["data", "tmp", TRANSIENT, *NEVER, *nested]
+            exclude_here = ["data", "tmp", TRANSIENT, *NEVER, *map(escape, nested)]
             trees.append({"name": f"store-{store['provider']}", "src": store["path"], "exclude": exclude_here})
-            exclude += below(store["path"], data)  # a link in the data folder to a store elsewhere
+            exclude += map(escape, below(store["path"], data))  # a link in the data folder to a store elsewhere
         else:
             prefix = "" if relative == "." else f"{relative}/"
-            exclude += [f"{prefix}data", f"{prefix}tmp"]
+            exclude += [f"{escape(prefix)}data", f"{escape(prefix)}tmp"]
     works = facts["streams"].get("big_works")
     if works and inside(works, data) is None and os.path.isdir(works):
         trees.append({"name": WORKS, "src": works, "exclude": ["tmp", *NEVER]})
@@ -107,9 +109,9 @@ def folder_problems(facts: Facts, stores: list[dict[str, t.Any]]) -> list[str]:
 
 
 def _shown(paths: t.Sequence[str]) -> str:
-    """Some names, which may be of any bytes."""
+    """Some names."""
     more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
-    return ", ".join(paths[:LISTED]).encode("utf-8", "backslashreplace").decode() + more
+    return shown(", ".join(paths[:LISTED])) + more
 
 
 def tree_problems(facts: Facts, trees: t.Sequence[dict[str, t.Any]]) -> list[str]:

@@ -17,9 +17,6 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_GONE = (errno.ENOENT, errno.ESTALE)
-"""The second is what NFS says when another client has removed it."""
-
 
 @contextlib.contextmanager
 def opened(name: str, flags: int, folder: int | None = None) -> t.Iterator[int]:
@@ -45,17 +42,19 @@ def exists(name: str, folder: int | None = None) -> bool:
     """Whether there is anything of that name, a link that leads nowhere too. What cannot be looked at is an error."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _GONE:
-            return False
-        raise
+    except FileNotFoundError:
+        return False
     return True
 
 
 def has_vanished(error: OSError, name: str, folder: int) -> bool:
-    """Whether something could not be read because it is not there any more. When nobody can say it is an error."""
+    """Whether something could not be read because it is not there any more. When nobody can say it is an error.
+
+    NFS says of what another client has removed that it is stale, until it is looked for again; of all that is in a
+    folder that it has lost it says so again and again.
+    """
     try:
-        return error.errno in _GONE and not exists(name, folder)
+        return error.errno in (errno.ENOENT, errno.ESTALE) and not exists(name, folder)
     except OSError:
         return False
 
@@ -79,6 +78,28 @@ def leads_out(source: str, path: str) -> bool:
     """Whether a link of a tree, whose real place is given, leads to something that exists outside of it."""
     end = os.path.realpath(os.path.join(source, path))
     return os.path.exists(end) and not is_inside(end, source)
+
+
+def portable(source: str, path: str, where: str) -> str:
+    """What a link of a tree, whose real place is given, is in a copy of it: it leads there to the copy of its end.
+
+    One that is absolute, or goes out and comes back, would lead from any other place to the tree itself.
+    """
+    folder = os.path.dirname(os.path.join(source, path))
+    if not os.path.isabs(where) and is_lexically_inside(os.path.dirname(path), where):
+        return where
+    end = os.path.realpath(os.path.join(folder, where))
+    return os.path.relpath(end, folder) if is_inside(end, source) else where
+
+
+def is_lexically_inside(folder: str, where: str) -> bool:
+    """Whether a relative path, taken from a folder of a tree, passes through names of the tree only."""
+    depth = len(folder.split("/")) if folder else 0
+    for part in where.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0:
+            return False
+    return True
 
 
 def why(error: OSError, dest: str) -> tuple[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .entry import FilesError
+
 
 class Globs:
     """Patterns relative to the tree: ``*``, ``?`` and ``[...]`` stay within a name, ``**`` crosses folders.
@@ -16,8 +18,8 @@ class Globs:
     """
 
     def __init__(self, patterns: t.Sequence[str]) -> None:
-        self._any = [re.compile(_regex(p), re.DOTALL) for p in patterns if p.strip("/") and not p.endswith("/")]
-        self._folders = [re.compile(_regex(p), re.DOTALL) for p in patterns if p.strip("/") and p.endswith("/")]
+        self._any = [_compiled(p) for p in patterns if p.strip("/") and not p.endswith("/")]
+        self._folders = [_compiled(p) for p in patterns if p.strip("/") and p.endswith("/")]
 
     def match(self, path: str, folder: bool) -> bool:
         """Whether the name at ``path``, relative to the tree, is left out."""
@@ -25,9 +27,17 @@ class Globs:
 
 
 _TOKEN = re.compile(
-    r"(?P<deep>\*\*/)|(?P<all>\*\*)|(?P<star>\*)|(?P<one>\?)|\[(?P<set>!?\]?[^\]]*)\]|(?P<other>.)", re.DOTALL
+    r"(?P<deep>\*\*/)|(?P<all>\*\*)|(?P<star>\*)|(?P<one>\?)|\[(?P<set>!?(?:\][^\]]*|[^\]]+))\]|(?P<other>.)", re.DOTALL
 )
 _FIXED = {"deep": "(?:[^/]+/)*", "all": ".*", "star": "[^/]*", "one": "[^/]"}
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(_regex(pattern), re.DOTALL)
+    except re.error as error:
+        todo = "Correct it; a bracket that is meant as one is written [[]"
+        raise FilesError(f"Reading of the pattern '{pattern}'", str(error), todo) from error
 
 
 def _regex(pattern: str) -> str:
@@ -36,7 +46,7 @@ def _regex(pattern: str) -> str:
         kind = str(token.lastgroup)
         if kind == "set":
             members = token["set"]
-            negated = members.startswith("!")
+            negated = members.startswith("!") and members != "!"
             inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", members[1:] if negated else members)
             parts.append(f"(?!/)[{'^' if negated else ''}{inner}]")
         else:

@@ -11,6 +11,7 @@ import shutil
 import time
 import typing as t
 
+from .._errors import shown
 from .._io import fsync_directory
 from .._progress import Progress
 from .at import below, why
@@ -97,9 +98,9 @@ def summary(result: TreeResult) -> dict[str, t.Any]:
         "bytes": result.bytes,
         "vanished": result.vanished,
         "torn": result.torn,
-        "special": sorted(result.special),
+        "special": sorted(map(shown, result.special)),
         "special_count": result.specials,
-        "outside_links": sorted(result.outside),
+        "outside_links": sorted(map(shown, result.outside)),
         "outside_links_count": result.outsides,
         "unowned": result.unowned,
     }

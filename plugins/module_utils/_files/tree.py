@@ -5,7 +5,8 @@
 
 The copy is owner-only (files 0600, folders 0700) and holes stay holes. What it was like is in the list of entries.
 Links are kept as links and never followed, in the source neither in the copy: every name is opened relative to the
-descriptor of its folder. Extended attributes and hard links are not kept.
+descriptor of its folder. Those that lead inside do so in the copy too, see :func:`portable`.
+Extended attributes and hard links are not kept.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .at import (
     leads_out,
     make_folder,
     opened,
+    portable,
     user_name,
     why,
 )
@@ -141,7 +143,7 @@ class _Copier:
             self.result.special.append(path)
 
     def link(self, path: str, name: str, found: os.stat_result, source: int, target: int) -> None:
-        where = os.readlink(name, dir_fd=source)
+        where = portable(self.source, path, os.readlink(name, dir_fd=source))
         os.symlink(where, name, dir_fd=target)
         self.entry(path, found, LINK, link=where)
         if leads_out(self.source, path):

@@ -8,14 +8,33 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import tempfile
 import typing as t
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import begin as begin_module
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin, check_place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.publish import publish
 from ansible_collections.nuxeo.platform.tests.unit._backup_set.sets import given, verify
+
+
+@contextlib.contextmanager
+def as_nobody(tmp_path: pathlib.Path, own: pathlib.Path) -> t.Iterator[None]:
+    """As another user than root, who has a folder; root alone can change."""
+    user = os.geteuid()
+    if user == 0:
+        os.chown(own, 65534, -1)
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_mode & 0o005 != 0o005:
+                assert str(folder).startswith(f"{tempfile.gettempdir()}/"), folder
+                folder.chmod(0o755)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def test_a_full_disk_publishes_nothing(mounted: t.Callable[..., pathlib.Path]) -> None:
@@ -79,3 +98,17 @@ def test_a_root_inside_what_it_backs_up_is_refused(
 def test_all_problems_of_a_place_are_told_at_once(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SetError, match="which is backed up; .* bytes are missing"):
         check_place(Place(str(tmp_path), "acme"), [str(tmp_path)], 1 << 60, False)
+
+
+def test_another_user_sees_whether_a_restore_is_on(place: Place, tmp_path: pathlib.Path) -> None:
+    """Who restores may be root, who backs up Nuxeo's user."""
+    who = {"node": "n1", "controller": None, "lease_timeout": 900, "gone": [], "nuxeo_conf": None}
+    turn = begin_module.take_turn(str(tmp_path / "data"), {**who, "backup_root": None}, check=False)
+    backup = {**who, "forbidden": [str(tmp_path / "data")], "required_bytes": 0, "require_mount": False}
+    refused = pytest.raises(SetError, match="Look whether a restore into .* user .* may not read|is on since")
+    with as_nobody(tmp_path, pathlib.Path(place.root)), refused:
+        begin_module.begin_here(place, backup, check=True)
+    begin_module.end_turn(str(tmp_path / "data"), turn["run_id"], check=False)
+    with as_nobody(tmp_path, pathlib.Path(place.root)):
+        begun = begin_module.begin_here(place, backup, check=False)
+        assert abandon(place, begun["run_id"], "", "", False)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import mounts, preflight, trees
+from ansible_collections.nuxeo.platform.plugins.module_utils._files import tree
+from ansible_collections.nuxeo.platform.plugins.module_utils._files.entry import FilesError
 
 
 def plan(
@@ -106,6 +108,26 @@ def test_a_store_outside_the_data_folder_keeps_its_layout_file(facts: dict[str, 
     found = plan(facts, further=[records])["trees"]
     assert {"name": "store-default", "src": str(store), "exclude": [*exclude, "records"]} in found
     assert {"name": "store-records", "src": str(store / "records"), "exclude": exclude} in found
+
+
+@pytest.mark.parametrize("name", ["blobs[1]", "blobs[prod-acc]", "blobs*", "blobs?"])
+def test_a_store_is_left_out_of_the_files_whatever_its_name(facts: dict[str, t.Any], name: str) -> None:
+    data = Path(facts["data_dir"])
+    (data / "binaries").rename(data / name)
+    (data / name / "data/blob").touch()
+    for other in ("blobs1", "blobs-2"):
+        (data / other / "data").mkdir(parents=True)
+    facts["blobs"][0]["path"] = str(data / name)
+    found = plan(facts)
+    assert found["problems"] == []
+    copied = tree.copy_tree(str(data), str(data.parent / "copy"), found["trees"][0]["exclude"])
+    assert {each.path for each in copied.entries} == {".", "blobs-2", "blobs-2/data", "blobs1", "blobs1/data", name}
+
+
+def test_a_pattern_that_is_none_is_told(facts: dict[str, t.Any]) -> None:
+    with pytest.raises(FilesError, match=r"^Reading of the pattern 'logs\[z-a\]': bad character range z-a"):
+        plan(facts, exclude=["logs[z-a]"])
+    assert plan(facts, exclude=["a[]", "b[!]", "c["])["problems"] == []
 
 
 def test_what_the_copy_of_the_files_would_refuse_is_told_before(facts: dict[str, t.Any], tmp_path: Path) -> None:
