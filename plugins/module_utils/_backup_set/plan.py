@@ -114,7 +114,7 @@ def store_plan(
             )
             continue
         kind = POOLED_BLOBS.get(store["kind"], store["kind"])
-        if kind != saved["kind"] or (kind == "digest" and store.get("digest") and store["digest"] != saved["digest"]):
+        if kind != saved["kind"] or (kind == "digest" and _has_another_digest(store, saved)):
             problems.append(
                 f"Restore of blob store '{provider}': the set has {saved['kind']} {saved['digest']}, the target {kind} "
                 f"{store.get('digest')}. Configure the target's store as the source's was."
@@ -131,6 +131,13 @@ def store_plan(
             }
         )
     return stores, problems
+
+
+def _has_another_digest(store: dict[str, t.Any], saved: dict[str, t.Any]) -> bool:
+    """Whether a store has another digest than the set, where that does not bring it in its config.xml."""
+    config = saved.get("config_xml")
+    brought = settings(config, "config.xml", saved["kind"], None, None)[1] if config else None
+    return bool(store.get("digest")) and saved["digest"] not in (store["digest"], brought)
 
 
 def kept_in_place(stores: t.Sequence[dict[str, t.Any]], data_dir: str) -> list[str]:

@@ -31,6 +31,9 @@ def copy(options: Options, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
             "src_layout and dest_layout are the same",
             "Copy from a store to a pool, or from a pool to a store",
         )
+    store = options.src if options.src_layout == "store" else options.dest
+    if not os.path.isabs(store):
+        raise BlobError(f"Reading of '{store}'", "it is not an absolute path", "Write it in full")
     if options.src_layout == "store":
         return Pass(options, progress).run().result()
     from .deliver import Delivery  # noqa: PLC0415 - a pass in which nothing is new is over before that is read
@@ -79,7 +82,8 @@ def prove(question: Question, progress: t.Optional[str]) -> t.Dict[str, t.Any]:
     try:
         what = Subject(source_maker(pool, question.rsh), home.all_names)
         verdict = verify(what, keys=question.keys, subset=subset, jobs=jobs, progress=told)
-        if len(verdict.missing) == verdict.checked:
+        of_none = bool(question.keys) and read_about(str(question.keys))["keys"] == 0
+        if len(verdict.missing) == verdict.checked and not of_none:
             _refuse_what_is_no_pool(pool, home, verdict)
         failure = None
         if question.set_aside and (verdict.rotten or verdict.missing):

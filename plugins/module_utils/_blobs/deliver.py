@@ -261,14 +261,16 @@ class Delivery:
         """Whether the store's own config.xml says another depth than blobs are delivered to, and the set's that one."""
         kind, depth, path = str(self.about["kind"]), self.options.depth, os.path.join(root, "config.xml")
         own = read_config(root)
-        if kind == "record" or depth is None or not own or settings(own, path, kind, None, None)[0] == depth:
+        if kind == "record" or depth is None or not (own or self._config):
             return False
-        if self._config and settings(self._config, path, kind, None, None)[0] == depth:
+        if settings(own or self._config, path, kind, None, None)[0] == depth:
+            return False
+        if own and self._config and settings(self._config, path, kind, None, None)[0] == depth:
             return True
         raise BlobError(
             f"Delivery of blobs to '{root}'",
-            f"its config.xml has another depth than {depth}, so Nuxeo would look for them elsewhere",
-            "Move that file away, or leave depth out",
+            f"{'its' if own else 'their'} config.xml has another depth than {depth}, so Nuxeo would look elsewhere",
+            f"Leave depth out{'' if self._config else ', or move that file away'}",
         )
 
     def _store(self) -> Store:

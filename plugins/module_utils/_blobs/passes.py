@@ -266,7 +266,8 @@ class Pass:
     def _require(self, listing: proof.Listing) -> t.Set[bytes]:
         """Look again for what the database refers to and the listing lacks: in the pool, then in the store itself.
 
-        Returns the keys of the pool: nobody can say whether their bytes have changed before they went.
+        Returns what was found: nobody can say whether the bytes of the keys of the pool have changed before they went,
+        nor whether those that came late are what the dump means.
         """
         wanted = proof.missing(listing.text, self.options, listing.folder)
         content_named = self.options.kind != "digest"
@@ -275,7 +276,9 @@ class Pass:
         there = [line for line, name in known if name not in lacking]
         held = {names.parse(line).key for line in there}
         back = set(held)
-        there += self._fetch([key for key in wanted if key not in held])
+        fetched = self._fetch([key for key in wanted if key not in held])
+        back |= {names.parse(line).key for line in fetched}
+        there += fetched
         listing.add(sorted(there))
         held = {names.parse(line).key for line in there}
         gone, self.report.foreign = proof.told_apart([key for key in wanted if key not in held], self.options)

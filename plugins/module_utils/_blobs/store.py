@@ -26,7 +26,7 @@ class Store(t.NamedTuple):
 
 def _element(text: str, name: str) -> str | None:
     bare = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    found = re.search(rf"<{name}\s*>\s*([^<]*?)\s*</{name}\s*>", bare)
+    found = re.search(rf"<{name}(?:\s[^>]*)?>\s*(?:<!\[CDATA\[)?\s*([^<\]]*?)\s*(?:\]\]>)?\s*</{name}\s*>", bare)
     return found.group(1) if found else None
 
 
@@ -34,12 +34,28 @@ def read_config(root: str) -> str:
     """The text of the store's config.xml; empty when there is none."""
     path = os.path.join(root, "config.xml")
     try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read(1 << 16)
+        with open(path, "rb") as stream:
+            content = stream.read(1 << 16)
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise BlobError(f"Reading of '{path}'", str(error), "Without it the depth of the store is not known") from error
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return _in_utf8(content, path)
+
+
+def _in_utf8(content: bytes, path: str) -> str:
+    """An XML that names another encoding."""
+    import xml.etree.ElementTree as ET  # noqa: PLC0415, N817 - a pass in which nothing is new waits for it
+
+    try:
+        return ET.tostring(ET.fromstring(content), encoding="unicode")  # noqa: S314 - as _conf.blobs
+    except ET.ParseError as error:
+        raise BlobError(
+            f"Reading of '{path}'", f"it is no XML: {error}", "Mend it: it says the store's depth"
+        ) from error
 
 
 def settings(config: str, path: str, kind: str, depth: int | None, digest: str | None) -> t.Tuple[int, str]:
@@ -73,6 +89,10 @@ def open_store(root: str, kind: str, depth: int | None, digest: str | None, acce
         raise BlobError(f"Reading of blob store '{root}'", os_reason(error), todo) from error
     if not accept_empty and "data" not in names and "config.xml" not in names:
         raise BlobError(f"Reading of blob store '{root}'", "it has neither a data folder nor config.xml", todo)
-    config = read_config(root) if names else ""
-    found = settings(config, os.path.join(root, "config.xml"), kind, depth, digest)
+    config, path = read_config(root) if names else "", os.path.join(root, "config.xml")
+    found = settings(config, path, kind, depth, digest)
+    own = settings(config, path, kind, None, digest)[0] if config else found[0]
+    if found[0] != own and kind != "record":
+        why = f"its config.xml says depth {own}, where Nuxeo looks for blobs, and {depth} was given"
+        raise BlobError(f"Reading of blob store '{root}'", why, "Leave depth out")
     return Store(root, os.fsencode(os.path.join(root, "data")), *found, config)

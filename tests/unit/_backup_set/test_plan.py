@@ -199,11 +199,13 @@ def test_a_set_goes_onto_a_server_of_its_own_kind(versions: tuple[str, str], kin
         ({"provider": "other"}, "the target has no store of that name"),
         ({"kind": "encrypted"}, "the set has digest MD5, the target encrypted MD5"),
         ({"digest": "SHA-256"}, "the set has digest MD5, the target digest SHA-256"),
+        ({"digest": "SHA-256", "config_xml": "<b><digest>MD5</digest></b>"}, ""),
+        ({"digest": "SHA-256", "config_xml": "<b><digest>SHA-1</digest></b>"}, "the set has digest MD5"),
     ],
 )
 def test_blobs_go_into_a_store_that_finds_them(change: dict[str, t.Any], told: str) -> None:
-    """Under the digests of another algorithm, or without its encryption, Nuxeo would not."""
-    saved = {"kind": "digest", "digest": "MD5", "depth": 2, "keys": 7}
+    """Without its encryption Nuxeo would not; under the digests of another algorithm only where the set brings that."""
+    saved = {"kind": "digest", "digest": "MD5", "depth": 2, "keys": 7, "config_xml": change.get("config_xml")}
     store = {"provider": "default", "path": "/b", "kind": "file", "digest": "MD5", "depth": 2, **change}
     manifest = {"blobs": {"default": saved}, "nuxeo": {"blobs": [{"provider": "default"}]}}
     stores, problems = store_plan(manifest, {"blobs": [store]}, ())

@@ -69,6 +69,7 @@ def test_config_xml() -> None:
     assert read("") == (2, "MD5")
     assert read("<binary-store>\n <digest>sha-256</digest><depth> 3 </depth></binary-store>") == (3, "SHA-256")
     assert read("<!-- <depth>9</depth> --><b><depth>1</depth></b>") == (1, "MD5")
+    assert read('<b><depth unit="x">3</depth></b>') == read("<b><depth><![CDATA[3]]></depth></b>") == (3, "MD5")
     assert read("<b><digest>SHA384</digest><depth>1</depth></b>") == (1, "SHA-384")
     assert read("<digest>SHA</digest>") == (2, "SHA-1")
     assert settings("<depth>1</depth>", "config.xml", "digest", 0, "SHA-1") == (0, "SHA-1")
