@@ -352,6 +352,28 @@ def test_positions_that_never_were_need_a_choice():
         plan.groups_of(recorded(), None, False)
 
 
+def test_positions_that_never_were_are_of_no_matter_in_a_topic_that_is_made_empty():
+    """Every group begins there with nothing."""
+    snapshot = recorded(positions=((0, 101),), name="p-pubsub")
+    held = [{"partition": n, "start": 0, "end": 100, "sha256": "x"} for n in range(2)]
+    index = {"gaps": [], "topics": [{"name": "p-pubsub", "partitions": held}]}
+    for empty, told in (((), 1), (["pubsub"], 0)):
+        assert len(planned(snapshot, Cluster(), empty=empty)["out_of_range"]) == told
+        assert len(plan.from_archive(index, snapshot, empty)["out_of_range"]) == told
+
+
+@pytest.mark.parametrize("choice", ["start", "end"])
+def test_an_archive_holds_what_a_restore_may_be_told_to_repeat(choice):
+    """For a position that never was the operator may choose the start: it is that of Kafka's then."""
+    snapshot = recorded(start=10, positions=((0, 500), (1, 60)))
+    archived = plan.lowest_only(planned(snapshot, Cluster(start=10)))["topics"][0]["partitions"]
+    assert [(part["start"], part["end"]) for part in archived] == [(10, 100), (60, 100)]
+    index = {"gaps": [], "topics": [{"name": "p-work-a", "partitions": [{**part, "sha256": "x"} for part in archived]}]}
+    there = planned(snapshot, Cluster(start=10)), plan.from_archive(index, snapshot, ())
+    first, second = (plan.settle_out_of_range(found, choice)["groups"] for found in there)
+    assert first == second
+
+
 def test_an_archive_begins_at_the_lowest_position():
     found = plan.lowest_only(planned(recorded(positions=((0, 40), (1, 60))), Cluster()))
     assert [part["start"] for part in found["topics"][0]["partitions"]] == [40, 60]
