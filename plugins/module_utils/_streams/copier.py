@@ -57,6 +57,9 @@ class Task:
     need: t.Optional[int] = None
     """The first offset that a group may still need, where that is not ``start``: what expires below it is no gap."""
     gap: t.Optional[t.List[int]] = None
+    """From and to which offset records were lost below ``start``, as an earlier run has noted."""
+    altered: int = 0
+    """How many times below ``start`` that run could not write as they are."""
     first: t.Tuple[t.Optional[int], t.Optional[int]] = (None, None)
     """Source offset and time of the first record, as an earlier run has seen them."""
 
@@ -72,7 +75,7 @@ class Lane:
         self.index = task.index
         self.marked = 0.0
         self.gap = task.gap
-        self.altered = 0
+        self.altered = task.altered
         self.content.first_offset, self.content.first_time = task.first
 
     @property
@@ -90,7 +93,7 @@ class Lane:
     def mark(self, offset: int) -> Event:
         """How far this lane is, from which a later run can go on."""
         first = [self.content.first_offset, self.content.first_time]
-        values = [self.index, offset, list(self.translated), first, self.content.bytes]
+        values = [self.index, offset, list(self.translated), first, self.gap, self.altered]
         return ("mark", self.task.topic, self.task.partition, *values)
 
     def done(self) -> Event:

@@ -410,7 +410,7 @@ def test_a_journal_goes_on_from_its_last_usable_mark(tmp_path):
     assert not first.load()
     first.begin(planned(recorded(), Cluster()), None)
     for index in range(0, 60, 3):
-        first.take(("mark", "p-work-a", 0, index, index + 10, [0, 5, index], [0, 9], 0))
+        first.take(("mark", "p-work-a", 0, index, index + 10, [0, 5, index], [0, 9], None, 0))
     first.take(("done", "p-work-a", 1, {"records": 3}, [1]))
     first.tick()
     second = journal.Journal(path, {"a": 1})
