@@ -54,7 +54,8 @@ class Journal:
             raise StreamsError(
                 f"Copy with state file '{self.path}'",
                 f"the file is of a copy with other options ({', '.join(differ)})",
-                "Give it another target_prefix and state file; restore_streams_prefix of the role restore does both",
+                "Run it with those that it was made with, or give it another target_prefix and state file; "
+                "restore_streams_prefix of the role restore does both",
             )
         self.data = data
         return True
