@@ -17,7 +17,7 @@ import time
 import typing as t
 
 from .cluster import LOG, RECONNECT, Partition
-from .errors import StreamsError, code, library, reason
+from .errors import ACCEPT_GAPS, StreamsError, code, library, reason
 from .feed import Feed, Piece
 from .records import Content, Headers, Record, encode
 
@@ -272,7 +272,7 @@ class Copier:
                 f"Reading of topic '{task.topic}', partition {task.partition}",
                 f"its records were deleted ahead of the reader: offsets {since} to {min(low, task.end) - 1}, at most "
                 f"{min(low, task.end) - since} records",
-                "Set restore_streams_accept_gaps (accept_gaps) to go on without them, or restore from an archive",
+                f"Set {ACCEPT_GAPS} to go on without them, or restore from an archive",
                 {"gaps": [{"topic": task.topic, "partition": task.partition, "from": since, "to": min(low, task.end)}]},
             )
         if lost:
@@ -293,7 +293,7 @@ class Copier:
                 raise StreamsError(
                     where,
                     "its timestamp is 1970-01-01T00:00:00.000Z, which the library only writes as one millisecond more",
-                    "Set restore_streams_accept_gaps (accept_gaps) to have it so",
+                    f"Set {ACCEPT_GAPS} to have it so",
                 )
             lane.altered += 1
             return 1

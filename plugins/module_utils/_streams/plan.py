@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .cluster import Cluster, Partition
-from .errors import StreamsError
+from .errors import ACCEPT_GAPS, StreamsError
 from .names import matches
 from .records import iso, parse_until
 from .snapshot import Snapshot
@@ -104,7 +104,7 @@ def refuse_gaps(gaps: t.Sequence[dict[str, t.Any]], what: str, todo: str) -> Non
         raise StreamsError(
             what,
             f"records that are wanted are lost: {described(gaps, len(gaps))}",
-            f"{todo}, or go on without them by backup_streams_accept_gaps or restore_streams_accept_gaps (accept_gaps)",
+            f"{todo}, or go on without them by {ACCEPT_GAPS}",
             {"gaps": list(gaps[:20]), "gap_count": len(gaps)},
         )
 

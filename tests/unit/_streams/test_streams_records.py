@@ -252,6 +252,13 @@ def test_a_copy_that_goes_on_knows_what_was_lost_before_it_was_killed():
         assert (report["gap"], report["timestamps_altered"]) == ([4, 6], 3)
 
 
+@pytest.mark.parametrize("feed", [Feed([Made(0), Made(1)], low=1), Feed([Made(0, 0)])])
+def test_a_refusal_names_what_a_backup_and_what_a_restore_would_set(feed):
+    """An archive is written by the same steps."""
+    with pytest.raises(StreamsError, match=r"backup_streams_accept_gaps or restore_streams_accept_gaps \(acc"):
+        run(Task("t", 0, "n", 0, 2), feed)
+
+
 def test_what_no_group_needs_may_be_deleted_ahead_of_the_reader():
     made = [Made(offset) for offset in range(10)]
     kept, events = run(Task("t", 0, "n", 0, 10, positions=[7], need=7), Feed(made, low=6))
