@@ -16,7 +16,7 @@ import hashlib
 import time
 import typing as t
 
-from .cluster import LOG, RECONNECT, Partition
+from .cluster import Partition, client
 from .errors import ACCEPT_GAPS, StreamsError, code, library, reason
 from .feed import Feed, Piece
 from .records import Content, Headers, Record, encode
@@ -135,10 +135,10 @@ class KafkaSink:
         self.failed: t.Any = None
         self.stall = stall
         room = max(32 << 10, 3 * (largest >> 10))
-        self.producer = library().Producer(
+        self.producer = client(
+            library().Producer,
+            settings,
             {
-                **settings,
-                **RECONNECT,
                 "enable.idempotence": True,
                 "enable.gapless.guarantee": True,
                 "acks": "all",
@@ -155,7 +155,6 @@ class KafkaSink:
                 "on_delivery": self._failure,
                 "error_cb": self._trouble,
             },
-            logger=LOG,
         )
         self.trouble = ""
         self.produce = self.producer.produce

@@ -78,6 +78,22 @@ def partition(offset, error=None):
     return types.SimpleNamespace(topic_partitions=[found])
 
 
+@pytest.mark.parametrize("name", ["ssl.ca.location", "ssl.keystore.location"])
+def test_a_client_that_cannot_be_made_is_told_without_a_secret(tmp_path, name):
+    """Of a file that holds something else, for one."""
+    (tmp_path / "junk").write_text("junk\n")
+    settings = {"bootstrap.servers": "127.0.0.1:1", "security.protocol": "SSL", name: str(tmp_path / "junk")}
+    settings["ssl.keystore.password"] = "s3cret-word"
+    for make in (
+        lambda: cluster.Cluster(settings, 1.0),
+        lambda: copier.KafkaSink(settings, "none", 1.0, 1.0, 0),
+        lambda: feed.KafkaFeed(settings, "g", 1.0, 1.0),
+    ):
+        with pytest.raises(StreamsError, match=r"^Making of a client for Kafka 127\.0\.0\.1:1: .*ssl") as error:
+            make()
+        assert "s3cret-word" not in str(error.value)
+
+
 def test_a_broker_that_does_not_list_its_groups_is_an_error():
     """Else its groups would be in no backup."""
     listed = types.SimpleNamespace(valid=[types.SimpleNamespace(group_id="p-a")], errors=[])

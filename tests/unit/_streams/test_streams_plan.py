@@ -90,6 +90,29 @@ def test_options_win_over_nuxeo_conf():
     assert found["ssl.endpoint.identification.algorithm"] == "none"
 
 
+SASL = {**SERVERS, "kafka.sasl.enabled": "true", "kafka.sasl.mechanism": "SCRAM-SHA-512"}
+
+
+def test_a_login_that_is_given_is_done_as_nuxeo_conf_says():
+    found = settings(SASL, sasl_username="me", sasl_password="mine")
+    assert (found["sasl.mechanism"], found["sasl.username"]) == ("SCRAM-SHA-512", "me")
+    assert "sasl.mechanism" not in settings(SERVERS, sasl_username="me", sasl_password="mine"), "there is no login"
+    given = settings({**SASL, "kafka.sasl.mechanism": "GSSAPI"}, sasl_mechanism="PLAIN", sasl_username="me")
+    assert given["sasl.mechanism"] == "PLAIN"
+    for login in ({"sasl_username": "me", "sasl_password": "mine"}, {}):
+        with pytest.raises(StreamsError, match=r"kafka\.sasl\.mechanism 'GSSAPI' is not one of"):
+            settings({**SASL, "kafka.sasl.mechanism": "GSSAPI"}, **login)
+    line = {"kafka.sasl.jaas.config": "x required username=u password=p;"}
+    assert settings({**SASL, **line}, sasl_mechanism="PLAIN")["sasl.mechanism"] == "PLAIN"
+
+
+def test_a_login_of_another_kind_is_made_by_the_librarys_own_settings():
+    """As the refusal of what nuxeo.conf has says."""
+    kerberos = {"sasl.mechanism": "GSSAPI", "sasl.kerberos.keytab": "/etc/k"}
+    found = settings({**SASL, "kafka.sasl.mechanism": "GSSAPI"}, extra_config=kerberos)
+    assert found["sasl.mechanism"] == "GSSAPI" and "sasl.username" not in found
+
+
 def test_a_relative_store_is_below_the_home(tmp_path, monkeypatch):
     """There the server has its working directory; ours is anywhere."""
     monkeypatch.setattr(Conf, "home", str(tmp_path))
