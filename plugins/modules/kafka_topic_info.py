@@ -154,7 +154,9 @@ group_count:
   type: int
   returned: success
 left_out:
-  description: Topics and groups that begin with the prefix and are not the instance's, with the reason. At most 20.
+  description:
+    - Topics and groups that begin with the prefix and are not the instance's, with the reason. At most 20.
+    - Of topics that are taken for another instance's by nothing but their names, a warning tells the prefix.
   type: list
   elements: dict
   returned: success

@@ -31,7 +31,7 @@ options:
     type: dict
     default: {}
   unchanged:
-    description: Whether the database is as a restore of this very set has left it.
+    description: Whether the database is as a restore of this very set has left it, and is to stay so.
     type: bool
     default: false
   instance:

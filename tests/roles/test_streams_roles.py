@@ -331,6 +331,41 @@ def test_two_instances_of_a_play_never_get_the_same_topics(
     assert f"to '{prefix}'" in found.stdout and f"to '{prefix}staging-'" in found.stdout
 
 
+def test_a_set_that_is_there_comes_back_under_another_prefix_with_all_the_rest(
+    local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any], tmp_path: Path
+) -> None:
+    """The way out where it was restored with other options than are wanted."""
+    marker = {"set": "20261123T020004Z", "status": "finished", "streams": {"prefix": "first-"}}
+    facts = {"data_dir": str(tmp_path), "streams": {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:1"]}}
+    manifest = {"id": marker["set"], "instance": "acme", "streams": {"prefix": "nuxeo-", "topics": 3}}
+    known = {
+        "__restore_node": {"facts": facts},
+        "__restore_found": {"id": marker["set"], "manifest": manifest},
+        "__restore_target": {"marker": marker, "unchanged": True},
+        "__restore_database_check": {"changed": False},
+        "nuxeo_client_python": str(tmp_path / "none"),  # what comes after the prefix is no matter here
+        "nuxeo_backup_root": str(tmp_path),
+    }
+    include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.restore", "tasks_from": "streams_plan"}}
+    play = tmp_path / "plan.yml"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    cases = {
+        "again": (False, "", "first-"),
+        "other": (False, "other-", None),
+        "anew": (True, "", "first-"),
+        "anew_same": (True, "first-", "first-"),
+        "anew_other": (True, "other-", "other-"),
+    }
+    hosts: dict[str, dict[str, t.Any]] = {
+        name: {"__restore_leader": name, "__restore_members": [name], **known} for name in cases
+    }
+    for name, (overwrite, wanted, _prefix) in cases.items():
+        hosts[name].update(restore_instance="acme", restore_overwrite=overwrite, restore_streams_prefix=wanted)
+    told = {task.host: task.result for task in run_playbook(play, local_inventory(**hosts)).of("Under which prefix")}
+    assert {name: told[name].get("prefix") for name in cases} == {name: case[2] for name, case in cases.items()}
+    assert "restore_overwrite" in told["other"]["msg"]
+
+
 def test_a_restore_that_was_killed_while_it_copied_is_finished_by_the_next(
     make_streams: t.Callable[..., Streams], postgresql15: t.Any
 ) -> None:

@@ -316,8 +316,9 @@ def plan(wish: Wish) -> dict[str, t.Any]:
     stores, problems = store_plan(manifest, target, wish.blob_stores)
     trees, homeless = tree_plan(manifest, target, stores)
     keep = kept_in_place(stores, target["data_dir"])
+    lacking = _lacking_problems(wish)
     found = {
-        "already": _is_already_there(wish),
+        "already": _is_already_there(wish) and not lacking,
         "data_dir": target["data_dir"],
         "stores": stores,
         "keep": keep,
@@ -325,7 +326,7 @@ def plan(wish: Wish) -> dict[str, t.Any]:
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
     }
-    problems += homeless + node_problems(wish.nodes, cold=True) + disagreements(wish.nodes, wish.leader)
+    problems += lacking + homeless + node_problems(wish.nodes, cold=True) + disagreements(wish.nodes, wish.leader)
     problems += kind_problems(manifest, target) + file_problems(manifest, target, wish.streams)
     problems += _source_problems(wish, stores) + _holding_problems(wish, found)
     lines = set_lines(wish.instance, manifest, target, stores, found["already"], wish.overwrite)
@@ -343,6 +344,19 @@ def _is_already_there(wish: Wish) -> bool:
     audit = wish.audit
     unchanged = wish.database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
     return unchanged and not wish.overwrite and all(is_there(node, wish.manifest) for node in wish.nodes.values())
+
+
+def _lacking_problems(wish: Wish) -> list[str]:
+    """Streams that a finished restore was told to leave out come back with all the rest only: its server runs, and goes
+    on with others."""
+    node = wish.nodes[wish.leader]
+    wanted = wish.streams and "streams" in wish.manifest and not wish.overwrite
+    if not wanted or not is_there(node, wish.manifest) or (node["marker"].get("streams") or {}).get("prefix"):
+        return []
+    return [
+        f"Restore of the streams: this set was restored onto '{wish.leader}' without them. Set restore_overwrite to "
+        "true to have all of it restored, or leave them out again by restore_streams."
+    ]
 
 
 def _source_problems(wish: Wish, stores: t.Sequence[dict[str, t.Any]]) -> list[str]:

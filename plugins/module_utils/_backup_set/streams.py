@@ -109,7 +109,7 @@ def plan(manifest: Plan, target: Plan, marker: Marker, unchanged: bool, wanted: 
 
     :param target: the facts of the target
     :param marker: that of the target's data folder, empty when there is none
-    :param unchanged: whether the database is as an earlier restore of this set has left it
+    :param unchanged: whether the database is as an earlier restore of this set has left it, and is to stay so
     :param wanted: the prefix that the operator gives, or an empty text
     :param instance: the instance that the target is
     """
@@ -130,7 +130,10 @@ def plan(manifest: Plan, target: Plan, marker: Marker, unchanged: bool, wanted: 
     if prefix == source:
         problems.append(f"{what}: it is that of the set itself. Give another restore_streams_prefix.")
     if unchanged and ours and prefix != ours:
-        problems.append(f"{what}: this very set is there already under '{ours}'. Leave restore_streams_prefix out.")
+        problems.append(
+            f"{what}: this very set is there already under '{ours}'. Leave restore_streams_prefix out, or set "
+            "restore_overwrite to true to have all of it restored once more."
+        )
     elif prefix != ours and os.path.exists(state):
         problems.append(f"{what}: it was restored to before, and worked on. Give another restore_streams_prefix.")
     return {

@@ -47,6 +47,21 @@ class Group:
     operations: frozenset[str]
 
 
+def client(kind: t.Any, settings: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> t.Any:
+    """A client of the library: ``settings`` say how its cluster is reached, ``own`` what it does.
+
+    What the library refuses them for it tells without their values, so without a secret.
+    """
+    try:
+        return kind({**settings, **RECONNECT, **own}, logger=LOG)
+    except (library().KafkaException, TypeError, ValueError) as error:
+        raise StreamsError(
+            f"Making of a client for Kafka {settings.get('bootstrap.servers')}",
+            reason(error),
+            "Check what is set for it and the files that this names",
+        ) from error
+
+
 class Cluster:
     """One cluster. ``settings`` are librdkafka's; ``timeout`` is the deadline of one question, in seconds."""
 
@@ -62,16 +77,12 @@ class Cluster:
 
     def _connect(self) -> t.Any:
         milliseconds = int(max(1.0, self.timeout) * 1000)
-        return self.admin_module.AdminClient(
-            {
-                **self.settings,
-                **RECONNECT,
-                "socket.timeout.ms": milliseconds,
-                "socket.connection.setup.timeout.ms": max(1000, milliseconds // 2),
-                "error_cb": self._note,
-            },
-            logger=LOG,
-        )
+        own = {
+            "socket.timeout.ms": milliseconds,
+            "socket.connection.setup.timeout.ms": max(1000, milliseconds // 2),
+            "error_cb": self._note,
+        }
+        return client(self.admin_module.AdminClient, self.settings, own)
 
     def _note(self, error: t.Any) -> None:
         if code(error) not in ("_ALL_BROKERS_DOWN",) or not self.last_error:

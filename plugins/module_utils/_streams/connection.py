@@ -16,6 +16,7 @@ from .stores import Run, certificates, private_key_store
 
 TLS = {"ssl_cafile": "ssl.ca.location", "ssl_certfile": "ssl.certificate.location", "ssl_keyfile": "ssl.key.location"}
 SASL = {"sasl_mechanism": "sasl.mechanism", "sasl_username": "sasl.username", "sasl_password": "sasl.password"}
+WITH_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SECRET = re.compile(r"password|secret|jaas|token|credential|\.pem$", re.IGNORECASE)
 
 Settings = t.Dict[str, t.Any]
@@ -50,26 +51,28 @@ def effective_protocol(conf: Configuration) -> str:
     return "SSL" if (conf.get("kafka.ssl") or "").strip().lower() == "true" else "PLAINTEXT"
 
 
-def _sasl(conf: Configuration) -> Settings:
-    mechanism = (conf.get("kafka.sasl.mechanism") or "SCRAM-SHA-256").strip()
-    if mechanism not in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+def _mechanism(conf: Configuration, given: t.Mapping[str, t.Any]) -> str:
+    extra = given.get("extra_config") or {}
+    told = given.get("sasl_mechanism") or extra.get("sasl.mechanism") or extra.get("sasl.mechanisms")
+    mechanism = str(told or conf.get("kafka.sasl.mechanism") or "SCRAM-SHA-256").strip()
+    if not told and mechanism not in WITH_PASSWORD:
         raise StreamsError(
             "Connection to Kafka as nuxeo.conf has it",
-            f"its kafka.sasl.mechanism '{mechanism}' is not one of PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512",
-            "Give security_protocol and what it needs in extra_config",
+            f"its kafka.sasl.mechanism '{mechanism}' is not one of {', '.join(WITH_PASSWORD)}",
+            "Give security_protocol, and sasl.mechanism with what it needs in extra_config",
         )
-    _login, options = parse_jaas(conf.get("kafka.sasl.jaas.config") or "")
+    return mechanism
+
+
+def _login(conf: Configuration) -> Settings:
+    _class, options = parse_jaas(conf.get("kafka.sasl.jaas.config") or "")
     if "username" not in options or "password" not in options:
         raise StreamsError(
             "Connection to Kafka as nuxeo.conf has it",
             "its kafka.sasl.jaas.config has no username and password",
             "Give sasl_username and sasl_password",
         )
-    return {
-        "sasl.mechanism": mechanism,
-        "sasl.username": options["username"],
-        "sasl.password": options["password"],
-    }
+    return {"sasl.username": options["username"], "sasl.password": options["password"]}
 
 
 def from_nuxeo(conf: Configuration, given: t.Mapping[str, t.Any], folder: str, run: Run) -> Settings:
@@ -82,8 +85,10 @@ def from_nuxeo(conf: Configuration, given: t.Mapping[str, t.Any], folder: str, r
     servers = (conf.get("kafka.bootstrap.servers") or "").strip()
     if servers:
         found["bootstrap.servers"] = servers
-    if protocol.startswith("SASL") and not given.get("sasl_username"):
-        found.update(_sasl(conf))
+    if protocol.startswith("SASL"):
+        found["sasl.mechanism"] = _mechanism(conf, given)
+        if found["sasl.mechanism"] in WITH_PASSWORD and not given.get("sasl_username"):
+            found.update(_login(conf))
     if protocol.endswith("SSL"):
         for kind, option in (("truststore", "ssl_cafile"), ("keystore", "ssl_certfile")):
             path = conf.get(f"kafka.{kind}.path")

@@ -16,8 +16,8 @@ import hashlib
 import time
 import typing as t
 
-from .cluster import LOG, RECONNECT, Partition
-from .errors import StreamsError, code, library, reason
+from .cluster import Partition, client
+from .errors import ACCEPT_GAPS, StreamsError, code, library, reason
 from .feed import Feed, Piece
 from .records import Content, Headers, Record, encode
 
@@ -57,6 +57,9 @@ class Task:
     need: t.Optional[int] = None
     """The first offset that a group may still need, where that is not ``start``: what expires below it is no gap."""
     gap: t.Optional[t.List[int]] = None
+    """From and to which offset records were lost below ``start``, as an earlier run has noted."""
+    altered: int = 0
+    """How many times below ``start`` that run could not write as they are."""
     first: t.Tuple[t.Optional[int], t.Optional[int]] = (None, None)
     """Source offset and time of the first record, as an earlier run has seen them."""
 
@@ -72,7 +75,7 @@ class Lane:
         self.index = task.index
         self.marked = 0.0
         self.gap = task.gap
-        self.altered = 0
+        self.altered = task.altered
         self.content.first_offset, self.content.first_time = task.first
 
     @property
@@ -90,7 +93,7 @@ class Lane:
     def mark(self, offset: int) -> Event:
         """How far this lane is, from which a later run can go on."""
         first = [self.content.first_offset, self.content.first_time]
-        values = [self.index, offset, list(self.translated), first, self.content.bytes]
+        values = [self.index, offset, list(self.translated), first, self.gap, self.altered]
         return ("mark", self.task.topic, self.task.partition, *values)
 
     def done(self) -> Event:
@@ -132,10 +135,10 @@ class KafkaSink:
         self.failed: t.Any = None
         self.stall = stall
         room = max(32 << 10, 3 * (largest >> 10))
-        self.producer = library().Producer(
+        self.producer = client(
+            library().Producer,
+            settings,
             {
-                **settings,
-                **RECONNECT,
                 "enable.idempotence": True,
                 "enable.gapless.guarantee": True,
                 "acks": "all",
@@ -152,7 +155,6 @@ class KafkaSink:
                 "on_delivery": self._failure,
                 "error_cb": self._trouble,
             },
-            logger=LOG,
         )
         self.trouble = ""
         self.produce = self.producer.produce
@@ -269,7 +271,7 @@ class Copier:
                 f"Reading of topic '{task.topic}', partition {task.partition}",
                 f"its records were deleted ahead of the reader: offsets {since} to {min(low, task.end) - 1}, at most "
                 f"{min(low, task.end) - since} records",
-                "Set restore_streams_accept_gaps (accept_gaps) to go on without them, or restore from an archive",
+                f"Set {ACCEPT_GAPS} to go on without them, or restore from an archive",
                 {"gaps": [{"topic": task.topic, "partition": task.partition, "from": since, "to": min(low, task.end)}]},
             )
         if lost:
@@ -290,7 +292,7 @@ class Copier:
                 raise StreamsError(
                     where,
                     "its timestamp is 1970-01-01T00:00:00.000Z, which the library only writes as one millisecond more",
-                    "Set restore_streams_accept_gaps (accept_gaps) to have it so",
+                    f"Set {ACCEPT_GAPS} to have it so",
                 )
             lane.altered += 1
             return 1

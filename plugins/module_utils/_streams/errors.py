@@ -15,6 +15,8 @@ from .._deps import require
 MINIMUM = "2.5.0"
 """The first confluent-kafka with all that is asked of it here."""
 
+ACCEPT_GAPS = "backup_streams_accept_gaps or restore_streams_accept_gaps (accept_gaps)"
+"""What lets an archive or a copy go on without some records: in a backup, in a restore, of the module."""
 
 AGAIN = frozenset(
     [

@@ -14,7 +14,7 @@ import dataclasses
 import time
 import typing as t
 
-from .cluster import LOG, RECONNECT, Partition
+from .cluster import Partition, client
 from .errors import StreamsError, code, library, reason
 from .records import Record
 
@@ -84,10 +84,10 @@ class KafkaFeed:
         self.last = time.monotonic()
         self.wanted = 500
         self.trouble = ""
-        self.consumer = self.kafka.Consumer(
+        self.consumer = client(
+            self.kafka.Consumer,
+            settings,
             {
-                **settings,
-                **RECONNECT,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -105,7 +105,6 @@ class KafkaFeed:
                 "socket.timeout.ms": int(max(1.0, timeout) * 1000),
                 "error_cb": self._note,
             },
-            logger=LOG,
         )
 
     def _note(self, error: t.Any) -> None:

@@ -54,7 +54,8 @@ class Journal:
             raise StreamsError(
                 f"Copy with state file '{self.path}'",
                 f"the file is of a copy with other options ({', '.join(differ)})",
-                "Give it another target_prefix and state file; restore_streams_prefix of the role restore does both",
+                "Run it with those that it was made with, or give it another target_prefix and state file; "
+                "restore_streams_prefix of the role restore does both",
             )
         self.data = data
         return True
@@ -124,9 +125,9 @@ class Journal:
     def take(self, event: Event) -> None:
         """Take in a worker's word."""
         if event[0] == "mark":
-            _kind, topic, number, index, offset, translated, first, _size = event
+            _kind, topic, number, index, offset, translated, first, gap, altered = event
             entry = self.partition((topic, number))
-            entry["marks"] = [*entry["marks"], [index, offset]][-MARKS:]
+            entry["marks"] = [*entry["marks"], [index, offset, gap, altered]][-MARKS:]
             entry.update(translated=translated, first=first)
         elif event[0] == "done":
             _kind, topic, number, report, translated = event
@@ -163,6 +164,6 @@ class Journal:
         usable = [mark for mark in entry["marks"] if mark[0] <= task.there]
         if not task.there or not usable:
             return
-        task.index, task.start = usable[-1]
+        task.index, task.start, task.gap, task.altered = usable[-1]
         task.translated = [index for index in entry["translated"] if index < task.index]
         task.first = tuple(entry.get("first") or (None, None))

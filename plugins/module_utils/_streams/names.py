@@ -41,22 +41,19 @@ SIGNATURES = frozenset(
 )
 """Streams that Nuxeo makes by itself since 2021; in 10.10 those of bulk have the same names."""
 
+WORDS = frozenset(["audit", "blobs", "collections", "default", "escalation", "pubsub", "quota"])
+"""Logs of 9.10 and 10.10 whose names are anybody's: no proof of another instance, which has more than these."""
+
 LEGACY = frozenset(
     [
-        "audit",
-        "blobs",
-        "collections",
-        "default",
+        *WORDS,
         "dlq-work",
         "elasticSearchChildrenIndexing",
         "elasticSearchIndexing",
-        "escalation",
         "fulltextExtractor",
         "fulltextUpdater",
         "permissionsPurge",
         "pictureViewsGeneration",
-        "pubsub",
-        "quota",
         "renditionBuilder",
         "updateACEStatus",
         "videoConversion",
@@ -79,6 +76,8 @@ class LeftOut:
 
     name: str
     why: str
+    prefix: str = ""
+    """The other instance's, where nothing but the names of its topics tells of it."""
 
 
 @dataclasses.dataclass
@@ -118,7 +117,7 @@ def _verdict(rest: str, longer: dict[str, set[str]]) -> tuple[str, str]:
         if not rest.startswith(more) or rest == more:
             continue
         certain = {name for name in longer[more] if not name.startswith("? ")}
-        if len(certain) > 1 and not namespaced:
+        if len(certain) > 1 and certain - WORDS and not namespaced:
             return "other", more
         if not namespaced or rest[len(more) :] in SIGNATURES:
             return "ambiguous", more
@@ -153,14 +152,16 @@ def choose(names: t.Iterable[str], prefix: str, include: t.Sequence[str] = (), e
             left_out.append(LeftOut(prefix + rest, "excluded"))
             continue
         verdict, more = _verdict(rest, longer)
-        if verdict != "other" and _restored(rest, prefix):
-            verdict, more = "other", _restored(rest, prefix)
+        restored = _restored(rest, prefix)
+        if verdict != "other" and restored:
+            verdict, more = "other", restored
         if matches(rest, include):
             verdict, more = "own", ""
         if verdict == "own":
             taken.append(prefix + rest)
         elif verdict == "other":
-            left_out.append(LeftOut(prefix + rest, f"of the instance with prefix '{prefix}{more}'"))
+            why, guessed = f"of the instance with prefix '{prefix}{more}'", "" if restored else prefix + more
+            left_out.append(LeftOut(prefix + rest, why, guessed))
         else:
             ambiguous.append((prefix + rest, prefix + more))
     if ambiguous:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .cluster import Cluster, Partition
-from .errors import StreamsError
+from .errors import ACCEPT_GAPS, StreamsError
 from .names import matches
 from .records import iso, parse_until
 from .snapshot import Snapshot
@@ -104,7 +104,7 @@ def refuse_gaps(gaps: t.Sequence[dict[str, t.Any]], what: str, todo: str) -> Non
         raise StreamsError(
             what,
             f"records that are wanted are lost: {described(gaps, len(gaps))}",
-            f"{todo}, or go on without them by backup_streams_accept_gaps or restore_streams_accept_gaps (accept_gaps)",
+            f"{todo}, or go on without them by {ACCEPT_GAPS}",
             {"gaps": list(gaps[:20]), "gap_count": len(gaps)},
         )
 
@@ -227,7 +227,7 @@ def from_cluster(
             parts.append(source.range(name, part, need, sieve, until is not None))
         topics.append({**_shape(topic), "empty": is_empty, "partitions": parts})
     plan = _plan(recorded, topics, groups, needs.missing, until)
-    return {**plan, "gaps": gaps.found, "out_of_range": _out_of_range(recorded, groups)}
+    return {**plan, "gaps": gaps.found, "out_of_range": _out_of_range(recorded, groups, topics)}
 
 
 def _shape(topic: Snapshot) -> Plan:
@@ -251,10 +251,15 @@ def _plan(
     }
 
 
-def _out_of_range(recorded: Snapshot, groups: t.Sequence[Snapshot]) -> list[Plan]:
-    """Positions that were past the end of their log when the ends were read: Kafka itself would have reset them."""
+def _out_of_range(recorded: Snapshot, groups: t.Sequence[Snapshot], topics: t.Sequence[Plan]) -> list[Plan]:
+    """Positions that were past the end of their log when the ends were read: Kafka itself would have reset them. Those
+    on a topic that is made empty are at its beginning, whatever they were."""
+    empty = {topic["name"] for topic in topics if topic["empty"]}
     ends = {
-        (topic["name"], part["partition"]): part["end"] for topic in recorded["topics"] for part in topic["partitions"]
+        (topic["name"], part["partition"]): part["end"]
+        for topic in recorded["topics"]
+        if topic["name"] not in empty
+        for part in topic["partitions"]
     }
     return [
         {"group": group["name"], **{key: position[key] for key in ("topic", "partition", "offset")}}
@@ -313,13 +318,14 @@ def from_archive(index: t.Dict[str, t.Any], recorded: Snapshot, empty: t.Sequenc
     plan = _plan(recorded, topics, groups, missing_positions(groups, recorded["topics"]), None)
     wanted = {topic["name"] for topic in topics if not topic["empty"]}
     gaps = [gap for gap in index["gaps"] if gap["topic"] in wanted]
-    return {**plan, "gaps": gaps, "out_of_range": _out_of_range(recorded, groups)}
+    return {**plan, "gaps": gaps, "out_of_range": _out_of_range(recorded, groups, topics)}
 
 
 def lowest_only(plan: Plan) -> Plan:
-    """The plan of an archive: each partition from the lowest position on."""
+    """The plan of an archive: each partition from the lowest position on; from the start where one never was, for that
+    is what the operator may choose at the restore."""
     shapes = [{**topic, "partition_count": len(topic["partitions"])} for topic in plan["topics"]]
-    needs = Needs(plan["groups"], shapes)
+    needs = Needs(settle_out_of_range(plan, "start")["groups"], shapes)
     topics = [
         {
             **topic,

@@ -208,17 +208,23 @@ class Copy:
                 return
             except Mismatch as error:
                 if attempt == ATTEMPTS - 1:
-                    raise StreamsError("Copy of " + str(error), "it differs after several attempts") from error
-                self._again(error.topic)
+                    todo = "Make sure that nothing else writes to the new topics, then run again"
+                    raise StreamsError(f"Copy of {error}", "it differs after several attempts", todo) from error
+                self._again(error)
 
-    def _again(self, source: str) -> None:
+    def _again(self, found: Mismatch) -> None:
         """Give up one target topic of this copy's own, whose content is not what it has to be."""
-        name = self.names()[source]
-        self.target.delete(name)
+        name = self.names()[found.topic]
+        try:
+            self.target.delete(name)
+        except StreamsError as error:
+            why = f"topic '{name}' has to be made anew, and cannot be deleted: {error.why}"
+            todo = "Check the brokers and the right DELETE on it, then run again"
+            raise StreamsError(f"Copy of {found}", why, todo) from error
         end = time.monotonic() + self.request.timeout
         while self.target.topics([name]) and time.monotonic() < end:
             time.sleep(0.2)
-        self.journal.forget(source)
+        self.journal.forget(found.topic)
 
     def _create(self) -> None:
         problems: list[str] = []
@@ -327,20 +333,23 @@ class Copy:
                 raise Mismatch(key[0], key[1], f"the target holds {there[key]} records of {records}")
 
     def _verify(self) -> None:
-        """Read all back and compare the digests."""
+        """Read back what is not yet known to be right, and compare the digests."""
         if not self.request.verify:
             return
-        tasks = []
-        for (topic, number), report in sorted(self._done().items()):
-            entry = self.journal.partition((topic, number))
-            if report["records"] and "verified" not in entry:
-                task = Task(topic, number, self.names()[topic], 0, report["records"], there=report["records"])
-                tasks.append(task)
+        tasks = [
+            Task(key[0], key[1], self.names()[key[0]], 0, report["records"], there=report["records"])
+            for key, report in sorted(self._done().items())
+            if report["records"] and not self._is_verified(key)
+        ]
         self._run("verify", tasks)
         for task in tasks:
-            entry = self.journal.partition((task.topic, task.partition))
-            if entry["verified"] != [entry["done"]["records"], entry["done"]["sha256"]]:
+            if not self._is_verified((task.topic, task.partition)):
                 raise Mismatch(task.topic, task.partition, "what was read back has another digest")
+
+    def _is_verified(self, key: Partition) -> bool:
+        """Whether what was read back is what was copied; the state file has it also where it was not."""
+        entry = self.journal.partition(key)
+        return bool(entry.get("verified") == [entry["done"]["records"], entry["done"]["sha256"]])
 
     def _finish(self) -> None:
         names = [*topics.COPYING, "max.message.bytes"]

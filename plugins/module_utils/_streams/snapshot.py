@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import secrets
 import typing as t
@@ -138,7 +139,7 @@ def take(
     else:
         _check_same(cluster, cluster_id, prefix, earlier)
     chosen = _choose(cluster, prefix, include, exclude)
-    left_out = [{"name": one.name, "kind": "topic", "why": one.why} for one in chosen.left_out]
+    left_out = [{"name": one.name, "kind": "topic", "why": one.why, "prefix": one.prefix} for one in chosen.left_out]
     positions_taken = now()
     if earlier is None:
         groups, others = read_groups(cluster, prefix, set(chosen.taken))
@@ -216,6 +217,12 @@ def warnings(snapshot: Snapshot, made_anew: t.Sequence[str]) -> list[str]:
         f"and Kafka has those from {one['start']} to {one['end']}: a restore asks what to do. "
         "Delete the group if nothing consumes with it any more"
         for one in unusable(snapshot)[:20]
+    ]
+    others = collections.Counter(one.get("prefix") for one in snapshot["left_out"])
+    found += [
+        f"{others[prefix]} topics with prefix '{prefix}' are left out as another instance's, by their names. Name them "
+        "in backup_streams_exclude (exclude) if they are, in backup_streams_include (include) if they are not"
+        for prefix in sorted(filter(None, others))[:20]
     ]
     if made_anew:
         names = ", ".join(made_anew)

@@ -65,6 +65,7 @@ def planned(
     overwrite: bool = False,
     database: t.Mapping[str, t.Any] = UNCHANGED,
     audit: t.Mapping[str, t.Any] = NOTHING,
+    streams: t.Mapping[str, t.Any] = NOTHING,
     **nodes: dict[str, t.Any],
 ) -> dict[str, t.Any]:
     folder = Path(facts["data_dir"]).with_name("set")
@@ -72,7 +73,7 @@ def planned(
     (folder / "files" / "n1" / "data.jsonl").touch()
     known = {name: {"facts": facts, **node} for name, node in nodes.items()}
     wish = Wish("acme", manifest_of(facts), known, "n1", facts, str(folder), {}, overwrite=overwrite)
-    return plan(dataclasses.replace(wish, database=dict(database), audit=dict(audit)))
+    return plan(dataclasses.replace(wish, database=dict(database), audit=dict(audit), **streams))
 
 
 def test_a_folder_of_another_node_that_holds_anything_is_refused(facts: dict[str, t.Any]) -> None:
@@ -105,6 +106,23 @@ def test_it_is_there_already_only_when_nothing_of_it_has_changed(facts: dict[str
     assert planned(facts, audit={**names, "changed": False}, n1=there)["already"]
     for audit in ({**names, "changed": True}, names):
         assert not planned(facts, audit=audit, n1=there)["already"]
+
+
+def test_streams_that_a_restore_has_left_out_are_not_there_already(facts: dict[str, t.Any]) -> None:
+    """They would come back under a server that runs, and goes on with its own."""
+    there = {"marker": FINISHED, "occupied": ["instance.clid"]}
+    with_them = {**there, "marker": {**FINISHED, "streams": {"prefix": f"nuxeo-{SET}-"}}}
+    manifest = {**manifest_of(facts), "streams": {"prefix": "nuxeo-", "topics": 3}}
+    wanted, left = ({"manifest": manifest, "streams": streams} for streams in (True, False))
+    found = planned(facts, streams=wanted, n1=there)
+    assert not found["already"]
+    assert any("onto 'n1' without them" in problem and "restore_overwrite" in problem for problem in found["problems"])
+    for leader, wish in ((with_them, wanted), (there, left), (there, {"streams": True})):
+        found = planned(facts, streams=wish, n1=leader, n2=there)
+        assert found["already"] and found["problems"] == []
+    assert not planned(facts, streams=wanted, n1=there, n2=with_them)["already"], "only the leader's mark is read"
+    assert planned(facts, overwrite=True, streams=wanted, n1=there)["problems"] == []
+    assert planned(facts, streams=wanted, n1={})["problems"] == []
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_clones_of_one_set_have_prefixes_of_their_own(tmp_path: Path, instance: 
         ({"wanted": "old-", "marker": {"set": SET, "status": "finished", "streams": {"prefix": "old-"}}}, "before"),
         (
             {"wanted": "mine-", "unchanged": True, "marker": {"set": SET, "streams": {"prefix": "first-"}}},
-            "this very set is there already under 'first-'",
+            "this very set is there already under 'first-'. Leave restore_streams_prefix out, or set restore_overwrite",
         ),
     ],
 )

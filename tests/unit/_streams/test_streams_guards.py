@@ -78,6 +78,22 @@ def partition(offset, error=None):
     return types.SimpleNamespace(topic_partitions=[found])
 
 
+@pytest.mark.parametrize("name", ["ssl.ca.location", "ssl.keystore.location"])
+def test_a_client_that_cannot_be_made_is_told_without_a_secret(tmp_path, name):
+    """Of a file that holds something else, for one."""
+    (tmp_path / "junk").write_text("junk\n")
+    settings = {"bootstrap.servers": "127.0.0.1:1", "security.protocol": "SSL", name: str(tmp_path / "junk")}
+    settings["ssl.keystore.password"] = "s3cret-word"
+    for make in (
+        lambda: cluster.Cluster(settings, 1.0),
+        lambda: copier.KafkaSink(settings, "none", 1.0, 1.0, 0),
+        lambda: feed.KafkaFeed(settings, "g", 1.0, 1.0),
+    ):
+        with pytest.raises(StreamsError, match=r"^Making of a client for Kafka 127\.0\.0\.1:1: .*ssl") as error:
+            make()
+        assert "s3cret-word" not in str(error.value)
+
+
 def test_a_broker_that_does_not_list_its_groups_is_an_error():
     """Else its groups would be in no backup."""
     listed = types.SimpleNamespace(valid=[types.SimpleNamespace(group_id="p-a")], errors=[])
@@ -330,6 +346,34 @@ def test_what_is_read_back_is_what_was_written(monkeypatch):
     assert [(task.start, task.end, task.there) for task in seen] == [(0, 5, 5)]
 
 
+def test_a_difference_is_a_difference_in_the_next_run_too(monkeypatch):
+    """What was read back is written down whatever it is, and the topic is perhaps still the same."""
+    made, entry, _part = copying(monkeypatch)
+    seen = []
+    made._run = lambda kind, tasks: seen.extend(tasks)
+    entry["verified"] = [5, "wrong"]
+    with pytest.raises(Mismatch, match="another digest"):
+        made._verify()
+    made._run = lambda kind, tasks: seen.extend(tasks) or entry.update(verified=[5, "right"])
+    made._verify()
+    made._verify()
+    assert len(seen) == 2
+
+
+def test_a_topic_that_differs_and_may_not_be_deleted_is_told_with_what_differs(monkeypatch):
+    made, _entry, _part = copying(monkeypatch)
+
+    def refuse(name):
+        raise StreamsError(f"Deletion of topic '{name}'", "Broker: Topic authorization failed", "Check the brokers")
+
+    made.target, made.journal.forget = types.SimpleNamespace(delete=refuse), pytest.fail
+    with pytest.raises(StreamsError) as error:
+        made._again(Mismatch(*PLACE, "other"))
+    assert error.value.what == "Copy of topic 'p-work-a', partition 0: other"
+    assert "'n-work-a' has to be made anew" in error.value.why and "authorization failed" in error.value.why
+    assert "DELETE" in error.value.todo
+
+
 def test_what_comes_out_of_an_archive_is_what_was_put_into_it(monkeypatch):
     made, _entry, part = copying(monkeypatch)
     made._tasks = lambda there: []
@@ -346,7 +390,7 @@ def test_each_step_of_a_copy_is_taken_and_a_difference_makes_the_topic_anew(monk
     made, _entry, _part = copying(monkeypatch)
     for name in ("_create", "_copy", "_check_counts"):
         setattr(made, name, lambda name=name: steps.append(name))
-    made._again = steps.append
+    made._again = lambda error: steps.append(error.topic)
     made._verify = lambda: steps.append("_verify")
     made._copy_all()
     assert steps == ["_create", "_copy", "_check_counts", "_verify"]

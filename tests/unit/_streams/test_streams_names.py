@@ -64,6 +64,17 @@ def test_one_name_alone_is_ambiguous_until_the_operator_says(rest):
     assert "nuxeo-" + rest not in chosen.taken and chosen.left_out[0].why == "excluded"
 
 
+@pytest.mark.parametrize("some", [["blobs", "collections"], ["audit", "default", "pubsub"], ["quota", "escalation"]])
+def test_words_that_anybody_uses_are_no_proof_of_another_instance(some):
+    """They are names of Nuxeo 9.10 too; that one has others with them."""
+    custom = [f"import-{rest}" for rest in [*some, "rows"]]
+    with pytest.raises(StreamsError) as error:
+        choose(names("nuxeo-", [*LTS_2021, *custom]), "nuxeo-")
+    assert error.value.result["ambiguous"] == sorted(names("nuxeo-", custom))
+    found = choose(names("nuxeo-", [*LTS_2021, *custom, "import-fulltextUpdater"]), "nuxeo-")
+    assert found.taken == sorted(names("nuxeo-", LTS_2021))
+
+
 def test_a_restore_that_has_made_one_topic_yet_is_another_instance():
     first, second = "nuxeo-20261123T020004Z-", "nuxeo-20261123T020004Z-2-"
     for mine, theirs in (("nuxeo-", first), ("nuxeo-", second), (first, second)):

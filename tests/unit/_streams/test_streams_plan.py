@@ -90,6 +90,29 @@ def test_options_win_over_nuxeo_conf():
     assert found["ssl.endpoint.identification.algorithm"] == "none"
 
 
+SASL = {**SERVERS, "kafka.sasl.enabled": "true", "kafka.sasl.mechanism": "SCRAM-SHA-512"}
+
+
+def test_a_login_that_is_given_is_done_as_nuxeo_conf_says():
+    found = settings(SASL, sasl_username="me", sasl_password="mine")
+    assert (found["sasl.mechanism"], found["sasl.username"]) == ("SCRAM-SHA-512", "me")
+    assert "sasl.mechanism" not in settings(SERVERS, sasl_username="me", sasl_password="mine"), "there is no login"
+    given = settings({**SASL, "kafka.sasl.mechanism": "GSSAPI"}, sasl_mechanism="PLAIN", sasl_username="me")
+    assert given["sasl.mechanism"] == "PLAIN"
+    for login in ({"sasl_username": "me", "sasl_password": "mine"}, {}):
+        with pytest.raises(StreamsError, match=r"kafka\.sasl\.mechanism 'GSSAPI' is not one of"):
+            settings({**SASL, "kafka.sasl.mechanism": "GSSAPI"}, **login)
+    line = {"kafka.sasl.jaas.config": "x required username=u password=p;"}
+    assert settings({**SASL, **line}, sasl_mechanism="PLAIN")["sasl.mechanism"] == "PLAIN"
+
+
+def test_a_login_of_another_kind_is_made_by_the_librarys_own_settings():
+    """As the refusal of what nuxeo.conf has says."""
+    kerberos = {"sasl.mechanism": "GSSAPI", "sasl.kerberos.keytab": "/etc/k"}
+    found = settings({**SASL, "kafka.sasl.mechanism": "GSSAPI"}, extra_config=kerberos)
+    assert found["sasl.mechanism"] == "GSSAPI" and "sasl.username" not in found
+
+
 def test_a_relative_store_is_below_the_home(tmp_path, monkeypatch):
     """There the server has its working directory; ours is anywhere."""
     monkeypatch.setattr(Conf, "home", str(tmp_path))
@@ -352,6 +375,28 @@ def test_positions_that_never_were_need_a_choice():
         plan.groups_of(recorded(), None, False)
 
 
+def test_positions_that_never_were_are_of_no_matter_in_a_topic_that_is_made_empty():
+    """Every group begins there with nothing."""
+    snapshot = recorded(positions=((0, 101),), name="p-pubsub")
+    held = [{"partition": n, "start": 0, "end": 100, "sha256": "x"} for n in range(2)]
+    index = {"gaps": [], "topics": [{"name": "p-pubsub", "partitions": held}]}
+    for empty, told in (((), 1), (["pubsub"], 0)):
+        assert len(planned(snapshot, Cluster(), empty=empty)["out_of_range"]) == told
+        assert len(plan.from_archive(index, snapshot, empty)["out_of_range"]) == told
+
+
+@pytest.mark.parametrize("choice", ["start", "end"])
+def test_an_archive_holds_what_a_restore_may_be_told_to_repeat(choice):
+    """For a position that never was the operator may choose the start: it is that of Kafka's then."""
+    snapshot = recorded(start=10, positions=((0, 500), (1, 60)))
+    archived = plan.lowest_only(planned(snapshot, Cluster(start=10)))["topics"][0]["partitions"]
+    assert [(part["start"], part["end"]) for part in archived] == [(10, 100), (60, 100)]
+    index = {"gaps": [], "topics": [{"name": "p-work-a", "partitions": [{**part, "sha256": "x"} for part in archived]}]}
+    there = planned(snapshot, Cluster(start=10)), plan.from_archive(index, snapshot, ())
+    first, second = (plan.settle_out_of_range(found, choice)["groups"] for found in there)
+    assert first == second
+
+
 def test_an_archive_begins_at_the_lowest_position():
     found = plan.lowest_only(planned(recorded(positions=((0, 40), (1, 60))), Cluster()))
     assert [part["start"] for part in found["topics"][0]["partitions"]] == [40, 60]
@@ -388,7 +433,7 @@ def test_a_journal_goes_on_from_its_last_usable_mark(tmp_path):
     assert not first.load()
     first.begin(planned(recorded(), Cluster()), None)
     for index in range(0, 60, 3):
-        first.take(("mark", "p-work-a", 0, index, index + 10, [0, 5, index], [0, 9], 0))
+        first.take(("mark", "p-work-a", 0, index, index + 10, [0, 5, index], [0, 9], None, 0))
     first.take(("done", "p-work-a", 1, {"records": 3}, [1]))
     first.tick()
     second = journal.Journal(path, {"a": 1})
@@ -400,7 +445,7 @@ def test_a_journal_goes_on_from_its_last_usable_mark(tmp_path):
     assert (task.index, task.start, task.translated) == (0, 0, [])
     second.forget("p-work-a")
     assert len(second.tasks(names, {}, False)) == 2
-    with pytest.raises(StreamsError, match="other options"):
+    with pytest.raises(StreamsError, match=r"other options \(a\)\. Run it with those that it was made with, or give"):
         journal.Journal(path, {"a": 2}).load()
     (tmp_path / "state.json").write_text(json.dumps({"schema": 1, "kind": "nuxeo.platform/streams"}))
     with pytest.raises(StreamsError, match="it is not a copy's state"):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 
 import pytest
@@ -14,6 +15,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._streams.archive im
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.copier import Copier, Lane, Mismatch, Task
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.errors import StreamsError
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.feed import Piece
+from ansible_collections.nuxeo.platform.plugins.module_utils._streams.journal import Journal
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams.workers import share
 from hypothesis import given
 from hypothesis import strategies as st
@@ -229,6 +231,32 @@ def test_what_was_read_before_it_was_deleted_is_no_gap():
         run(Task("t", 0, "n", 0, 10), Sweeps(made, None, 4))
     kept, events = run(Task("t", 0, "n", 0, 10, accept_gaps=True), Sweeps(made, None, 4, None, 7))
     assert [offset for offset, _time in kept] == [0, 1, 4, 5, 7, 8, 9] and events[-1][3]["gap"] == [2, 7]
+
+
+def test_a_copy_that_goes_on_knows_what_was_lost_before_it_was_killed():
+    made = [Made(offset, time) for offset, time in enumerate([1, 1, 0, 9, 9, 9, 0, 1, 0, 1])]
+    plan = {"topics": [{"name": "t", "empty": False, "partitions": [{"partition": 0, "start": 0, "end": 10}]}]}
+    _kept, whole = run(Task("t", 0, "n", 0, 10, accept_gaps=True), Sweeps(made, None, None, 6))
+    assert whole[-1][3]["gap"] == [4, 6] and whole[-1][3]["timestamps_altered"] == 3
+    marks = [event for event in whole if event[0] == "mark"]
+    assert [mark[4] for mark in marks] == [2, 4, 8, 10]
+    for count, offset in enumerate((2, 4, 8), 1):
+        kept = Journal(None, {})
+        kept.begin({**plan, "groups": [], "until": None}, None)
+        for mark in marks[:count]:
+            kept.take(json.loads(json.dumps(mark)))
+        (task,) = kept.tasks({"t": "n"}, {("t", 0): marks[count - 1][3]}, True)
+        assert task.start == offset
+        _kept, rest = run(task, Sweeps(made, *([None] * (offset < 4)), *([6] * (offset < 8))))
+        report = rest[-1][3]
+        assert (report["gap"], report["timestamps_altered"]) == ([4, 6], 3)
+
+
+@pytest.mark.parametrize("feed", [Feed([Made(0), Made(1)], low=1), Feed([Made(0, 0)])])
+def test_a_refusal_names_what_a_backup_and_what_a_restore_would_set(feed):
+    """An archive is written by the same steps."""
+    with pytest.raises(StreamsError, match=r"backup_streams_accept_gaps or restore_streams_accept_gaps \(acc"):
+        run(Task("t", 0, "n", 0, 2), feed)
 
 
 def test_what_no_group_needs_may_be_deleted_ahead_of_the_reader():

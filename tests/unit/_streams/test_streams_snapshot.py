@@ -84,6 +84,17 @@ def test_positions_outside_of_their_log_are_told_at_the_backup(offset, usable):
     assert bool(snapshot.warnings(found, [])) != usable
 
 
+def test_topics_that_are_taken_for_another_instances_are_told_until_the_operator_says_so():
+    other = {f"test-{name}": "1" for name in ("bulk-command", "bulk-done", "rows")}
+    restored = {f"20261123T020004Z-{name}": "1" for name in ("bulk-command", "bulk-done")}
+    cluster = Cluster(a="1", **other, **restored)
+    found = snapshot.take(cluster, "p-")
+    assert len(found["left_out"]) == 5
+    (warning,) = snapshot.warnings(found, [])
+    assert "3 topics with prefix 'p-test-'" in warning and "backup_streams_exclude" in warning
+    assert snapshot.warnings(snapshot.take(cluster, "p-", exclude=["test-*"]), []) == []
+
+
 def index(*numbers, **more):
     parts = [{"partition": n, "start": 40, "end": 100, "sha256": f"sum{n}"} for n in numbers]
     gaps = [{"topic": topic, "partition": 0} for topic in ("p-a", "p-pubsub")]
