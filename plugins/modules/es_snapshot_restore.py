@@ -87,6 +87,8 @@ options:
     description:
       - Whether names that exist may be taken over. An index of that name is deleted in the moment the restored one
         takes its place. The indices behind an alias of that name stay, see RV(kept_aside).
+      - Then what an earlier restore of the same snapshot has brought back is left in place only when the record has its
+        exact number of documents, and nothing is trimmed. Else it is replaced, since more may have been written.
     type: bool
     default: false
   index_settings:

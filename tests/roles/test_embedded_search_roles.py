@@ -243,7 +243,7 @@ def opening(
 def test_an_address_with_a_login_is_refused_before_it_is_shown(
     opening: t.Callable[[str], tuple[Instance, t.Any]],
 ) -> None:
-    instance, refused = opening("http://elastic:hidden-word@127.0.0.1:1")
+    instance, refused = opening("http://elastic:hidden-word/1@127.0.0.1:1")
     assert refused.rc != 0 and "its address has a login in it" in refused.failures[0]
     assert instance.running and "hidden-word" not in refused.stdout
 

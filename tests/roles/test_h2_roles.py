@@ -445,15 +445,23 @@ def test_an_old_h2_does_not_get_a_new_file(
     source.create_documents(2)
     site.add("acme", source)
     site.backup()
+    engine = ["http://elastic:hidden-word/1@localhost:9200"]
+    refused = site.run("backup", "-vvv", backup_search_url=engine)
+    assert refused.rc != 0 and "backup_search_url: it has a login in it" in " ".join(refused.failures)
+    assert "hidden-word" not in refused.stdout
     target = make_nuxeo(None, "2021.30", h2_jar=h2_jar("1.4.200"))
     site.hosts.clear()
     site.add("old", target, restore_from_instance="acme")
-    url = "http://Administrator:hidden-word@localhost:8080/nuxeo"
-    refused = site.run("restore", "-vvv", restore_overwrite=True, restore_reindex=True, restore_nuxeo_url=url)
+    urls = {
+        "restore_nuxeo_url": "http://Administrator:hidden-word/1@localhost:8080/nuxeo",
+        "restore_search_url": engine,
+    }
+    refused = site.run("restore", "-vvv", restore_overwrite=True, restore_reindex=True, restore_drop_index=True, **urls)
     assert refused.rc != 0
     assert "nothing was changed" in " ".join(refused.failures)
     assert "restore_reindex needs a password" in " ".join(refused.failures)
     assert "restore_nuxeo_url has a login in it" in " ".join(refused.failures)
+    assert "restore_search_url: it has a login in it" in " ".join(refused.failures)
     assert "hidden-word" not in refused.stdout
 
 

@@ -12,7 +12,7 @@ from .blobs import blobs
 from .configuration import Configuration
 from .errors import ConfError
 from .java import file_below, is_blank, resolve_path
-from .secrets import mask
+from .secrets import MASK, mask
 
 Facts = t.Dict[str, t.Any]
 AUDIT_2025 = "nuxeo.audit.backend.default"
@@ -20,8 +20,13 @@ SEARCH_2025 = "nuxeo.search.client.default"
 SEQUENCES_2025 = "nuxeo.uidsequencer.default"
 
 
+_LOGIN = re.compile(r"^(\w+://)?.*@")
+
+
 def _servers(text: str) -> list[str]:
-    return [server.strip() for server in text.split(",") if server.strip()]
+    """Without logins, which are masked before the text is split: a password may hold a comma, and a slash."""
+    servers = [server.strip() for server in mask(text).split(",")]
+    return [_LOGIN.sub(rf"\g<1>{MASK}@", server) for server in servers if server]
 
 
 def _has_template(configuration: Configuration, name: str) -> bool:
@@ -54,7 +59,7 @@ def search(configuration: Configuration) -> Facts:
         "kind": "elasticsearch",
         "embedded": not servers,
         "client": client if servers else None,
-        "url": [mask(url) for url in (_urls(servers) if client == "rest" else servers)],
+        "url": _urls(servers) if client == "rest" else servers,
         "index": configuration.used("elasticsearch.indexName"),
         "manage_alias": _enabled(configuration, "elasticsearch.manageAlias.enabled"),
         "user": configuration.used("elasticsearch.restClient.username") or None if client == "rest" else None,
@@ -93,7 +98,7 @@ def _client_2025(configuration: Configuration, prefix: str) -> Facts:
     embedded = not servers and _enabled(configuration, "nuxeo.opensearch1.embed.enabled")
     path = configuration.used("nuxeo.opensearch1.embed.dataPath") or "nxserver/data/opensearch"
     return {
-        "url": [mask(url) for url in _urls(servers)],
+        "url": _urls(servers),
         "user": configuration.used(f"{prefix}.client.username") or None,
         "embedded": embedded,
         "path": resolve_path(configuration.home, path) if embedded else None,

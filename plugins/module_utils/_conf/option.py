@@ -10,12 +10,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .secrets import MASK, is_secret, is_secret_variable, mask
+from .secrets import MASK, is_secret, is_secret_variable, logins, mask
 
 SHORT = 4
 """Values with fewer characters are not hidden: they would be cut out of everything that is returned."""
 _OPTION = re.compile(r"-D([^\s=]+)=(\S+)")
-_USERINFO = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
+_PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 
 
 def environment_option(value: t.Mapping[str, t.Any] | None) -> dict[str, str] | None:
@@ -30,8 +30,9 @@ def environment_option(value: t.Mapping[str, t.Any] | None) -> dict[str, str] | 
 
 
 def in_urls(text: str) -> set[str]:
-    """The passwords that stand in URLs."""
-    return set(_USERINFO.findall(text))
+    """The passwords that stand in URLs; up to the last @, and up to the first of several URLs."""
+    whole = {login.partition(":")[2] for login in logins(text)}
+    return {*_PASSWORD.findall(text), *whole} - {""}
 
 
 def secrets_of(environment: t.Mapping[str, str]) -> set[str]:

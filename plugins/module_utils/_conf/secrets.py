@@ -26,7 +26,7 @@ _VARIABLE = re.compile(_WORDS + r"|(?:^|_)(?:key|pass|pw)$", re.IGNORECASE)
 _HOST = r"(?:\[[^\]\s]*\]|[^\s/?#@:,;]*)(?::\d+)?"
 # up to the last @, also behind a slash where what is before that is no list of hosts: a password may have both
 _USERINFO = re.compile(
-    rf"([a-z][a-z0-9+.\-]*://)(?:(?!{_HOST}(?:,{_HOST})*(?:[/?#;\s\"']|$))\S*|[^/\s]*)@", re.IGNORECASE
+    rf"([a-z][a-z0-9+.\-]*://)((?!{_HOST}(?:,{_HOST})*(?:[/?#;\s\"']|$))\S*|[^/\s]*)@", re.IGNORECASE
 )
 _ORACLE = re.compile(r"(jdbc:oracle:[a-z]+:)(?!@).+@", re.IGNORECASE)
 _PARAMETER = r"[^?&;,\s=]*(?:passw|passphrase|pwd|secret|token|accountkey|sharedaccess|credential)[^?&;,\s=]*\s*=\s*"
@@ -59,6 +59,11 @@ def mask(value: str) -> str:
         value = parameter.sub(rf"\g<1>{MASK}", value)
     value = _ORACLE.sub(rf"\g<1>{MASK}@", value)
     return _USERINFO.sub(rf"\g<1>{MASK}@", value)
+
+
+def logins(text: str) -> list[str]:
+    """What stands before the hosts of the URLs in a text."""
+    return [login for _scheme, login in _USERINFO.findall(text)]
 
 
 def is_secret_variable(name: str) -> bool:

@@ -42,6 +42,17 @@ def store(facts: Facts, left_out: t.Sequence[str] = ()) -> Store:
     return Store(index(AUDIT), index(SEQUENCES))
 
 
+def places(facts: Facts) -> dict[str, str]:
+    """Where the audit and the sequences are that a search engine keeps: since 2025 each may have one of its own."""
+
+    def place(found: Facts) -> str:
+        listed = ", ".join(sorted(found.get("url") or ()))
+        return f"at {listed}" if listed else "inside of Nuxeo" if found.get("embedded") else ""
+
+    kept = {kind: facts.get(kind) or {} for kind in (AUDIT, SEQUENCES)}
+    return {kind: place(found) for kind, found in kept.items() if found.get("kept") == KEPT_HERE}
+
+
 def is_embedded(facts: Facts) -> bool:
     """Whether the engine that holds the audit runs inside of Nuxeo, with its files in the data folder."""
     own = facts.get(AUDIT) or {}

@@ -61,6 +61,16 @@ def path(*parts: str | t.Sequence[str]) -> str:
     return "/" + "/".join(quoted)
 
 
+def refuse_logins(addresses: t.Sequence[str]) -> None:
+    """Before any is read: nothing of them is told, since a password may hold what ends the login, or an address."""
+    if any("@" in address for address in addresses):
+        raise SearchError(
+            "Address of the search engine",
+            "it holds a user or a password, which would end in logs",
+            "Give them by backup_search_user or restore_search_user, and its password (url_username, url_password)",
+        )
+
+
 @contextlib.contextmanager
 def _left_out(name: str) -> t.Iterator[None]:
     """Imports without a library that is not needed, where another one takes it along wherever it is installed."""
@@ -91,6 +101,7 @@ class Client:
         utilities = require(
             ("elastic_transport.client_utils",), "elasticsearch", "0", "to speak to Elasticsearch and OpenSearch"
         )
+        refuse_logins(connection.urls)
         nodes = [self._node(url, utilities.url_to_node_config) for url in connection.urls]
         self._transport = self._library.Transport(nodes, max_retries=0, meta_header=False)
 
@@ -100,13 +111,6 @@ class Client:
         return ", ".join(self.connection.urls)
 
     def _node(self, url: str, parse: t.Callable[..., t.Any]) -> t.Any:
-        parts = urllib.parse.urlsplit(url)
-        if parts.username or parts.password:
-            raise SearchError(
-                f"Address of {parts.hostname}",
-                "it holds a user or a password, which would end in logs",
-                "Give them by backup_search_user or restore_search_user, and its password (url_username, url_password)",
-            )
         try:
             node = parse(url, use_default_ports_for_scheme=True)
         except ValueError as error:

@@ -17,6 +17,10 @@ OPENSEARCH = "opensearch"
 _OPENSEARCH_BIT = 0x08000000
 _OLDEST = (5, 6)
 """The oldest Elasticsearch whose snapshots come back: what is older was never tried, and is refused at the restore."""
+_HIDING = "7.10.2"
+"""What OpenSearch says of itself, and leaves out its distribution, where a setting hides it from old clients."""
+_TAGLINE = "You Know, for Search"
+"""What Elasticsearch says of itself."""
 _LAST_COMMON = (7, 10, 2)
 """The Elasticsearch that OpenSearch was made from: the newest whose snapshots it reads."""
 
@@ -52,7 +56,7 @@ def read_engine(client: Client) -> Engine:
         raise refused(f"Login on {client.where}", answer.status, answer.body)
     number, uuid, name = version.get("number", ""), body.get("cluster_uuid", ""), body.get("cluster_name", "")
     distribution = version.get("distribution", "")
-    if not number or (distribution == OPENSEARCH and number == "7.10.2"):  # hidden by a setting for old clients
+    if not number or (number == _HIDING and body.get("tagline") != _TAGLINE):
         number = _node_version(client)
     if not uuid:
         stats = client.call("GET", "/_cluster/stats", params={"filter_path": "cluster_uuid,cluster_name"})
@@ -60,7 +64,8 @@ def read_engine(client: Client) -> Engine:
         uuid, name = body.get("cluster_uuid", ""), body.get("cluster_name", name)
     if not number:
         raise refused(f"Version of the search engine on {client.where}", answer.status, answer.body)
-    if not distribution and version.get("number") and numbers(number) < _OLDEST:  # OpenSearch tells its distribution
+    told = version.get("number") not in (None, "", _HIDING)  # OpenSearch tells its distribution then
+    if not distribution and told and numbers(number) < _OLDEST:
         what = f"Use of the search engine on {client.where}"
         raise SearchError(what, f"it is Elasticsearch {number}", "This collection knows Elasticsearch from 5.6 on")
     if not distribution:
@@ -70,8 +75,9 @@ def read_engine(client: Client) -> Engine:
 
 def _node_version(client: Client) -> str:
     answer = client.call("GET", "/_nodes", params={"filter_path": "nodes.*.version"})
-    nodes = answer.body.get("nodes", {}) if answer.ok else {}
-    found = sorted((node["version"] for node in nodes.values()), key=numbers)
+    if not answer.ok:
+        raise refused(f"Version of the search engine on {client.where}", answer.status, answer.body)
+    found = sorted((node["version"] for node in answer.body.get("nodes", {}).values()), key=numbers)
     return found[0] if found else ""
 
 

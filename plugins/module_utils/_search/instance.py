@@ -51,15 +51,20 @@ def look(params: Params, connect: t.Callable[[], Client]) -> dict[str, t.Any]:
 
 
 def _apart(facts: audit.Facts, found: audit.Store) -> list[str]:
-    """Since 2025 audit and sequences may be in two clusters, and one snapshot holds what is in one."""
-    places = {kind: ", ".join(sorted(facts[kind].get("url") or ())) for kind in found.names}
-    if len(set(filter(None, places.values()))) < 2:
+    """Since 2025 audit and sequences may be in two clusters, and one snapshot holds what is in one.
+
+    Where the sequences alone are to be saved, the client of the audit would still be taken from nuxeo.conf.
+    """
+    places = audit.places(facts)
+    if len(set(filter(None, places.values()))) < 2 or not found.sequences:
         return []
-    listed = " and ".join(f"the {kind} at {where}" for kind, where in places.items())
-    return [
-        f"Snapshot of {', '.join(found.indices)}: {listed} are apart, and one snapshot cannot hold both. "
-        "Save one of them by other means and list it in backup_accept_uncovered."
-    ]
+    why = "one snapshot cannot hold both"
+    todo = "Save one of them by other means and list it in backup_accept_uncovered"
+    if not found.audit:
+        why = "the audit's engine would be asked"
+        todo = "Say that of the sequences by backup_search_url, and its login by backup_search_user"
+    listed = " and ".join(f"the {kind} {where}" for kind, where in places.items())
+    return [f"Snapshot of {', '.join(found.indices)}: {listed} are apart, and {why}. {todo}."]
 
 
 def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[str]:

@@ -9,8 +9,7 @@ import re
 import typing as t
 
 from .._argspec import NUXEO_CONF, Spec
-from .._conf.option import in_urls
-from .client import Client, Connection
+from .client import Client, Connection, refuse_logins
 from .errors import SearchError
 
 if t.TYPE_CHECKING:
@@ -31,8 +30,15 @@ SEARCH: Spec = {
 }
 """Doc fragment nuxeo.platform.search."""
 
+
+def _with_logins(given: t.Any) -> set[str]:
+    """All addresses when one has a login, of which they may be parts: refused, and shown with the refusal."""
+    listed = {str(each) for each in (given if isinstance(given, list) else [given])}
+    return listed if "@" in "".join(listed) else set()
+
+
 RULES: dict[str, t.Any] = {
-    "secrets": lambda params: in_urls(str(params.get("url"))),  # refused there, and shown with the refusal
+    "secrets": lambda params: _with_logins(params.get("url")),
     "required_by": {"url_password": ["url_username"], "client_key": ["client_cert"]},
     "mutually_exclusive": [("url_username", "url_api_key")],
     "required_one_of": [("url", "nuxeo_conf", "nuxeo_home")],
@@ -97,6 +103,7 @@ BY_URL = "Give the REST address by backup_search_url or restore_search_url (url)
 
 def addresses(listed: str, client: str, where: str) -> list[str]:
     """The REST addresses in ``addressList``; a bare ``host:port`` means http."""
+    refuse_logins([listed])
     given = [each.strip() for each in listed.split(",") if each.strip()]
     if not given:
         todo = f"{BY_URL}; an embedded engine answers on port 9200 while elasticsearch.httpEnabled is true"

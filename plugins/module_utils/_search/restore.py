@@ -82,6 +82,11 @@ def _is_whole(state: t.Mapping[str, t.Any]) -> bool:
     return bool(state["active_primary_shards"] == state["number_of_shards"])
 
 
+def _first_name(index: str) -> str:
+    """The name that an index would have, had none of that name been there."""
+    return re.sub(r"(-r[0-9a-f]{8})-\d+$", r"\1", index)
+
+
 class Restore:
     """One restore, step by step. Before :meth:`swap` nothing of it can be found under a target's name."""
 
@@ -178,10 +183,16 @@ class Restore:
         return [f"{needed} bytes are restored, and {free} are free on all nodes that hold data"]
 
     def _is_back(self, item: Item) -> bool:
-        """Whether an earlier restore of this snapshot is what stands under the item's names, with what it had then."""
-        siblings = {other.index for other in self.request.items if other.target == item.target}
+        """Whether an earlier restore of this snapshot is what stands under the item's names, with what it had then.
+
+        What may be replaced stays only when its number is known: else it may hold what was written since, or lack some.
+        """
+        trimmed = self.request.newer_than is not None and item.trim_field
+        if self.request.overwrite and (trimmed or item.documents is None or item.documents.exact is None):
+            return False
+        siblings = {_first_name(other.index) for other in self.request.items if other.target == item.target}
         there = self.standing[item.target]
-        family = {re.sub(r"(-r[0-9a-f]{8})-\d+$", r"\1", index): index for index in there}
+        family = {_first_name(index): index for index in there}
         if set(family) != siblings or not all(family[item.index] in self.standing[alias] for alias in item.aliases):
             return False
         number = indices.count(self.client, family[item.index])
@@ -196,7 +207,8 @@ class Restore:
 
     def _choose_name(self, item: Item) -> None:
         """A free name. What a killed run has left under it, and no alias leads to, goes first."""
-        plain, number = item.index, 1
+        item.index = plain = _first_name(item.index)  # which is another's where that is back, and not all are
+        number = 1
         while True:
             there = indices.behind(self.client, item.index)
             if not there:

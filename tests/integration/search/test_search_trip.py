@@ -14,6 +14,7 @@ import pytest
 
 if t.TYPE_CHECKING:
     from servers.search.nuxeo_indices import Curl
+    from servers.search.server import Server
 
     from .conftest import Location, Run
 
@@ -31,6 +32,26 @@ def saved(curl: Curl, good: Run, location: Location) -> dict[str, t.Any]:
     return good(
         "es_snapshot", repository="r", name="s1", indices=["acme-audit", "acme-uidgen"], sequences="acme-uidgen"
     )
+
+
+@pytest.fixture
+def as_elasticsearch(engine: Server, curl: Curl) -> t.Iterator[None]:
+    """OpenSearch that tells old clients that it is Elasticsearch 7.10.2."""
+    if not engine.name.startswith(("os1", "os2")):
+        pytest.skip("this engine does not pass for another")
+    setting = "compatibility.override_main_response_version"
+    curl.ok("PUT", "/_cluster/settings", {"persistent": {setting: True}})
+    assert curl.ok("GET", "/")["version"]["number"] == "7.10.2"
+    yield
+    curl.ok("PUT", "/_cluster/settings", {"persistent": {setting: None}})
+
+
+@pytest.mark.usefixtures("as_elasticsearch")
+def test_an_engine_that_passes_for_another(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
+    """Snapshots of its own are not those of another engine."""
+    assert saved["record"]["engine"]["distribution"] == "opensearch"
+    options = {"repository": "r", "name": "s1", "record": saved["record"], "rename": TO_NUXEO}
+    assert good("es_snapshot_restore", **options)["changed"] and curl.count("nuxeo-audit") == 300
 
 
 TO_NUXEO = {"acme-audit": "nuxeo-audit", "acme-uidgen": "nuxeo-uidgen"}

@@ -272,7 +272,7 @@ def test_audit_in_mongodb_wins_over_elasticsearch(read: Facts, version: str) -> 
         ("2023", "elasticsearch.client=RestClient\n", "rest", ["http://a:9200", "https://b:9200"]),
     ],
 )
-@pytest.mark.parametrize("login", ["", "u:canary@"])
+@pytest.mark.parametrize("login", ["", "u:canary@", "u:can/ary@", "u:1/canary@", "u:c@nary@", "u:can,ary@"])
 def test_addresses_of_the_search_engine(
     read: Facts, version: str, lines: str, client: str, urls: list[str], login: str
 ) -> None:

@@ -79,6 +79,7 @@ def test_what_need_not_be_masked(text: str) -> None:
         ("DB_PASSWORD", "abc", set()),  # it would be cut out of every word of a result
         ("JAVA_OPTS", "-Xmx1g -Dx.password=canary", {"-Xmx1g -Dx.password=canary", "canary"}),
         ("PROXY", "https://me:canary@proxy", {"https://me:canary@proxy", "canary"}),
+        ("PROXY", "http://me:can/@ry@proxy", {"http://me:can/@ry@proxy", "can/@ry"}),
         ("DB_URL", "jdbc:postgresql://h/n?password=canary", {"jdbc:postgresql://h/n?password=canary"}),
         ("DB_HOST", "db.example.com", set()),
         ("JAVA_OPTS", "-Xmx1g -Dx.y=z", set()),

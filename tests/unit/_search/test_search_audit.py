@@ -45,6 +45,11 @@ def test_audit_and_sequences_of_two_clusters_are_no_snapshot() -> None:
     assert "the audit at http://audit:9200 and the sequences at http://sequences:9200 are apart" in told
     for same in ({"url": ["http://proxy"]}, {"url": None, "left_out": ["sequences:elasticsearch"]}):
         assert instance.look({**params, **same}, connect)["problems"] == ["Connection: it was tried."]
+    (told,) = instance.look({**params, "url": None, "left_out": ["audit:elasticsearch"]}, connect)["problems"]
+    assert "the sequences at http://sequences:9200 are apart" in told and "backup_search_url" in told
+    inside = {"audit": facts["audit"], "sequences": {**facts["sequences"], "url": [], "embedded": True}}
+    (told,) = instance.look({**params, "url": None, "facts": inside}, connect)["problems"]
+    assert "the audit at http://audit:9200 and the sequences inside of Nuxeo are apart" in told
     together = {name: {**HERE[name], "url": ["http://a:9200"]} for name in HERE}
     assert instance.look({**params, "url": None, "facts": together}, connect)["problems"] == [
         "Connection: it was tried."

@@ -84,15 +84,26 @@ class Told:
 
     where = "fake"
 
-    def __init__(self, root: Answer, node: str = "") -> None:
-        nodes = {"nodes": {"1": {"version": node}}}
-        self.answers = {"/": root, "/_nodes": Answer(200, nodes), "/_cluster/stats": Answer(200, {"cluster_uuid": "u"})}
+    def __init__(self, root: Answer, node: str | Answer) -> None:
+        nodes = Answer(200, {"nodes": {"1": {"version": node}}}) if isinstance(node, str) else node
+        self.answers = {"/": root, "/_nodes": nodes, "/_cluster/stats": Answer(200, {"cluster_uuid": "u"})}
 
     def call(self, method: str, target: str, **_: t.Any) -> Answer:
         return self.answers[target]
 
 
-def engine_of(root: Answer, node: str = "") -> str:
+DENIED = Answer(
+    403,
+    {
+        "error": {
+            "type": "security_exception",
+            "reason": "no permissions for [cluster:monitor/nodes/info] and User [name=u]",
+        }
+    },
+)
+
+
+def engine_of(root: Answer, node: str | Answer = "") -> str:
     return str(read_engine(t.cast(Client, Told(root, node))))
 
 
@@ -102,8 +113,14 @@ def test_what_a_cluster_says_that_it_is() -> None:
 
     assert engine_of(root(number="5.6.16")) == "Elasticsearch 5.6.16"
     assert engine_of(root(number="2.19.6", distribution="opensearch")) == "OpenSearch 2.19.6"
-    assert engine_of(root(number="7.10.2", distribution="opensearch"), "1.3.20") == "OpenSearch 1.3.20"
+    assert engine_of(root(number="7.10.2"), "2.8.0") == "OpenSearch 2.8.0", "hidden from old clients"
+    assert engine_of(root(number="7.10.2"), "3.1.0") == "OpenSearch 3.1.0"
+    assert engine_of(root(number="7.10.2"), "7.10.2") == "Elasticsearch 7.10.2"
+    itself = {"version": {"number": "7.10.2"}, "tagline": "You Know, for Search", "cluster_uuid": "u"}
+    assert engine_of(Answer(200, itself), "nobody asked") == "Elasticsearch 7.10.2"
     assert engine_of(Answer(405, {}), "2.19.6") == "OpenSearch 2.19.6"
+    with pytest.raises(SearchError, match="lacks the privilege for 'cluster:monitor/nodes/info'"):
+        engine_of(root(number="7.10.2"), DENIED)
     for old in ("2.4.6", "5.5.3"):
         with pytest.raises(SearchError, match=rf"it is Elasticsearch {old}\. This collection knows"):
             engine_of(root(number=old))

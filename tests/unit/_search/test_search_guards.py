@@ -6,6 +6,7 @@ engine."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import typing as t
@@ -279,6 +280,59 @@ def test_the_sequence_is_raised_above_entries_that_are_trimmed_too(monkeypatch: 
         monkeypatch.setattr(run, name, lambda *_, name=name: steps.append(name))
     run.run(lambda done, total: None)
     assert steps == ["_start", "_start", "_wait", "_check", "_check", "_raise_sequence", "_trim", "_trim"]
+
+
+def first_name(item: Item) -> str:
+    """Of the index that an item comes back as, while none of that name is there."""
+    return f"{item.target}-r{hashlib.sha256(f'u/{item.source}'.encode()).hexdigest()[:8]}"
+
+
+@pytest.fixture
+def returned(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Restore]:
+    """A restore of what an earlier one has brought back already, for the second time."""
+
+    def make(*items: Item, number: int, **more: t.Any) -> Restore:
+        there: dict[str, dict[str, t.Any]] = {}
+        for item in items:
+            there.setdefault(item.target, {})[f"{first_name(item)}-2"] = {item.target: {}}
+        monkeypatch.setattr(Restore, "_snapshot", lambda self: {"uuid": "u"})
+        for name in ("_unreadable", "_blocked", "_crowded"):
+            monkeypatch.setattr(Restore, name, lambda *_: [])
+        monkeypatch.setattr(restore.rights, "for_restore", lambda *_, **__: [])
+        monkeypatch.setattr(restore.indices, "behind", lambda _client, name: there.get(name, {}))
+        monkeypatch.setattr(restore.indices, "count", lambda *_: number)
+        monkeypatch.setattr(restore, "count_newer", lambda *_: 0)
+        return Restore(client(Told()), ENGINE, Request("r", "s", list(items), **more), at_once())
+
+    return make
+
+
+def entries(documents: Documents | None, source: str = "a") -> Item:
+    """An index of the audit."""
+    return Item(source, "x", {"x": {}}, documents=documents, trim_field="eventDate")
+
+
+BOUNDS = Documents(None, 10_000, 10_300)
+
+
+@pytest.mark.parametrize("documents", [BOUNDS, None], ids=["bounds", "unknown"])
+def test_what_may_hold_more_than_came_back_is_replaced_when_it_may_be(
+    documents: Documents | None, returned: t.Callable[..., Restore]
+) -> None:
+    """10050 came back, and 200 were written since; nobody can tell that from 10250 that came back."""
+    assert not returned(entries(documents), number=10_250).plan()
+    known = Item("b", "y", {"y": {}}, documents=Documents(10_250, 10_250, 10_250))
+    run = returned(known, entries(documents), number=10_250, overwrite=True)
+    assert run.plan()
+    assert [item.index for item in run.request.items] == [first_name(item) for item in run.request.items]
+    assert not returned(entries(documents), number=9_000, newer_than=1).plan()
+    assert returned(entries(documents), number=9_000, newer_than=1, overwrite=True).plan(), "or fewer than came back"
+
+
+def test_what_is_known_to_be_what_came_back_stays(returned: t.Callable[..., Restore]) -> None:
+    """Also where it did not get its first name, and is of several indices."""
+    exact = Documents(10_050, 10_000, 10_300)
+    assert not returned(entries(exact), entries(exact, "a-2"), number=10_050, overwrite=True).plan()
 
 
 def test_a_run_whose_place_was_taken_gives_no_names(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:

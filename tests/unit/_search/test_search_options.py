@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -101,6 +102,13 @@ def test_options_win() -> None:
 
 def test_a_bare_address_means_http() -> None:
     assert addresses("a:9200,b:9200", "RestClient", "/c") == ["http://a:9200", "http://b:9200"]
+
+
+@pytest.mark.parametrize("listed", ["http://me:x,canary@a:9200", "me:can/ary@a:9300"])
+def test_a_login_among_the_addresses_is_not_told(listed: str) -> None:
+    with pytest.raises(SearchError, match="holds a user or a password") as error:
+        addresses(listed, "", "/c")
+    assert not re.search("can|ary|me:", str(error.value))
 
 
 @pytest.mark.parametrize(

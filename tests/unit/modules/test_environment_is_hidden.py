@@ -144,12 +144,14 @@ def test_an_environment_that_is_none_is_hidden_as_a_whole(said: t.List[str], cap
 
 SASL = {"extra_config": {"sasl.password": "canary6"}}
 KAFKA = {"streams": "/nowhere/streams.json", "target_prefix": "t", "state": "/nowhere/state"}
+PASSWORDS = ["x/canary6", "1/canary6", "c@canary6", "x#canary6", "x,canary6", "canary6,x"]
 OPEN: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [
     ("kafka_topic_info", {"prefix": "n-", "bootstrap_servers": ["127.0.0.1:9"], **SASL}),
     ("kafka_topic_replicate", {"source_prefix": "n-", "bootstrap_servers": ["127.0.0.1:9"], **KAFKA, **SASL}),
     ("kafka_topic_replicate", {**KAFKA, "source": {"bootstrap_servers": ["127.0.0.1:9"], **SASL}}),
     ("es_index", {"name": "n", "url": ["http://me:canary6@127.0.0.1:9"]}),
     ("es_repository", {"name": "n", "url": ["http://me:canary6@127.0.0.1:9"]}),
+    *[("es_index", {"name": "n", "url": f"http://me:{password}@127.0.0.1:9"}) for password in PASSWORDS],
     ("es_snapshot_restore", {"repository": "r", "name": "n", "indices": ["i"], "url": ["http://me:canary6@h:9"]}),
     ("nuxeo_conf", {"properties": {"nuxeo.db.password": "canary6"}}),
     ("restore_target_info", {"properties": {"nuxeo.db.password": "canary6"}}),
