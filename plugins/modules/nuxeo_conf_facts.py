@@ -193,6 +193,14 @@ ansible_facts:
           elements: str
           returned: success
           sample: []
+        key_problems:
+          description:
+            - What keeps this user from reading a key file that a property names and without which encrypted blobs or
+              values could not be read again.
+          type: list
+          elements: str
+          returned: success
+          sample: []
 """
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
