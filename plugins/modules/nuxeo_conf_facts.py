@@ -33,8 +33,8 @@ options:
   environment:
     description:
       - The environment of the Nuxeo process, for C(${env:NAME}), E(NUXEO_PROFILES) and E(NUXEO_ENVIRONMENT).
-      - By default that of the running Nuxeo process, else the one that its systemd unit gives it, else the one that
-        M(nuxeo.platform.nuxeo_service) has kept when it stopped it. Never that of the shell that runs this module.
+      - By default that of the running Nuxeo process, else the one that its systemd unit gives it, completed by the one
+        that M(nuxeo.platform.nuxeo_service) has kept when it stopped it. Never that of the shell that runs this module.
     type: dict
   version:
     description:
