@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import os
 import pwd
 import shutil
@@ -142,7 +143,7 @@ class Service:
         try:
             with opener.open(self.address(), timeout=5) as response:
                 return str(response.read(100).decode("utf-8", "replace").strip())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             return f"{type(error).__name__}: {error}"
 
     # -- stop

@@ -361,6 +361,27 @@ def test_an_address_that_another_program_has(conf: Path) -> None:
         assert not systemctl.calls
 
 
+def test_what_does_not_speak_http_is_no_answer(conf: Path) -> None:
+    """A port of HTTPS, say: its alert is no line of HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            connection, _address = other.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"\x15\x03\x01\x00\x02\x02P")
+
+        threading.Thread(target=answer, daemon=True).start()
+        systemctl = Systemctl(conf)
+        one = service(conf, systemctl, 0)
+        one.url = f"http://127.0.0.1:{other.getsockname()[1]}/docs"
+        try:
+            with pytest.raises(ConfError, match="after 0 s process [0-9]+ runs, but .* says BadStatusLine: "):
+                one.start()
+        finally:
+            one.stop()
+
+
 def test_a_url_that_others_answer_for_is_not_its_own_address(conf: Path) -> None:
     systemctl = Systemctl(conf)
     with socket.create_server(("127.0.0.1", int(systemctl.port))):
