@@ -33,8 +33,8 @@ options:
   environment:
     description:
       - The environment of the Nuxeo process, for C(${env:NAME}), E(NUXEO_PROFILES) and E(NUXEO_ENVIRONMENT).
-      - By default that of the running Nuxeo process, else the one that its systemd unit gives it, else the one that
-        M(nuxeo.platform.nuxeo_service) has kept when it stopped it. Never that of the shell that runs this module.
+      - By default that of the running Nuxeo process, else the one that its systemd unit gives it, completed by the one
+        that M(nuxeo.platform.nuxeo_service) has kept when it stopped it. Never that of the shell that runs this module.
     type: dict
   version:
     description:
@@ -189,6 +189,14 @@ ansible_facts:
             - Properties that the running server has otherwise until it is started anew, of those that say where data
               is.
             - Empty unless C(nuxeo.conf), or a template that it names, was changed after the start.
+          type: list
+          elements: str
+          returned: success
+          sample: []
+        key_problems:
+          description:
+            - What keeps this user from reading a key file that a property names and without which encrypted blobs or
+              values could not be read again.
           type: list
           elements: str
           returned: success

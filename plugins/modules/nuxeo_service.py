@@ -46,7 +46,7 @@ options:
     description:
       - Environment of the Nuxeo process. C(nuxeoctl) starts the server with it, added to the one that the server had
         when this module stopped it. A unit has its own.
-      - By default the one that the server had when this module stopped it, else that of its systemd unit.
+      - By default that of its systemd unit, completed by the one that the server had when this module stopped it.
     type: dict
   version:
     description:
@@ -75,8 +75,9 @@ attributes:
   idempotent:
     support: full
 notes:
-  - When this module stops a server by C(nuxeoctl), it keeps the environment of the server in a folder of its own in
-    C(/var/tmp), readable for its owner only, until the next start.
+  - When this module stops a server, it keeps the environment of the server in a folder of its own in C(/var/tmp),
+    readable for its owner only, until it starts the server again. What is to be read otherwise meanwhile, the unit or
+    O(environment) says.
 seealso:
   - module: ansible.builtin.service
 """

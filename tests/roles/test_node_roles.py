@@ -101,3 +101,37 @@ def test_no_node_is_changed_by_a_restore_that_has_lost_its_place(
     failed = steps(hosts, [fail, part("restore", "turn"), part("restore", "conf")])
     assert "its leader n1 did not come to the end" in failed.failures[-1]
     assert two.conf.read_bytes() == before[1]
+
+
+@pytest.mark.parametrize("half_done", [False, True])
+def test_nodes_that_share_a_nuxeo_conf_run_again_after_a_refused_restore(
+    steps: Play, make_nuxeo: t.Callable[..., t.Any], half_done: bool
+) -> None:
+    """One of them has armed the guard, and the others find it so. Where one is half restored, none is touched."""
+    instance = make_nuxeo(None).start()  # so that two nodes on one host do not race for one port
+    before = instance.conf.read_bytes()
+    facts = {"conf": str(instance.conf), "home": str(instance.home), "version": "10.10"}
+    known = {
+        "nuxeo_instance": "acme",
+        "__restore_leader": "n1",
+        "__restore_members": ["n1", "n2"],
+        "__restore_refused": "not every one of its nodes could be stopped.",
+        "__restore_failure": "refused",
+        "__restore_target": {},
+        "__restore_node": {"facts": facts},
+        "__restore_stopped": {"changed": True},
+        **{name: {} for name in ("__restore_blobs", "__restore_turn", "__restore_reindexed")},
+        "__restore_unguarded": {"skipped": True},
+        "__restore_already": False,
+    }
+    arm = {"path": str(instance.conf), "restore_guard": "armed", "restore_set": "20261123T020004Z", "restore_by": "r"}
+    guard = {"name": "arm", "nuxeo.platform.nuxeo_conf": arm, "register": "__restore_guarded"}
+    undo = {"block": [part("restore", "begin_undo")], "rescue": [part("restore", "report")]}
+    marked = {"__restore_target": {"marker": {"status": "begun" if half_done else "finished"}}}
+    done = steps({"n1": {**known, **marked}, "n2": known}, [guard, undo])
+    assert sorted(task.status for task in done.of("arm")) == ["changed", "ok"]
+    started = {task.host for task in done.of("Start the node again") if task.status in ("ok", "changed")}
+    assert started == (set() if half_done else {"n1", "n2"})
+    assert (instance.conf.read_bytes() == before) is not half_done
+    verdicts = [task.result["msg"] for task in done.of("The instance was not restored")]
+    assert ["The restore had begun" in told for told in verdicts] == [half_done] * 2

@@ -147,8 +147,13 @@ def disagreements(nodes: dict[str, Node], leader: str) -> list[str]:
 
 
 def node_problems(nodes: dict[str, Node], cold: bool) -> list[str]:
-    """Nodes whose configuration could not be read; in a cold backup also those that could not be reached."""
+    """Nodes whose configuration or keys could not be read; in a cold backup also those that could not be reached."""
     problems = [f"Node '{name}': {node['error']}" for name, node in sorted(nodes.items()) if node.get("error")]
+    problems += [
+        f"Node '{name}': {problem}"
+        for name, node in sorted(nodes.items())
+        for problem in (node.get("facts") or {}).get("key_problems", ())
+    ]
     if cold:
         problems += [
             f"Node '{name}': it cannot be reached, or this run leaves it out, so nobody knows whether it is stopped. "

@@ -13,6 +13,7 @@ from .configuration import Configuration
 from .database import database
 from .engines import audit, cluster, search, sequences, streams
 from .generated import pending_restart, unread
+from .keys import key_problems
 
 
 def facts(configuration: Configuration, properties: t.Sequence[str] = ()) -> dict[str, t.Any]:
@@ -37,6 +38,7 @@ def facts(configuration: Configuration, properties: t.Sequence[str] = ()) -> dic
         "cluster": cluster(configuration),
         "unread": unread(configuration),
         "pending_restart": pending_restart(configuration),
+        "key_problems": key_problems(configuration),
     }
 
 

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: the environment of a server that was stopped, kept until it is started again.
 
-nuxeoctl takes its environment from whoever calls it. When we stop a server that no unit starts, nobody else knows the
-environment it ran in, and without it the instance would come back as another one. It may hold secrets, so the file is
-readable for its owner only, in a folder of that owner.
+nuxeoctl takes its environment from whoever calls it: us, a unit, or a script that a unit runs. Once the server is
+stopped nobody else may know the environment it ran in. Without it nuxeo.conf reads otherwise, and the instance would
+come back as another one. It may hold secrets, so the file is readable for its owner only, in a folder of that owner.
 """
 
 from __future__ import annotations

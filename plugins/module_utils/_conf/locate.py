@@ -4,8 +4,8 @@
 """PRIVATE to the collection: which nuxeo.conf, which NUXEO_HOME and which environment, when they were not given.
 
 In this order: the running server, the systemd unit that starts it, the places that the packages and the images use. Of
-a server that we have stopped ourselves, the environment is kept. That of the caller's shell is never looked at: it is
-not the one that Nuxeo runs in.
+a server that we have stopped ourselves, the environment is kept, and completes what the unit says. That of the caller's
+shell is never looked at: it is not the one that Nuxeo runs in.
 """
 
 from __future__ import annotations
@@ -62,11 +62,10 @@ def locate(
         conf = _only_conf(home, root)
     conf, home = _known(conf, home, root)
     if environment is None:
-        environment = _own_environment(server, proc) if server else values
+        # what the unit says may have been corrected since; a wrapper, a shell or systemd itself may have given it more
+        environment = _own_environment(server, proc) if server else {**(kept(conf) or {}), **values}
         if environment is None:
             return locate(path, home, None, proc, root)
-        if server is None and unit is None:
-            environment = kept(conf) or {}
     return Place(conf, home, environment)
 
 

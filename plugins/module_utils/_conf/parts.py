@@ -13,18 +13,11 @@ import dataclasses
 import os
 import re
 import typing as t
-import urllib.parse
 
 from .configuration import Configuration
-from .crypto import decode_base64
-from .java import resolve_path
+from .keys import key_files
 
 CONF, TEMPLATES, KEYS = "conf", "templates", "keys"
-_PATHS = re.compile(
-    r"(key|trust)_?store[._-]?(path|file)?$"
-    r"|\.credentials(\.file)?$|(ca|client)?cert(ificate)?\.(path|file)$|key\.(path|file)$",
-    re.IGNORECASE,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,26 +53,10 @@ def parts(configuration: Configuration) -> list[Part]:
             outside += 1
             name = f"outside/{outside}-{os.path.basename(template)}"
         found.append(Part(name, folder, TEMPLATES, True))
-    keys = [path for path in _key_files(configuration) if not any(_is_in(path, part) for part in found)]
+    keys = [path for path in key_files(configuration) if not any(_is_in(path, part) for part in found)]
     found += [Part(f"keys/{n}-{os.path.basename(path)}", path, KEYS, False) for n, path in enumerate(keys, 1)]
     return found
 
 
 def _is_in(path: str, part: Part) -> bool:
     return path == part.path or (part.folder and path.startswith(part.path + "/"))
-
-
-def _key_files(configuration: Configuration) -> list[str]:
-    """The files that exist, by path."""
-    candidates = []
-    for name in configuration:
-        if _PATHS.search(name):
-            candidates.append(configuration.get(name) or "")
-        elif name == "nuxeo.core.binarymanager_key":
-            settings = dict(part.partition("=")[::2] for part in (configuration.get(name) or "").split(","))
-            candidates.append(settings.get("keyStoreFile", ""))
-    secret = decode_base64(configuration.get("server.crypt.secretkey") or "").decode("utf-8", "replace")
-    if secret.startswith("file:"):
-        candidates.append(urllib.parse.unquote(urllib.parse.urlsplit(secret).path))
-    paths = {resolve_path(configuration.home, path.strip()) for path in candidates if path.strip()}
-    return sorted(path for path in paths if os.path.isfile(path))

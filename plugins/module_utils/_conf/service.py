@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import os
 import pwd
 import shutil
@@ -142,7 +143,7 @@ class Service:
         try:
             with opener.open(self.address(), timeout=5) as response:
                 return str(response.read(100).decode("utf-8", "replace").strip())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             return f"{type(error).__name__}: {error}"
 
     # -- stop
@@ -152,9 +153,9 @@ class Service:
         until = time.monotonic() + self.timeout
         begun = time.clock_gettime(time.CLOCK_BOOTTIME)
         before = self.servers()
-        if before and self.uses_control:
-            self._keep_environment(before[0])
         self._refuse_unusable("stop")  # what is stopped has to be started again
+        if before:
+            self._keep_environment(before[0])
         self._call("stop")
         while True:
             left = self.servers() or [server for server in before if is_ending(server)]
@@ -204,14 +205,14 @@ class Service:
     def _control(self) -> str:
         return self.name if "/" in self.name else f"{self.configuration.home}/bin/nuxeoctl"
 
-    # -- the environment, which nuxeoctl takes from whoever calls it
+    # -- the environment, which nuxeoctl takes from whoever calls it; without it nuxeo.conf reads otherwise
 
     def _keep_environment(self, server: Running) -> None:
         try:
             environment = environment_of(server.pid)
         except ConfError:  # of another user: we could not start it either
             return
-        told, where = "its environment cannot be kept for the next start", kept.folder()
+        told, where = "its environment cannot be kept until the next start", kept.folder()
         try:
             private = kept.keep(self.configuration.conf, environment)
         except OSError as error:

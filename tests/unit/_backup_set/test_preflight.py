@@ -35,6 +35,12 @@ def test_a_nuxeo_conf_that_the_server_does_not_run_with_is_refused(facts: dict[s
     assert second.startswith("Node 'n3': its server runs with nuxeo.db.name, nuxeo.data.dir otherwise than '/etc/nuxeo")
 
 
+def test_a_key_that_is_not_there_is_told_before_a_server_is_stopped(facts: dict[str, t.Any]) -> None:
+    without = {**facts, "key_problems": ["Reading of the key file '/secure/aes.jks': it is gone. Bring it back."]}
+    (problem,) = plan({"n1": {"facts": facts}, "n2": {"facts": without}})["problems"]
+    assert problem == f"Node 'n2': {without['key_problems'][0]}"
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.copy import Restorer, save
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.locate import Place
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.parts import parts
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import Configuration, resolve
@@ -74,6 +75,45 @@ def test_what_it_is_made_of(home: Path, tmp_path: Path) -> None:
         ("keys/3-crypt.jceks", f"{home}/keys/crypt.jceks"),
         ("keys/4-kafka.jks", f"{home}/keys/kafka.jks"),
     ]
+
+
+MISSING = {
+    "nuxeo.core.binarymanager_key=keyStoreType=JCEKS,keyStoreFile={},keyAlias=a": "nuxeo.core.binarymanager_key",
+    "server.crypt.keystore.path={}": "server.crypt.keystore.path",
+    "server.crypt.secretkey={coded}": "server.crypt.secretkey",
+    "nuxeo.s3storage.crypt.keystore.file={}": "nuxeo.s3storage.crypt.keystore.file",
+}
+
+
+@pytest.mark.parametrize("line", MISSING)
+@pytest.mark.parametrize(("place", "why"), [("none.jks", "No such file or directory"), ("", "it is no file")])
+def test_a_key_that_is_named_is_there(home: Path, tmp_path: Path, line: str, place: str, why: str) -> None:
+    """Without it nobody can read what it has encrypted, in no backup: its volume may just not be mounted."""
+    file = f"{home}/keys/{place}"
+    coded = base64.b64encode(f"file://{file}".encode()).decode()
+    configuration = read(home, line.format(file, coded=coded) + f"\nzz.truststore.path={file}\n")
+    told = f"Reading of the key file '{file.rstrip('/')}', which {MISSING[line]} names: {why}. Bring it back"
+    with pytest.raises(ConfError, match=told):
+        save(configuration, str(tmp_path / "dest"))
+    assert [problem.startswith(told) for problem in facts(configuration)["key_problems"]] == [True]
+
+
+@pytest.mark.parametrize("name", ["nuxeo.core.binarymanager_key=keyStoreFile", "kafka.truststore.path"])
+def test_a_key_that_may_not_be_looked_at_is_not_taken_for_absent(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    closed = f"{home}/closed/a.jks"
+    configuration = read(home, f"{name}={closed}\n")
+    stat = os.stat
+
+    def refusing(path: str, **more: bool) -> os.stat_result:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, **more)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    with pytest.raises(ConfError, match=f"'{closed}'.*: Permission denied"):
+        parts(configuration)
 
 
 def test_a_folder_with_files_of_others(home: Path, tmp_path: Path) -> None:

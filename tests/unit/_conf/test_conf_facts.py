@@ -21,7 +21,7 @@ VERSIONS = ["8.10", "9.10", "10.10", "2021", "2023", "2025"]
 OLD = ["8.10", "9.10", "10.10", "2021", "2023"]
 KEYS = {
     *("version", "conf", "home", "templates", "properties", "data_dir", "log_dir", "database", "blobs"),
-    *("search", "audit", "sequences", "streams", "cluster", "unread", "pending_restart"),
+    *("search", "audit", "sequences", "streams", "cluster", "unread", "pending_restart", "key_problems"),
 }
 # what the stock templates of each line say, as far as it matters here
 COMMON_OLD = """elasticsearch.enabled=true

@@ -362,6 +362,18 @@ def test_kept_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept.kept("/x/nuxeo.conf", base) is None
 
 
+@pytest.mark.parametrize("start", [". /etc/nuxeo/env; {}", "{}"])
+def test_what_a_unit_says_is_completed_by_what_its_server_had(
+    root: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    """A shell may source more, systemd may pass more. What the unit says may have been corrected since the stop."""
+    home = home_at(root)
+    command = start.format(f"{home}/bin/nuxeoctl startbg")
+    write_unit(root, f"[Service]\nEnvironment=DB=new\nExecStart=/bin/sh -c '{command}'\n")
+    monkeypatch.setattr(locate_module, "kept", {str(home / "bin/nuxeo.conf"): {"DB": "old", "SOURCED": "1"}}.get)
+    assert find(root).environment == {"DB": "new", "SOURCED": "1"}
+
+
 def test_a_folder_of_others_is_not_trusted(root: Path) -> None:
     folder = root / f"nuxeo-platform-{os.geteuid()}"
     folder.mkdir()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -74,13 +75,14 @@ class Systemctl:
 
 
 @pytest.fixture
-def conf(tmp_path: Path) -> Path:
+def conf(tmp_path: Path) -> t.Iterator[Path]:
     path = tmp_path / "home/bin/nuxeo.conf"
     lines = f"nuxeo.server.http.port={free_port()}\norg.nuxeo.ecm.contextPath=/docs\nnuxeo.bind.address=0.0.0.0\n"
     for file, text in ((path, lines), (tmp_path / "home/templates/nuxeo.defaults", "nuxeo.data.dir=nxserver/data\n")):
         file.parent.mkdir(parents=True)
         file.write_text(text, encoding="utf-8")
-    return path
+    yield path
+    kept.forget(str(path))
 
 
 def service(conf: Path, run: Systemctl, timeout: float) -> Service:
@@ -103,6 +105,26 @@ def test_unit(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["systemctl", "show", "--property=LoadState", "--", "nuxeo.service"],
         ["systemctl", "stop", "--", "nuxeo.service"],
     ]
+
+
+def test_a_server_that_its_unit_has_stopped_is_read_as_it_ran(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What starts nuxeoctl need not be in the files of a unit: a wrapper, an old init script, what a shell sources."""
+    (conf.parent.parent / "templates/custom").mkdir()
+    (conf.parent.parent / "templates/custom/nuxeo.defaults").touch()
+    with conf.open("a") as stream:
+        stream.write("nuxeo.db.password=${env:DB_PW}\n")
+    one = service(conf, Systemctl(conf), 30)
+    monkeypatch.setenv("NUXEO_PROFILES", "custom")
+    monkeypatch.setenv("DB_PW", "canary")
+    one.start()
+    monkeypatch.delenv("NUXEO_PROFILES")
+    monkeypatch.delenv("DB_PW")
+    one.stop()
+    found = resolve(str(conf), str(conf.parent.parent), None, "2023")
+    assert (found.templates, found.get("nuxeo.db.password")) == (["custom"], "canary")
+    one.start()
+    assert kept.kept(str(conf)) is None, "its process has it"
+    one.stop()
 
 
 LINGERS = """
@@ -201,11 +223,13 @@ def test_without_a_private_place_for_its_environment_it_is_not_stopped(
     monkeypatch.setattr(kept, "keep", keep)
     try:
         by_control = service(conf, systemctl, 30)
-        by_control.name = "nuxeoctl"
-        with pytest.raises(ConfError, match=f"its environment cannot be kept for the next start{why}"):
-            by_control.stop()
+        by_control.name = "/bin/true"
+        for each in (by_control, one):
+            with pytest.raises(ConfError, match=f"its environment cannot be kept until the next start{why}"):
+                each.stop()
         assert one.servers()
     finally:
+        monkeypatch.undo()
         one.stop()
 
 
@@ -335,6 +359,27 @@ def test_an_address_that_another_program_has(conf: Path) -> None:
         with pytest.raises(ConfError, match=rf"127\.0\.0\.1:{port} is taken by another program"):
             service(conf, systemctl, 30).start()
         assert not systemctl.calls
+
+
+def test_what_does_not_speak_http_is_no_answer(conf: Path) -> None:
+    """A port of HTTPS, say: its alert is no line of HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            connection, _address = other.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"\x15\x03\x01\x00\x02\x02P")
+
+        threading.Thread(target=answer, daemon=True).start()
+        systemctl = Systemctl(conf)
+        one = service(conf, systemctl, 0)
+        one.url = f"http://127.0.0.1:{other.getsockname()[1]}/docs"
+        try:
+            with pytest.raises(ConfError, match="after 0 s process [0-9]+ runs, but .* says BadStatusLine: "):
+                one.start()
+        finally:
+            one.stop()
 
 
 def test_a_url_that_others_answer_for_is_not_its_own_address(conf: Path) -> None:
