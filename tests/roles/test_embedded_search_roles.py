@@ -117,6 +117,19 @@ def test_killed_while_it_is_open(site: Site, embedded: Embedded) -> None:
     assert len(site.sets("acme")) == 1
 
 
+def test_a_run_that_fails_leaves_nothing_that_stops_the_next_one(site: Site, embedded: Embedded) -> None:
+    """Its repository goes when the engine is closed. An engine that knows it still takes it for destroyed."""
+    embedded.instance.create_documents(3)
+    blob = next(path for path in (embedded.instance.store / "data").glob("*/*/*"))
+    blob.rename(blob.with_suffix(".gone"))
+    failed = site.run("backup")
+    assert failed.rc != 0 and failed.of("Remove the snapshot that no set names") != []
+    embedded.assert_closed()
+    blob.with_suffix(".gone").rename(blob)
+    site.backup()
+    embedded.assert_closed()
+
+
 def test_killed_in_a_restart(site: Site, embedded: Embedded) -> None:
     """The node starts it again, as it does after a cold backup: in the first restart, and in the second."""
     instance = embedded.instance
