@@ -86,9 +86,18 @@ def test_saved_hot_and_brought_back(site: Site, embedded: Embedded, postgresql15
     before = [line for line in embedded.audited() if line["ended"] < cut]
     assert len(before) == 20
     site.assert_all_verify("acme")
+    saved = (site.sets("acme")[-1] / "conf" / "acme" / "nuxeo.conf").read_text().splitlines()
+    assert [line for line in saved if line.startswith(HTTP)][-1] == f"{HTTP}=false", "as it is when it is closed"
     site.run("verify").check()
     instance.create_documents(5)
-    site.restore(postgresql15, restore_overwrite=True)
+    conf = instance.conf.read_text()
+    ctl, seen = instance.home / "bin" / "counting-ctl", instance.home / "seen"
+    count = f'grep -c "^nuxeo.*.processing.enabled=false" {instance.conf} >> {seen}'
+    ctl.write_text(f'#!/bin/sh\n[ "$2" = startbg ] && {count}\nexec {instance.ctl} "$@"\n')
+    ctl.chmod(0o755)
+    site.restore(postgresql15, restore_overwrite=True, restore_service=str(ctl))
+    assert seen.read_text() == "2\n0\n", "streams and works rest while it is open"
+    assert instance.conf.read_text() == conf
     embedded.assert_closed()
     instance.stop()
     instance.conf.write_text(instance.conf.read_text().replace(f"{HTTP}=false", f"{HTTP}=true"))
@@ -115,6 +124,19 @@ def test_killed_while_it_is_open(site: Site, embedded: Embedded) -> None:
     site.backup()
     embedded.assert_closed()
     assert len(site.sets("acme")) == 1
+
+
+def test_a_run_that_fails_leaves_nothing_that_stops_the_next_one(site: Site, embedded: Embedded) -> None:
+    """Its repository goes when the engine is closed. An engine that knows it still takes it for destroyed."""
+    embedded.instance.create_documents(3)
+    blob = next(path for path in (embedded.instance.store / "data").glob("*/*/*"))
+    blob.rename(blob.with_suffix(".gone"))
+    failed = site.run("backup")
+    assert failed.rc != 0 and failed.of("Remove the snapshot that no set names") != []
+    embedded.assert_closed()
+    blob.with_suffix(".gone").rename(blob)
+    site.backup()
+    embedded.assert_closed()
 
 
 def test_killed_in_a_restart(site: Site, embedded: Embedded) -> None:

@@ -97,6 +97,18 @@ def problems(location: str, owner: str, opened: str | None) -> list[str]:
     return found
 
 
+def closed_to_us(location: str) -> list[str]:
+    """Why this node could not tell whether a snapshot is in the folder. One that is not there yet will be our own."""
+    try:
+        os.stat(os.path.join(location, "."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        todo = "let the user of the backup pass through it (chmod o+x, or setfacl), or run the backup as root (become)"
+        return [f"nobody would see whether a snapshot is in '{location}' ({error.strerror}): {todo}"]
+    return []
+
+
 def _described(path: str) -> str:
     status = os.stat(path)
     try:

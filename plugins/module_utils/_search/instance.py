@@ -81,12 +81,13 @@ def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[
         missing = [f"the repository '{name}' of backup_audit_repository is not registered"]
         return plan.problems + (missing if registered is None else [])
     wanted = repository.as_engine({"location": params["location"], "compress": True})
+    found = plan.problems + folder.closed_to_us(params["location"])
     if registered is None:
         todo = f"set it in the node's {engine.distribution}.yml so that '{params['location']}' is in it, and restart it"
         inside = [f"{problem}: {todo}" for problem in repository.path_problems(client, wanted)]
-        return plan.problems + inside + folder.problems(params["location"], result["owner"], params["opened"])
+        return found + inside + folder.problems(params["location"], result["owner"], params["opened"])
     if registered != {"type": "fs", "settings": wanted}:
         told = registered["settings"].get("location", registered["type"])
         todo = "give this instance another name, or name the repository as backup_audit_repository"
-        return [*plan.problems, f"its repository '{name}' is registered already, with other settings ({told}): {todo}"]
-    return plan.problems
+        return [*found, f"its repository '{name}' is registered already, with other settings ({told}): {todo}"]
+    return found

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from servers.nuxeo import proof
+from servers.playbook import wait_for
 from servers.search.proxy import Fault, Proxy
 from servers.search.security import PASSWORD
 
@@ -107,6 +112,59 @@ def test_in_place_with_a_cut_at_the_backup_date(trip: Trip, postgresql15: t.Any)
     trip.add("staging", other, restore_from_instance="acme")
     refused = site.run("restore", "--check", **site.admin(postgresql15), restore_overwrite=True)
     assert "would take the source's own index acme-audit, acme-uidgen" in " ".join(refused.failures)
+
+
+@pytest.fixture
+def elsewhere(trip: Trip, tmp_path: Path) -> t.Iterator[t.Callable[[], Path]]:
+    """Puts the node onto another volume than the engine has at the place of the backup root: a copy without snapshots.
+
+    What that is called on the node itself is returned.
+    """
+    held: list[subprocess.Popen[bytes]] = []
+
+    def part() -> Path:
+        copy, root = tmp_path / "copy", trip.site.root
+        shutil.copytree(root, copy, ignore=shutil.ignore_patterns("snap-*"))
+        (copy / "acme").chmod(0o711)
+        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+        held.append(subprocess.Popen([*words, f"mount --bind {copy} {root} && exec sleep 1000"]))
+        wait_for(lambda: Path(f"/proc/{held[0].pid}/root{root}").samefile(copy))
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\nexec nsenter -t {held[0].pid} -m {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        names = ("ansible_python_interpreter", "nuxeo_client_python")
+        trip.site.hosts["acme"].update(dict.fromkeys(names, str(python)))
+        return copy
+
+    yield part
+    for each in held:
+        each.terminate()
+        each.wait()
+
+
+def test_an_engine_that_writes_elsewhere_is_no_backup(trip: Trip, elsewhere: t.Callable[[], Path]) -> None:
+    """As on a host where the mount was forgotten: its nodes agree, and the root has nothing of it."""
+    if trip.engine.name != "es7":
+        pytest.skip("one engine shows it")
+    site, curl = trip.site, trip.curl
+    instance = trip.instance("acme").start()
+    trip.add("acme", instance)
+    instance.create_documents(3)
+    site.backup()
+    site.run("verify").check()
+    before = dict(site.hosts["acme"])
+    copy = elsewhere()
+    known = f"snap-{site.manifest('acme')['audit']['uuid']}.dat"
+    for playbook in ("verify", "backup"):
+        (told,) = site.run(playbook).failures[:1]
+        assert f"in '{site.root}/acme/audit': it is not there" in told and "Mount the same volume" in told
+        assert (known in told) == (playbook == "verify")
+    assert len(list(copy.glob("acme/sets/*"))) == 1
+    assert {path.name for path in site.root.glob("acme/audit/snap-*")} == {known}, "what it made is removed"
+    assert curl.ok("GET", "/_snapshot") == {}, "mounted, the folder is another one: known, it would count as destroyed"
+    site.hosts["acme"] = before
+    site.backup()
+    site.run("verify").check()
 
 
 def test_a_killed_run_leaves_no_snapshot_for_long(trip: Trip) -> None:

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,8 @@ TO_NUXEO = {"acme-audit": "nuxeo-audit", "acme-uidgen": "nuxeo-uidgen"}
 
 def test_everything_comes_back_under_other_names(curl: Curl, good: Run, saved: dict[str, t.Any]) -> None:
     assert saved["changed"] and curl.snapshots("r") == {"s1": "SUCCESS"}
+    folder = Path(curl.ok("GET", "/_snapshot/r")["r"]["settings"]["location"])
+    assert (folder / f"snap-{saved['snapshot']['uuid']}.dat").is_file(), "the roles look for it"
     assert saved["requested"] == {"acme-audit": ["acme-audit-0001"], "acme-uidgen": ["acme-uidgen"]}
     assert saved["record"]["sequences"] == {"name": "acme-uidgen", "values": {"audit": 7, "invoice": 41}}
     assert {each["name"]: each["documents"] for each in saved["record"]["indices"]} == {

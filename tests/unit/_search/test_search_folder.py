@@ -66,3 +66,24 @@ def test_what_stands_in_the_way_is_told_with_what_helps(tmp_path: Path) -> None:
     assert told.startswith(
         f"user '{ENGINE}' may not pass through '{root}': chmod o+x it, or let that user in by setfacl"
     )
+
+
+@pytest.mark.parametrize(("mode", "seen"), [(0o600, False), (0o711, True)])
+def test_a_folder_that_the_backup_cannot_look_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, seen: bool
+) -> None:
+    """Whether the engine has written there could not be told afterwards."""
+    tmp_path.chmod(0o711)
+    monkeypatch.chdir(tmp_path)
+    assert folder.closed_to_us("audit") == [], "the role makes it"
+    Path("audit").mkdir()
+    Path("audit").chmod(mode)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(ENGINE)
+        told = folder.closed_to_us("audit")
+    finally:
+        os.seteuid(user)
+    assert (told == []) == seen
+    assert seen or "in 'audit' (Permission denied): let the user of the backup pass through it" in told[0]
