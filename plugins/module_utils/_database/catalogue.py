@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from . import blob_keys
 from .postgresql import Database
 from .target import CASTS, access
 
@@ -127,6 +128,7 @@ def about(database: Database) -> dict[str, t.Any]:
         "grantors": [name for (name,) in database.rows(GRANTORS)],
         "public_changed": bool(database.value(PUBLIC)),
         "policies": [name for (name,) in database.rows(POLICIES)],
+        "contents": [{"schema": table.schema, "name": table.bare} for table in blob_keys.tables(database)],
         "search_path": [name for (name,) in database.rows("SELECT unnest(current_schemas(false))::text")],
     }
 

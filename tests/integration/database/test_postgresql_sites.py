@@ -271,6 +271,35 @@ def test_what_counts_is_the_url_that_will_be_set(
     assert bool(result.get("failed")) == failed, result
     if failed:
         assert "not find nx.content by currentSchema=other of its JDBC URL" in result["msg"]
+        assert as_owner(target, "SELECT count(*) FROM pg_namespace WHERE nspname = 'nx'") == "0", "nothing was changed"
+        again = run_module("postgresql_restore", src=tmp_path / "out", **node)
+        assert again.get("changed"), again
+
+
+def test_who_cannot_set_aside_what_was_filled_in_place_is_told_what_to_do(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    path = dumped.src / "dump.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "large_objects": 7}))
+    result = restore(src=dumped.src, **login(target))
+    assert "these differ: large objects. " in result["msg"], result
+    assert f"'{target.name}' is filled by now: have it made anew, empty, before you run again" in result["msg"]
+
+
+def test_a_schema_that_was_made_for_an_extension_keeps_no_login_from_filling_where_it_is(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    """As when the run was killed between the two."""
+    dumped, target = dump_of("15", "CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext"), target_on("15")
+    foreseen = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    assert (foreseen["in_place"], foreseen["schemas"]) == (True, ["ext"])
+    as_owner(target, "CREATE SCHEMA ext")
+    result = restore(src=dumped.src, **login(target))
+    assert (result.get("changed"), result.get("kept_aside")) == (True, ""), result
+    empty = target_on("15")
+    as_owner(empty, "CREATE SCHEMA ext; CREATE SCHEMA mine")
+    assert "it is not empty: schema mine. " in restore(src=dumped.src, **login(empty))["msg"]
 
 
 def test_an_extension_that_was_made_by_hand_needs_no_superuser(
