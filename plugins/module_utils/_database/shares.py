@@ -27,6 +27,8 @@ CAST = re.compile(r"(?:CAST|COMMENT) \S+ (CAST \(.*\))")
 
 DEFAULTS = re.compile("DEFAULT ACL .*? DEFAULT PRIVILEGES FOR (?:LARGE OBJECTS|[A-Z]+) (.*)")
 
+MAPPED = re.compile("USER MAPPING - USER MAPPING (.*) SERVER ")
+
 PUBLICATION = re.compile(r"PUBLICATION - (.*) \S+")
 
 
@@ -66,6 +68,12 @@ def superusers(made: Archive, privileges: bool) -> list[str]:
 def default_roles(made: Archive) -> set[str]:
     """The roles whose default privileges the archive sets."""
     return {found.group(1) for found in (DEFAULTS.match(what) for _number, _oid, what in made.entries) if found}
+
+
+def mapped_roles(made: Archive) -> set[str]:
+    """The roles for which the archive has user mappings of their own."""
+    found = {match.group(1) for match in (MAPPED.match(what) for _number, _oid, what in made.entries) if match}
+    return found - {"public"}
 
 
 def _wide_publications(made: Archive) -> list[tuple[int, str]]:

@@ -165,6 +165,30 @@ def test_a_subscription_comes_over_asleep_and_keeps_no_failed_restore_from_being
     target.server.psql(remove, target.name)
 
 
+MAPPED = """
+CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER far FOREIGN DATA WRAPPER elsewhere;
+CREATE USER MAPPING FOR "of mapping" SERVER far OPTIONS ("user" 'u', password 'canary');
+CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (password 'canary');
+"""
+
+
+def test_a_role_of_a_user_mapping_is_missed_before(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    """Else pg_restore tells the whole of what it could not do, and that holds a password."""
+    server = target_on("15").server
+    as_superuser = {"login_user": server.user, "login_password": server.password}
+    dumped, target = dump_of("15", ROLE.format('"of mapping"') + MAPPED, **as_superuser), target_on("18")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert "canary" not in result["msg"]
+    told = (
+        "these roles have user mappings for foreign servers in the dump and are not on the server: of mapping. Create"
+    )
+    assert told in result["msg"]
+    target.server.psql('CREATE ROLE "of mapping"')
+    assert restore(src=dumped.src, **as_admin(target)).get("changed")
+    mapped = "SELECT usename, o FROM pg_user_mappings, unnest(umoptions) o ORDER BY 1, 2"
+    assert target.server.psql(mapped, target.name) == server.psql(mapped, dumped.source.name)
+
+
 def test_a_role_with_a_privilege_on_a_column_or_by_default_is_missed_before(
     dump_of: t.Any, target_on: t.Any, run_module: Run
 ) -> None:
