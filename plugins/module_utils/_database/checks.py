@@ -192,7 +192,7 @@ def of_superusers(
     what = f"Restore to {target.login.subject}"
     there = target.existing.casts if target.existing and not target.swaps else frozenset()
     casts = {one["name"] for one in known["database"].get("casts", [])}
-    parts = superusers(made, privileges) + sorted(casts - there)
+    parts = superusers(made, privileges, set(known["database"].get("functions", []))) + sorted(casts - there)
     if privileges and known["database"].get("public_changed") and target.server.major < 15:
         parts.append("ACL - SCHEMA public")
     if parts:

@@ -321,6 +321,31 @@ def test_casts_that_old_versions_of_nuxeo_want_come_over(
         assert as_owner(database, used) == "2"
 
 
+UNTRUSTED = """
+CREATE FUNCTION public.measured("some text" text) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'textlen';
+COMMENT ON FUNCTION public.measured(text) IS 'of C';
+CREATE FUNCTION public.twice(text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT public.measured($1) * 2';
+CREATE AGGREGATE public.together(int) (SFUNC = int4pl, STYPE = int);
+CREATE INDEX content_measured ON content (public.measured(name));
+GRANT EXECUTE ON FUNCTION public.measured(text) TO "{user}";
+"""
+
+
+@pytest.mark.parametrize("version", ["9.6", "15", "18"])
+def test_functions_of_languages_that_only_superusers_use_come_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run, version: str
+) -> None:
+    dumped, target = dump_of(version, UNTRUSTED), target_on(version)
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    assert "only a superuser may restore these of the dump: FUNCTION public measured(text) postgres. " in refused["msg"]
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
+    assert result.get("changed"), result
+    asked = "SELECT proname, obj_description(oid, 'pg_proc') FROM pg_proc WHERE proowner = '{}'::regrole ORDER BY 1"
+    made = target.server.psql(asked.format(target.user), target.name)
+    assert made == "measured|of C\nnx_one|\ntogether|\ntwice|"
+    assert as_owner(target, "SELECT twice('four'), count(*) FROM content WHERE measured(name) = 5") == "8|9"
+
+
 OPERATORS = """
 CREATE SCHEMA nx AUTHORIZATION "{user}";
 CREATE OPERATOR CLASS nx._uuid_ops DEFAULT FOR TYPE _uuid USING gin AS
