@@ -17,6 +17,9 @@ NUXEO_CONF: Spec = {
 }
 """Where a module reads a secret on the node: doc fragment nuxeo.platform.nuxeo_conf."""
 
+NUXEO_PROPERTIES: Spec = {"nuxeo_properties": {"type": "dict"}}
+"""Doc fragment nuxeo.platform.nuxeo_properties."""
+
 BACKUP_ROOT: Spec = {
     "root": {"type": "path", "required": True},
     "instance": {"type": "str", "required": True},

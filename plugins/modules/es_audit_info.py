@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.attributes.read_only
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.nuxeo_properties
 options:
   facts:
     description: What M(nuxeo.platform.nuxeo_conf_facts) told of the node.

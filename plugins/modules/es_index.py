@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - nuxeo.platform.search
   - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.nuxeo_properties
 attributes:
   check_mode:
     support: full

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - nuxeo.platform.search
   - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.nuxeo_properties
   - nuxeo.platform.progress
 attributes:
   check_mode:

@@ -17,6 +17,7 @@ author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.nuxeo_properties
   - nuxeo.platform.progress
 attributes:
   check_mode:
@@ -146,7 +147,7 @@ duration:
 import os
 import typing as t
 
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, NUXEO_PROPERTIES, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import H2Request, read, shell_of, try_out
@@ -164,6 +165,7 @@ def request(params: t.Dict[str, t.Any], work: t.Optional[str]) -> H2Request:
             params["nuxeo_environment"],
             params["nuxeo_version"],
             ignore_guard=True,  # the file that is read is a copy, which nobody starts
+            properties=params["nuxeo_properties"],
         )
         user = found.user if user is None else user
         password = found.password if password is None and user == found.user else password
@@ -192,6 +194,7 @@ def main() -> None:
             "require_blob_keys": {"type": "bool", "default": True},
             "open": {"type": "bool", "default": True},
             **NUXEO_CONF,
+            **NUXEO_PROPERTIES,
             **PROGRESS,
         },
         supports_check_mode=True,

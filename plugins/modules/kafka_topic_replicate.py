@@ -182,6 +182,7 @@ extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.kafka
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.nuxeo_properties
   - nuxeo.platform.progress
 attributes:
   check_mode:
@@ -346,7 +347,12 @@ ambiguous:
 import os
 import typing as t
 
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF, PROGRESS, Spec
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import (
+    NUXEO_CONF,
+    NUXEO_PROPERTIES,
+    PROGRESS,
+    Spec,
+)
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 from ansible_collections.nuxeo.platform.plugins.module_utils._streams import connection, entry, options, plan
@@ -391,7 +397,7 @@ def diff(result: dict[str, t.Any]) -> dict[str, str]:
 def main() -> None:
     """Entry point."""
     module = EnvironmentModule(
-        argument_spec={**SPEC, **options.CONNECTION, **options.TIMES, **NUXEO_CONF, **PROGRESS},
+        argument_spec={**SPEC, **options.CONNECTION, **options.TIMES, **NUXEO_CONF, **NUXEO_PROPERTIES, **PROGRESS},
         mutually_exclusive=[
             ("target_prefix", "archive_dest"),
             ("archive", "archive_dest"),

@@ -19,6 +19,7 @@ author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.nuxeo_properties
   - nuxeo.platform.postgresql
 attributes:
   check_mode:
@@ -114,6 +115,7 @@ token:
   sample: 5b8a2cf1d63e7a90cc41d8f2a7be1103-5f0c6a1de3b94e07
 """
 
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_PROPERTIES
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.handed_login import hand, take_back
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
@@ -129,6 +131,7 @@ def main() -> None:
             "token": {"type": "str", "no_log": False},  # it tells files apart and opens nothing
             "name": {"type": "str"},
             **LOGIN,
+            **NUXEO_PROPERTIES,
         },
         required_if=[("state", "present", ("label",)), ("state", "absent", ("token",))],
     )

@@ -26,6 +26,7 @@ author: Nuxeo Platform collection contributors (@nuxeo)
 extends_documentation_fragment:
   - nuxeo.platform.attributes
   - nuxeo.platform.nuxeo_conf
+  - nuxeo.platform.nuxeo_properties
   - nuxeo.platform.postgresql
   - nuxeo.platform.progress
 attributes:
@@ -283,7 +284,7 @@ duration:
 import dataclasses
 import typing as t
 
-from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import PROGRESS
+from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_PROPERTIES, PROGRESS
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import note_filled
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import LOGIN, from_params
@@ -346,6 +347,7 @@ def main() -> None:
             "marked": {"type": "path"},
             "run": {"type": "str"},
             **LOGIN,
+            **NUXEO_PROPERTIES,
             **PROGRESS,
         },
         required_together=[("marked", "run")],

@@ -121,7 +121,8 @@ def main() -> None:
             fixed += Service(p["service"], resolve(*conf, ignore_guard=True), runner(module), 0).problems()
         unchanged, path = False, target["database"].get("path")
         if path and marker.get("status") == "finished":
-            request = h2_request(database_login(*conf, ignore_guard=True), path, target["home"])
+            login = database_login(*conf, properties=p["properties"], ignore_guard=True)
+            request = h2_request(login, path, target["home"])
             unchanged = is_same_h2(marker["database"], request, shell_of(module), module.warn)
     told = {"target": target, "marker": marker, "occupied": found[:LISTED], "fixed": fixed}
     module.exit_json(changed=False, unchanged=unchanged, **told)

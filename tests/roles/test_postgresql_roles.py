@@ -135,6 +135,7 @@ def test_a_clone_has_its_own_database_folder_and_owner(
     site.add("staging", clone, restore_from_instance="acme")
     data_dir = clone.home / "elsewhere" / "data"
     before_conf = clone.conf.read_text().replace(f"nuxeo.db.user={other.user}", "nuxeo.db.user=of_nobody")
+    before_conf = before_conf.replace("nuxeo.templates=postgresql", "nuxeo.templates=default")  # H2, as it comes
     before_conf += "nuxeo.db.password=outdated\n"
     clone.conf.write_text(before_conf)
     done = site.restore(
@@ -144,7 +145,7 @@ def test_a_clone_has_its_own_database_folder_and_owner(
         restore_database_password=other.password,
         restore_database_owner=other.user,
         restore_data_dir=str(data_dir),
-        restore_properties={"nuxeo.url": "http://staging.example.com/nuxeo"},
+        restore_properties={"nuxeo.url": "http://staging.example.com/nuxeo", "nuxeo.templates": "postgresql"},
     )
     try:
         assert proof.documents(postgresql15, "acme_clone") == source_rows

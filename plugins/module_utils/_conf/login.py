@@ -10,6 +10,7 @@ import typing as t
 
 from .database import URL, database
 from .errors import ConfError
+from .preview import resolve_with
 from .resolve import resolve
 
 
@@ -33,11 +34,19 @@ def database_login(
     environment: t.Mapping[str, str] | None = None,
     version: str | None = None,
     ignore_guard: bool = False,
+    properties: t.Mapping[str, t.Any] | None = None,
 ) -> Login:
-    """Read the login of the database from nuxeo.conf, on the node, through the same rules as the facts."""
-    configuration = resolve(path, home, environment, version, ignore_guard=ignore_guard)
+    """Read the login of the database from nuxeo.conf, on the node, through the same rules as the facts.
+
+    :param properties: as for :func:`resolve_with`; a guard is then read over too
+    """
+    if properties or ignore_guard:
+        configuration = resolve_with(properties, path, home, environment, version)
+    else:
+        configuration = resolve(path, home, environment, version)
     found = database(configuration)
     if found.kind is None or found.kind == "other":
         why = "no JDBC URL is set" if found.kind is None else "the kind of database in its JDBC URL is not known"
-        raise ConfError(f"Reading of the database in '{configuration.conf}'", why, f"Check {URL} and nuxeo.templates")
+        conf = path or configuration.conf
+        raise ConfError(f"Reading of the database in '{conf}'", why, f"Check {URL} and nuxeo.templates")
     return Login(found.kind, found.host, found.port, found.name, found.user, found.password, found.url, found.path)

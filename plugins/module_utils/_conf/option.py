@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .secrets import MASK, is_secret, is_secret_variable, logins, mask
+from .secrets import MASK, is_secret, is_secret_variable, logins, mask, values_under
 
 SHORT = 4
 """Values with fewer characters are not hidden: they would be cut out of everything that is returned."""
@@ -81,6 +81,7 @@ class EnvironmentModule(AnsibleModule):
 
     def _taken(self) -> dict[str, str] | None:
         self.no_log_values.update(self._secrets(self.params))
+        self.no_log_values.update(values_under(is_secret, self.params.get("nuxeo_properties")))  # refused, and shown so
         given = self.params.get(self._option)
         if given is not None and not isinstance(given, dict):  # wrong options are told as they were given
             self.params[self._option] = MASK

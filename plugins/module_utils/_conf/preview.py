@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: what the facts of an instance would be with other properties in its nuxeo.conf."""
+"""PRIVATE to the collection: what an instance would be with other properties in its nuxeo.conf."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import os
 import tempfile
 import typing as t
 
-from .change import Properties, change
+from .change import Plan, Properties, change
+from .configuration import Configuration
 from .database import URL, addresses, connects_by_url
 from .facts import facts
 from .generated import regenerates, unheeded
-from .locate import locate
+from .locate import Place, locate
 from .resolve import resolve
 
 
@@ -24,14 +25,41 @@ def facts_with(
     environment: t.Mapping[str, str] | None = None,
     version: str | None = None,
 ) -> dict[str, t.Any]:
-    """Resolve a private copy of nuxeo.conf in which the properties are set, and no restore guard stands.
-
-    Parameters as for :func:`resolve`. The file itself is not touched; the copy is owner-only and gone afterwards.
+    """The facts as :func:`resolve_with` finds them.
 
     :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change) and ``by_url`` (whether
         Nuxeo connects by its JDBC URL); what it would not see of the properties is among ``unread``
     """
     place = locate(path, home, environment)
+    configuration, plan = _resolved(properties, place, version)
+    found = {
+        **facts(configuration),
+        "regenerates": regenerates(configuration),
+        "by_url": connects_by_url(configuration),
+    }
+    if not found["regenerates"]:
+        found["unread"] = sorted({*plan.properties_changed, *found["unread"]})
+    return {**found, "conf": os.path.abspath(place.conf)}
+
+
+def resolve_with(
+    properties: Properties | None,
+    path: str | None = None,
+    home: str | None = None,
+    environment: t.Mapping[str, str] | None = None,
+    version: str | None = None,
+) -> Configuration:
+    """Resolve nuxeo.conf as if the properties were set in it, and no restore guard stood; the file is not touched.
+
+    Parameters as for :func:`resolve`.
+    """
+    if not properties:
+        return resolve(path, home, environment, version, ignore_guard=True)
+    return _resolved(properties, locate(path, home, environment), version)[0]
+
+
+def _resolved(properties: Properties, place: Place, version: str | None) -> tuple[Configuration, Plan]:
+    """By a copy that is owner-only and gone afterwards."""
     plan = change(
         path=place.conf,
         home=place.home,
@@ -45,15 +73,7 @@ def facts_with(
         copy = os.path.join(folder, "nuxeo.conf")
         with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(plan.new)
-        configuration = resolve(copy, place.home, place.environment, version)
-        found = {
-            **facts(configuration),
-            "regenerates": regenerates(configuration),
-            "by_url": connects_by_url(configuration),
-        }
-    if not found["regenerates"]:
-        found["unread"] = sorted({*plan.properties_changed, *found["unread"]})
-    return {**found, "conf": os.path.abspath(place.conf)}
+        return resolve(copy, place.home, place.environment, version), plan
 
 
 def without_effect(properties: Properties, found: t.Mapping[str, t.Any]) -> list[str]:

@@ -25,7 +25,7 @@ BATCH = 20000
 
 TABLES = """
 SELECT format('%%I.%%I', n.nspname, c.relname), format('%%I', a.attname), format('%%I', i.attname),
-  format('%%I', d.attname)
+  format('%%I', d.attname), n.nspname::text, c.relname::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND lower(a.attname) = 'data'
 JOIN pg_attribute i ON i.attrelid = c.oid AND i.attnum > 0 AND NOT i.attisdropped AND lower(i.attname) = 'id'
@@ -58,12 +58,14 @@ _DIGEST = "|".join(f"[0-9a-f]{{{length}}}" for length in (32, 40, 56, 64, 96, 12
 
 
 class Table(t.NamedTuple):
-    """A table with blob keys; names as the server quotes them."""
+    """A table with blob keys; names as the server quotes them, the last two as they are."""
 
     name: str
     data: str
     id: str
     digest: str
+    schema: str
+    bare: str
 
 
 def tables(database: Database) -> list[Table]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from . import blob_keys
 from .postgresql import Database
 from .target import CASTS, access
 
@@ -78,6 +79,17 @@ ORDER BY 1
 """Indexes by functions of the database, where it has text search configurations of its own: as Nuxeo's function for
 full text does, these name one without its schema, and pg_restore looks in none."""
 
+FUNCTIONS = """
+SELECT p.oid::bigint, p.oid::regprocedure::text, pg_get_userbyid(p.proowner) = current_user
+FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.oid >= 16384 AND NOT l.lanpltrusted
+  AND NOT EXISTS (SELECT 1 FROM pg_aggregate a WHERE a.aggfnoid = p.oid)
+  AND NOT EXISTS (
+    SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ORDER BY 1
+"""
+"""Those in languages that are for superusers: C, internal, untrusted ones. An aggregate says so and is none."""
+
 TABLESPACES = """
 SELECT DISTINCT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace
 WHERE s.spcname NOT LIKE 'pg\\_%' ORDER BY 1
@@ -122,11 +134,13 @@ def about(database: Database) -> dict[str, t.Any]:
         "extensions": extensions,
         "casts": [dict(zip(("name", "function"), found)) for found in database.rows(CASTS)],
         "indexes": [dict(zip(("oid", "definition"), found)) for found in database.rows(INDEXES)],
+        "functions": [oid for oid, _name, _mine in database.rows(FUNCTIONS)],
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],
         "grantors": [name for (name,) in database.rows(GRANTORS)],
         "public_changed": bool(database.value(PUBLIC)),
         "policies": [name for (name,) in database.rows(POLICIES)],
+        "contents": [{"schema": table.schema, "name": table.bare} for table in blob_keys.tables(database)],
         "search_path": [name for (name,) in database.rows("SELECT unnest(current_schemas(false))::text")],
     }
 

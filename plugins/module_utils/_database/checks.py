@@ -15,7 +15,7 @@ from .archive import Archive
 from .clients import Client
 from .error import DatabaseError
 from .postgresql import Database
-from .shares import default_roles, superusers
+from .shares import default_roles, mapped_roles, superusers
 from .target import Target
 
 AVAILABLE = """
@@ -163,13 +163,17 @@ def of_roles(
     granted = set(known["database"].get("grantees", [])) | (default_roles(made) if made else set())
     if target.existing is None:
         granted |= {one["role"] for one in known["database"].get("access") or []} - {""}
-    ruled = sorted(set(known["database"].get("policies", [])) - there)
-    if ruled:
-        yield _problem(
-            f"Restore to {target.login.subject}",
-            f"these roles have policies for rows in the dump and are not on the server: {', '.join(ruled)}",
-            "Create them",
-        )
+    # whatever becomes of privileges, these have to be there
+    for what, roles in (
+        ("policies for rows", set(known["database"].get("policies", []))),
+        ("user mappings for foreign servers", mapped_roles(made) if made else set()),
+    ):
+        if roles - there:
+            yield _problem(
+                f"Restore to {target.login.subject}",
+                f"these roles have {what} in the dump and are not on the server: {', '.join(sorted(roles - there))}",
+                "Create them",
+            )
     lacking = sorted(granted - there) if privileges else []
     if lacking:
         yield _problem(
@@ -188,7 +192,7 @@ def of_superusers(
     what = f"Restore to {target.login.subject}"
     there = target.existing.casts if target.existing and not target.swaps else frozenset()
     casts = {one["name"] for one in known["database"].get("casts", [])}
-    parts = superusers(made, privileges) + sorted(casts - there)
+    parts = superusers(made, privileges, set(known["database"].get("functions", []))) + sorted(casts - there)
     if privileges and known["database"].get("public_changed") and target.server.major < 15:
         parts.append("ACL - SCHEMA public")
     if parts:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .._errors import PlatformError
@@ -32,6 +33,11 @@ HINTS: t.Tuple[t.Tuple[str, str], ...] = (
 
 _WHERE = "password retrieved from file"
 
+_QUOTED = re.compile(
+    r"^(Command was:|LINE \d+:|CONTEXT: +COPY [^:\n]*:)(.*?)(?=^(?:Command was|CONTEXT|pg_restore):|\Z)", re.M | re.S
+)
+"""A statement that failed, a piece of one, a piece of a row."""
+
 
 class DatabaseError(PlatformError):
     """What failed in the store "database"."""
@@ -49,8 +55,16 @@ def hint(text: str, otherwise: str = "") -> str:
 def told(text: str) -> str:
     """Somebody else's message on one line, of bounded length. The end is kept: the reason stands there.
 
-    Where libpq found a wrong password is left out: the file was made for this login, and is gone.
+    Where libpq found a wrong password is left out: the file was made for this login, and is gone. So are the literals
+    of a statement that failed: a password of a foreign server, say.
     """
-    parts = [part.strip() for part in text.strip().splitlines()]
+    parts = [part.strip() for part in _QUOTED.sub(_without_values, text).strip().splitlines()]
     line = "; ".join(part for part in parts if part and not part.startswith(_WHERE))
     return line if len(line) <= LONGEST else "... " + line[-LONGEST:]
+
+
+def _without_values(found: re.Match[str]) -> str:
+    """A statement up to its first literal, of a piece nothing: where that begins nobody knows."""
+    whose, quoted = found.groups()
+    kept = re.split("['$]", quoted)[0] if whose == "Command was:" else ""
+    return found.group() if kept == quoted else f"{whose}{kept.rstrip()} ...\n"

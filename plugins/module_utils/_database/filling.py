@@ -73,6 +73,11 @@ class Filling:
         return not self.known["database"].get("tablespaces")
 
     @property
+    def functions(self) -> set[int]:
+        """Those in languages for superusers, by their object ids in the dump."""
+        return set(self.known["database"].get("functions", []))
+
+    @property
     def indexes(self) -> dict[int, str]:
         """Those that are made when all else is there, by their object ids in the dump."""
         known = {int(one["oid"]): one["definition"] for one in self.known["database"].get("indexes", [])}
@@ -89,7 +94,7 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
     login = what.target.login.to(name)
     for_owner = what.target.user != what.owner
     casts = {one["name"]: one["function"] for one in what.known["database"].get("casts", [])}
-    apart = shares(what.made, casts) if for_owner and what.target.superuser else Shares()
+    apart = shares(what.made, casts, what.functions) if for_owner and what.target.superuser else Shares()
     messages: list[str] = []
     with Database(login) as database:
         numbers = _wanted(what, _extension_schemas(database, what), _make_functions(database, casts))
@@ -123,7 +128,7 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
             for among, share in itertools.groupby(early, apart.among.__contains__):
                 restore(list(share), argv if among else as_owner)
                 if among:
-                    _give_servers(database, what.owner)
+                    _give(database, what)
             restore([number for number in numbers if number in apart.after], argv)
         _make_indexes(database, what, progress)
     return sorted(set(messages))
@@ -194,12 +199,16 @@ def _look_in(database: Database, what: Filling) -> None:
         database.rows("SELECT set_config('search_path', %s, false)", lookup.joined(schemas))
 
 
-def _give_servers(database: Database, owner: str) -> None:
-    """Foreign servers to the owner of the tables that are on them; a superuser had to make them."""
+def _give(database: Database, what: Filling) -> None:
+    """Foreign servers to the owner of the tables that are on them, and functions; a superuser had to make them."""
+    kind = "ROUTINE" if what.target.server.major >= 11 else "FUNCTION"
+    for _oid, name, mine in database.rows(catalogue.FUNCTIONS):
+        if mine:
+            database.run(f"ALTER {kind} %s OWNER TO %I", name, what.owner)
     for (name,) in database.rows(
         "SELECT srvname FROM pg_foreign_server WHERE pg_get_userbyid(srvowner) = current_user"
     ):
-        database.run("ALTER SERVER %I OWNER TO %I", name, owner)
+        database.run("ALTER SERVER %I OWNER TO %I", name, what.owner)
 
 
 def _judge(what: Filling, login: PostgresLogin, done: Finished) -> list[str]:

@@ -200,6 +200,7 @@ def _from_nuxeo(params: t.Mapping[str, t.Any], guarded: bool) -> PostgresLogin:
         params.get("nuxeo_environment"),
         params.get("nuxeo_version"),
         ignore_guard=guarded,
+        properties=params.get("nuxeo_properties"),
     )
     if found.kind != "postgresql":
         raise DatabaseError(

@@ -10,6 +10,7 @@ In which schemas it looks may be set for the role, which no dump of a database h
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 
 from . import blob_keys
@@ -29,6 +30,40 @@ SELECT replace(coalesce(nullif(%s, ''), (
 the database, all."""
 
 
+ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s",]+))\s*(?:,|\Z)')
+"""Of a search_path: what stands without quotes is taken in lower case."""
+
+
+def problems(known: t.Mapping[str, t.Any], subject: str, role: str, own: str) -> t.Iterator[str]:
+    """What :func:`let_find` could not mend, before anything is filled. Of what was dumped nothing else is known then.
+
+    :param known: what was recorded of the dumped database
+    """
+    dumped = known.get("search_path") or []
+    first = [_first(known.get("contents", []), path) for path in (dumped, _schemas(own, role) if own else dumped)]
+    missed = [f"{schema}.{name}" for name, schema in first[0].items() if first[1].get(name) != schema]
+    if missed:
+        yield str(_unfound(subject, missed, own, joined(dumped)))
+
+
+def _first(tables: t.Sequence[t.Mapping[str, str]], path: t.Sequence[str]) -> dict[str, str]:
+    """The names that are found, each with the first schema that has it."""
+    return {one["name"]: schema for schema in reversed(path) for one in tables if one["schema"] == schema}
+
+
+def _schemas(path: str, role: str) -> list[str]:
+    found = [quoted.replace('""', '"') or bare.lower() for quoted, bare in ELEMENT.findall(path)]
+    return [role if schema == "$user" else schema for schema in found]
+
+
+def _unfound(subject: str, missed: t.Iterable[str], own: str, path: str) -> DatabaseError:
+    return DatabaseError(
+        f"Restore to {subject}",
+        f"Nuxeo would not find {', '.join(sorted(missed))} by currentSchema={own} of its JDBC URL",
+        f"Set it to {path} in nuxeo.conf or by restore_properties, nuxeo.db.jdbc.url, then run again",
+    )
+
+
 def let_find(database: Database, role: str, schemas: t.Sequence[str], own: str) -> str:
     """Let a role find the tables of repositories that the login of the dump found; what was set for that, if anything.
 
@@ -41,11 +76,7 @@ def let_find(database: Database, role: str, schemas: t.Sequence[str], own: str) 
     if not missed:
         return ""
     if own:
-        raise DatabaseError(
-            f"Restore to {database.subject}",
-            f"Nuxeo would not find {', '.join(sorted(missed))} by currentSchema={own} of its JDBC URL",
-            f"Set it to {path} in nuxeo.conf, nuxeo.db.jdbc.url, then run again",
-        )
+        raise _unfound(database.subject, missed, own, path)
     database.rows("BEGIN READ WRITE")
     try:
         database.rows("SELECT set_config('search_path', %s, true)", path)

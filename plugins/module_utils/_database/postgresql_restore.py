@@ -57,12 +57,6 @@ class RestoreRequest:
         return self.admin.to(self.login.name) if self.admin else self.login
 
 
-def problems(request: RestoreRequest, run: Run) -> list[str]:
-    """All that stands in the way, each with what to do about it; nothing is changed."""
-    with administer(request.worker) as admin:
-        return _problems(admin, request, run, look(admin, request.worker))[0]
-
-
 def predict(request: RestoreRequest, run: Run) -> dict[str, t.Any]:
     """What :func:`restore` would do, with the same keys; raises for the problems that it would raise for."""
     with administer(request.worker) as admin:
@@ -81,18 +75,24 @@ def restore(request: RestoreRequest, run: Run, progress: Progress) -> dict[str, 
     if what.target.swaps:
         result["kept_aside"], result["messages"] = _swap(request, what, run, progress)
     else:
-        result["messages"] = fill(what, name, run, progress, at_once=True)
-        _settings(what, request, name, result["messages"])
-        compare(what, name)
-        analyze(what, name, progress)
+        with _filled_in_place(what):
+            result["messages"] = fill(what, name, run, progress, at_once=True)
+            _settings(what, request, name, result["messages"])
+            compare(what, name)
+            analyze(what, name, progress)
     result["fingerprint"] = _settled(what.target.login)
     result["duration"] = round(time.monotonic() - begun, 3)
     return result
 
 
+def _schemas(known: checks.Recorded) -> set[str]:
+    """Those that are made for extensions before the database is filled."""
+    return {extension["schema"] for extension in known["database"]["extensions"]}
+
+
 def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str, t.Any], t.Optional[Filling]]:
-    target = look(admin, request.worker)
     known = checks.recorded(request.src)
+    target = look(admin, request.worker, _schemas(known))
     result: dict[str, t.Any] = {
         "changed": True,
         "name": request.login.name,
@@ -148,6 +148,8 @@ def _problems(
     found += checks.of_roles(admin, known, target, owner, privileges, made)
     found += checks.of_role_settings(admin, known, target, owner, privileges)
     found += checks.of_target(target, request.overwrite, request.in_use)
+    role, own = request.login.user or target.user, request.login.search_path
+    found += lookup.problems(known["database"], target.login.subject, role, own)
     found += checks.of_door(target, making.temporary_name(request.login.name))
     found += checks.of_space(admin, known, target, making.unfinished_size(admin, target.login))
     if client is None or made is None:
@@ -212,6 +214,22 @@ def _swap(request: RestoreRequest, what: Filling, run: Run, progress: Progress) 
         with contextlib.suppress(DatabaseError), administer(request.worker) as admin:
             drop(admin, temporary)
         raise
+
+
+@contextlib.contextmanager
+def _filled_in_place(what: Filling) -> t.Iterator[None]:
+    """Of a failure after the transaction: the next run can neither fill the database again nor set it aside."""
+    login = what.target.login
+    try:
+        yield
+    except DatabaseError as error:
+        filled: tuple[str, ...] = ()
+        with contextlib.suppress(DatabaseError), Database(login) as database:
+            filled = content(database, _schemas(what.known))
+        if not filled:
+            raise
+        todo = f"'{login.name}' is filled by now: have it made anew, empty, before you run again"
+        raise DatabaseError(error.what, error.why, f"{error.todo.rstrip('.')}. {todo}") from None
 
 
 def _access(admin: Database, request: RestoreRequest, what: Filling, temporary: str, messages: list[str]) -> None:

@@ -15,6 +15,8 @@ _ABOUT = "(?:(?:COMMENT|SECURITY LABEL) - )?"
 MADE = re.compile(_ABOUT + "(?:FOREIGN DATA WRAPPER|SERVER|USER MAPPING|OPERATOR (?:CLASS|FAMILY)) ")
 """What others need, foreign tables and indexes (Nuxeo's of ids of type uuid): it keeps its place."""
 
+FUNCTION = re.compile("(?:FUNCTION|PROCEDURE) ")
+
 LAST = re.compile(_ABOUT + "(?:EVENT TRIGGER|SUBSCRIPTION) |(?:COMMENT|SECURITY LABEL) - PUBLICATION ")
 
 PRIVILEGES = re.compile("(?:DEFAULT )?ACL |MATERIALIZED VIEW DATA ")
@@ -27,6 +29,8 @@ CAST = re.compile(r"(?:CAST|COMMENT) \S+ (CAST \(.*\))")
 
 DEFAULTS = re.compile("DEFAULT ACL .*? DEFAULT PRIVILEGES FOR (?:LARGE OBJECTS|[A-Z]+) (.*)")
 
+MAPPED = re.compile("USER MAPPING - USER MAPPING (.*) SERVER ")
+
 PUBLICATION = re.compile(r"PUBLICATION - (.*) \S+")
 
 
@@ -37,13 +41,16 @@ class Shares(t.NamedTuple):
     after: t.FrozenSet[int] = frozenset()
 
 
-def shares(made: Archive, casts: t.Container[str] = ()) -> Shares:
+def shares(made: Archive, casts: t.Container[str] = (), functions: t.Container[int] = ()) -> Shares:
     """What of the archive a superuser restores without acting for the owner.
 
     :param casts: those between the server's own types
+    :param functions: those in languages for superusers, by their object ids
     """
     wide = {number for number, _what in _wide_publications(made)}
-    among = {number for number, _oid, what in made.entries if MADE.match(what) or cast(what) in casts}
+    among = {
+        number for number, oid, what in made.entries if _is_superusers(oid, what, functions) or cast(what) in casts
+    }
     after = {number for number, _oid, what in made.entries if LAST.match(what) or PRIVILEGES.match(what)}
     return Shares(frozenset(among), frozenset(after | wide))
 
@@ -54,11 +61,15 @@ def cast(what: str) -> str | None:
     return found and found.group(1)
 
 
-def superusers(made: Archive, privileges: bool) -> list[str]:
-    """What of the archive nobody but a superuser may restore."""
+def _is_superusers(oid: int, what: str, functions: t.Container[int]) -> bool:
+    return bool(MADE.match(what) or (FUNCTION.match(what) and oid in functions))
+
+
+def superusers(made: Archive, privileges: bool, functions: t.Container[int] = ()) -> list[str]:
+    """What of the archive nobody but a superuser may restore. Functions as for :func:`shares`."""
     found = [what for _number, what in _wide_publications(made)]
-    for _number, _oid, what in made.entries:
-        if MADE.match(what) or LAST.match(what) or (privileges and OF_THE_SERVER.match(what)):
+    for _number, oid, what in made.entries:
+        if _is_superusers(oid, what, functions) or LAST.match(what) or (privileges and OF_THE_SERVER.match(what)):
             found.append(what)
     return sorted(what for what in found if not what.startswith(("COMMENT ", "SECURITY LABEL ")))
 
@@ -66,6 +77,12 @@ def superusers(made: Archive, privileges: bool) -> list[str]:
 def default_roles(made: Archive) -> set[str]:
     """The roles whose default privileges the archive sets."""
     return {found.group(1) for found in (DEFAULTS.match(what) for _number, _oid, what in made.entries) if found}
+
+
+def mapped_roles(made: Archive) -> set[str]:
+    """The roles for which the archive has user mappings of their own."""
+    found = {match.group(1) for match in (MAPPED.match(what) for _number, _oid, what in made.entries) if match}
+    return found - {"public"}
 
 
 def _wide_publications(made: Archive) -> list[tuple[int, str]]:

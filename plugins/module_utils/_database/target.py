@@ -54,8 +54,7 @@ SELECT what FROM (
   AND n.oid NOT IN (SELECT extnamespace FROM pg_extension) AND NOT EXISTS (
     SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_namespace'::regclass AND p.objid = n.oid AND p.deptype = 'e')
   UNION ALL SELECT 'large object ' || oid FROM pg_largeobject_metadata
-) AS s LIMIT 3
-"""
+) AS s LIMIT """
 SYSTEM = "WITH system AS (SELECT oid FROM pg_namespace WHERE nspname = 'information_schema' OR nspname LIKE 'pg\\_%')"
 
 ACCESS = """
@@ -162,24 +161,34 @@ def sessions(admin: Database, name: str) -> tuple[Session, ...]:
     return (*found, *(Session(f"the prepared transaction '{gid}' of {who}", old) for gid, who, old in left))
 
 
-def content(database: Database) -> tuple[str, ...]:
-    """Up to three things that somebody has put into a database; none when it is empty."""
-    return tuple(str(row[0]) for row in database.rows(SYSTEM + CONTENT))
+def content(database: Database, schemas: t.Collection[str] = ()) -> tuple[str, ...]:
+    """Up to three things that somebody has put into a database; none when it is empty.
+
+    :param schemas: those that count only with what is in them
+    """
+    found = [str(row[0]) for row in database.rows(f"{SYSTEM}{CONTENT}{3 + len(schemas)}")]
+    return tuple(what for what in found if what not in {f"schema {schema}" for schema in schemas})[:3]
 
 
-def look(admin: Database, login: PostgresLogin) -> Target:
-    """Look at the target without changing anything."""
+def look(admin: Database, login: PostgresLogin, schemas: t.Collection[str]) -> Target:
+    """Look at the target without changing anything.
+
+    :param schemas: those of the dump's extensions, which a run that was killed may have made where it would fill
+    """
     superuser, creates, user = admin.rows(RIGHTS)[0]
     rows = admin.rows(EXISTING, login.name)
     existing = Existing(*rows[0]) if rows else None
     busy = sessions(admin, login.name)
+    renames = bool(creates) and admin.login.name != login.name
+    target = Target(login, server(admin), existing, busy, bool(superuser), renames, user)
     if existing:
         with Database(login) as database:
             extensions = frozenset(name for (name,) in database.rows("SELECT extname FROM pg_extension"))
             casts = frozenset(name for name, _function in database.rows(CASTS))
-            existing = dataclasses.replace(existing, content=content(database), extensions=extensions, casts=casts)
-    renames = bool(creates) and admin.login.name != login.name
-    return Target(login, server(admin), existing, busy, bool(superuser), renames, user)
+            found = content(database, () if target.swaps else schemas)
+        there = dataclasses.replace(existing, content=found, extensions=extensions, casts=casts)
+        target = dataclasses.replace(target, existing=there)
+    return target
 
 
 def drop(admin: Database, name: str) -> None:

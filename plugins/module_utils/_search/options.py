@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._argspec import NUXEO_CONF, Spec
+from .._argspec import NUXEO_CONF, NUXEO_PROPERTIES, Spec
 from .client import Client, Connection, refuse_logins
 from .errors import SearchError
 
@@ -27,8 +27,9 @@ SEARCH: Spec = {
     "timeout": {"type": "float", "default": 30.0},
     "retry_timeout": {"type": "float", "default": 60.0},
     **NUXEO_CONF,
+    **NUXEO_PROPERTIES,
 }
-"""Doc fragment nuxeo.platform.search."""
+"""Doc fragments nuxeo.platform.search and nuxeo.platform.nuxeo_properties."""
 
 
 def _with_logins(given: t.Any) -> set[str]:
@@ -148,16 +149,16 @@ def connection(
 
 
 def _resolved(params: t.Mapping[str, t.Any]) -> Properties:
-    from .._conf.resolve import resolve  # noqa: PLC0415  only modules that are told to read nuxeo.conf need it
+    from .._conf.preview import resolve_with  # noqa: PLC0415  only modules that are told to read nuxeo.conf need it
 
     return t.cast(
         Properties,
-        resolve(
+        resolve_with(  # a restore reads it while the guard stands
+            params["nuxeo_properties"],
             params["nuxeo_conf"],
             home=params["nuxeo_home"],
             environment=params["nuxeo_environment"],
             version=params["nuxeo_version"],
-            ignore_guard=True,  # a restore reads it while the guard stands
         ),
     )
 

@@ -11,7 +11,7 @@ import tempfile
 import typing as t
 
 from .._argspec import Spec
-from .._conf.resolve import resolve
+from .._conf.preview import resolve_with
 from .connection import Configuration, Settings, settings
 from .stores import Run, found_in
 
@@ -37,12 +37,12 @@ def configuration(params: t.Mapping[str, t.Any]) -> t.Optional[Configuration]:
     not."""
     if not params.get("nuxeo_conf"):
         return None
-    return resolve(
+    return resolve_with(
+        params.get("nuxeo_properties"),
         params["nuxeo_conf"],
         params["nuxeo_home"],
         params["nuxeo_environment"],
         params["nuxeo_version"],
-        ignore_guard=True,
     )
 
 

@@ -165,6 +165,30 @@ def test_a_subscription_comes_over_asleep_and_keeps_no_failed_restore_from_being
     target.server.psql(remove, target.name)
 
 
+MAPPED = """
+CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER far FOREIGN DATA WRAPPER elsewhere;
+CREATE USER MAPPING FOR "of mapping" SERVER far OPTIONS ("user" 'u', password 'canary');
+CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (password 'canary');
+"""
+
+
+def test_a_role_of_a_user_mapping_is_missed_before(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
+    """Else pg_restore tells the whole of what it could not do, and that holds a password."""
+    server = target_on("15").server
+    as_superuser = {"login_user": server.user, "login_password": server.password}
+    dumped, target = dump_of("15", ROLE.format('"of mapping"') + MAPPED, **as_superuser), target_on("18")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert "canary" not in result["msg"]
+    told = (
+        "these roles have user mappings for foreign servers in the dump and are not on the server: of mapping. Create"
+    )
+    assert told in result["msg"]
+    target.server.psql('CREATE ROLE "of mapping"')
+    assert restore(src=dumped.src, **as_admin(target)).get("changed")
+    mapped = "SELECT usename, o FROM pg_user_mappings, unnest(umoptions) o ORDER BY 1, 2"
+    assert target.server.psql(mapped, target.name) == server.psql(mapped, dumped.source.name)
+
+
 def test_a_role_with_a_privilege_on_a_column_or_by_default_is_missed_before(
     dump_of: t.Any, target_on: t.Any, run_module: Run
 ) -> None:
@@ -295,6 +319,31 @@ def test_casts_that_old_versions_of_nuxeo_want_come_over(
         result = restore(src=dumped.src, **way(database))
         assert result.get("changed"), result
         assert as_owner(database, used) == "2"
+
+
+UNTRUSTED = """
+CREATE FUNCTION public.measured("some text" text) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'textlen';
+COMMENT ON FUNCTION public.measured(text) IS 'of C';
+CREATE FUNCTION public.twice(text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT public.measured($1) * 2';
+CREATE AGGREGATE public.together(int) (SFUNC = int4pl, STYPE = int);
+CREATE INDEX content_measured ON content (public.measured(name));
+GRANT EXECUTE ON FUNCTION public.measured(text) TO "{user}";
+"""
+
+
+@pytest.mark.parametrize("version", ["9.6", "15", "18"])
+def test_functions_of_languages_that_only_superusers_use_come_over(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run, version: str
+) -> None:
+    dumped, target = dump_of(version, UNTRUSTED), target_on(version)
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    assert "only a superuser may restore these of the dump: FUNCTION public measured(text) postgres. " in refused["msg"]
+    result = restore(src=dumped.src, **as_admin(target, privileges=True))
+    assert result.get("changed"), result
+    asked = "SELECT proname, obj_description(oid, 'pg_proc') FROM pg_proc WHERE proowner = '{}'::regrole ORDER BY 1"
+    made = target.server.psql(asked.format(target.user), target.name)
+    assert made == "measured|of C\nnx_one|\ntogether|\ntwice|"
+    assert as_owner(target, "SELECT twice('four'), count(*) FROM content WHERE measured(name) = 5") == "8|9"
 
 
 OPERATORS = """

@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 from servers.postgresql import Server, bin_dir
 
 from .conftest import Run, as_admin, as_owner, databases, login, node_of, sums
@@ -251,6 +252,54 @@ def test_what_the_driver_finds_by_its_url_is_found_after_the_restore(
     assert told in result["msg"] if failed else [told in one for one in result["messages"]] == [True] * bool(told)
     if not query:
         assert as_owner(target, "SELECT count(*) FROM content") == "2002"
+
+
+@pytest.mark.parametrize(("now", "then", "failed"), [("nx,public", "other", True), ("other", "nx,public", False)])
+def test_what_counts_is_the_url_that_will_be_set(
+    target_on: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path, now: str, then: str, failed: bool
+) -> None:
+    source, target = target_on("15"), target_on("15")
+    fill_database(source)
+    as_owner(source, "CREATE SCHEMA nx; ALTER TABLE content SET SCHEMA nx")
+    place = f"{source.host}:{source.port}"
+    node = node_of(tmp_path / "source", source, f"{place}/{source.name}?currentSchema=nx,public")
+    assert run_module("postgresql_dump", dest=tmp_path / "out", **node).get("changed")
+    node = node_of(tmp_path / "target", target, f"{place}/{target.name}?currentSchema={now}")
+    node["nuxeo_conf"].write_text(guard.armed(node["nuxeo_conf"].read_bytes(), "s").decode())
+    wanted = {"nuxeo.db.jdbc.url": f"jdbc:postgresql://{place}/{target.name}?currentSchema={then}"}
+    result = run_module("postgresql_restore", src=tmp_path / "out", nuxeo_properties=wanted, **node)
+    assert bool(result.get("failed")) == failed, result
+    if failed:
+        assert "not find nx.content by currentSchema=other of its JDBC URL" in result["msg"]
+        assert as_owner(target, "SELECT count(*) FROM pg_namespace WHERE nspname = 'nx'") == "0", "nothing was changed"
+        again = run_module("postgresql_restore", src=tmp_path / "out", **node)
+        assert again.get("changed"), again
+
+
+def test_who_cannot_set_aside_what_was_filled_in_place_is_told_what_to_do(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    path = dumped.src / "dump.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "large_objects": 7}))
+    result = restore(src=dumped.src, **login(target))
+    assert "these differ: large objects. " in result["msg"], result
+    assert f"'{target.name}' is filled by now: have it made anew, empty, before you run again" in result["msg"]
+
+
+def test_a_schema_that_was_made_for_an_extension_keeps_no_login_from_filling_where_it_is(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    """As when the run was killed between the two."""
+    dumped, target = dump_of("15", "CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext"), target_on("15")
+    foreseen = run_module("postgresql_restore", check=True, src=dumped.src, **login(target))
+    assert (foreseen["in_place"], foreseen["schemas"]) == (True, ["ext"])
+    as_owner(target, "CREATE SCHEMA ext")
+    result = restore(src=dumped.src, **login(target))
+    assert (result.get("changed"), result.get("kept_aside")) == (True, ""), result
+    empty = target_on("15")
+    as_owner(empty, "CREATE SCHEMA ext; CREATE SCHEMA mine")
+    assert "it is not empty: schema mine. " in restore(src=dumped.src, **login(empty))["msg"]
 
 
 def test_an_extension_that_was_made_by_hand_needs_no_superuser(

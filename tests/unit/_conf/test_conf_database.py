@@ -265,6 +265,25 @@ def test_an_xa_data_source_leaves_a_url_without_effect(tmp_path: Path, xa: bool)
 
 
 @pytest.mark.parametrize(
+    ("conf", "wanted", "kind", "url"),
+    [
+        ("", {"nuxeo.templates": "postgresql"}, "postgresql", "jdbc:postgresql://db1/n"),
+        ("nuxeo.templates=postgresql\n", {URL: "jdbc:postgresql://db2/n"}, "postgresql", "jdbc:postgresql://db2/n"),
+        ("nuxeo.templates=postgresql\n", {}, "postgresql", "jdbc:postgresql://db1/n"),
+        ("", {}, "h2", "jdbc:h2:/h2/n"),
+    ],
+)
+def test_the_login_is_what_it_will_be(tmp_path: Path, conf: str, wanted: dict[str, str], kind: str, url: str) -> None:
+    """A database is restored before nuxeo.conf is changed."""
+    home = tmp_path / "home"
+    path = write_home(home, conf, f"{URL}=jdbc:h2:/h2/n\n")
+    (home / "templates/postgresql").mkdir()
+    (home / "templates/postgresql/nuxeo.defaults").write_text(f"{URL}=jdbc:postgresql://db1/n\n", encoding="utf-8")
+    found = database_login(str(path), str(home), {}, "2023", properties=wanted)
+    assert (found.kind, found.url, path.read_text(encoding="utf-8")) == (kind, url, conf)
+
+
+@pytest.mark.parametrize(
     ("conf", "version", "heeded"),
     [
         ("nuxeo.force.generation=true\n", "2023", True),

@@ -182,3 +182,30 @@ def test_restores_that_are_not(client: str, server: int, done: Finished) -> None
 def test_messages_are_bounded_and_keep_their_end() -> None:
     assert told("a\n\n b \n") == "a; b"
     assert len(told("x" * 5000 + "end")) < 1100 and told("x" * 5000 + "end").endswith("end")
+
+
+MAPPING = """pg_restore: while PROCESSING TOC:
+pg_restore: from TOC entry 3331; 0 0 USER MAPPING USER MAPPING me SERVER far postgres
+pg_restore: error: could not execute query: ERREUR:  le rôle « me » n'existe pas
+LINE 2: ...canary', "user" 'u'
+            ^
+Command was: CREATE USER MAPPING FOR me SERVER far OPTIONS (
+    password 'can''ary',
+    "user" 'canary'
+);
+
+pg_restore: error: COPY failed for table "users": ERROR:  invalid byte sequence
+CONTEXT:  COPY users, line 3, column password: "canary
+Command was: SET x = 0;
+pg_restore: error: it's the end
+"""
+
+
+def test_what_a_statement_that_failed_holds_is_not_told() -> None:
+    assert told(MAPPING).split("; ")[3:] == [
+        "pg_restore: error: could not execute query: ERREUR:  le rôle « me » n'existe pas",
+        *("LINE 2: ...", "Command was: CREATE USER MAPPING FOR me SERVER far OPTIONS (", "password ..."),
+        'pg_restore: error: COPY failed for table "users": ERROR:  invalid byte sequence',
+        *("CONTEXT:  COPY users, line 3, column password: ...", "Command was: SET x = 0;"),
+        "pg_restore: error: it's the end",
+    ]

@@ -10,7 +10,7 @@ import types
 import typing as t
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._database import checks
+from ansible_collections.nuxeo.platform.plugins.module_utils._database import checks, lookup
 
 
 @pytest.mark.parametrize(("left", "number"), [(0, 1), (100, 0)])
@@ -19,3 +19,25 @@ def test_what_a_killed_restore_left_is_room(monkeypatch: pytest.MonkeyPatch, lef
     admin: t.Any = types.SimpleNamespace(rows=lambda *_asked: [("/", True)])
     target: t.Any = types.SimpleNamespace(existing=None, login=types.SimpleNamespace(subject="database 'nuxeo'"))
     assert len(list(checks.of_space(admin, {"database": {"size": 100}}, target, left))) == number
+
+
+@pytest.mark.parametrize(
+    ("own", "missed"),
+    [
+        ("", []),
+        ("NX,public", []),
+        ('public, "n,x ""1""", nx', []),
+        ('"NX"', ["nx.content", "public.CONTENT"]),
+        ("other,nx", ["nx.content", "public.CONTENT"]),
+        ("$user", ["nx.content", "public.CONTENT"]),
+        ("public", ["nx.content"]),
+    ],
+)
+def test_a_url_that_leads_to_no_table_or_another_is_told(own: str, missed: list[str]) -> None:
+    """Nuxeo's driver looks in these schemas, in this order, and of what was recorded each table has its own."""
+    places = [("nx", "content"), ("public", "CONTENT"), ("other", "content"), ("away", "content")]
+    contents = [{"schema": schema, "name": name} for schema, name in places]
+    known = {"search_path": ["nx", "public"], "contents": contents}
+    told = "".join(lookup.problems(known, "database 'n'", "other", own))
+    assert [f"{schema}.{name}" for schema, name in places if f"{schema}.{name}" in told] == missed
+    assert not list(lookup.problems({"search_path": ["nx"]}, "database 'n'", "u", "away")), "an older dump says less"

@@ -53,7 +53,7 @@ def made() -> Archive:
 
 
 def test_the_owner_to_be_restores_all_that_it_can(made: Archive) -> None:
-    apart = shares(made, {"CAST (integer AS text)"})
+    apart = shares(made, {"CAST (integer AS text)"}, {16391})  # the same number is that of a table here
     assert apart.among == {5, 6, 8, 9, 28, 29, 31, 32}
     others = {number for number, _oid, _what in made.entries} - apart.among - apart.after
     assert others == {4, 10, 11, 13, 14, 17, 19, 30}
@@ -79,6 +79,11 @@ def test_what_needs_a_superuser_is_named_once(made: Archive) -> None:
         "ACL - LANGUAGE plpgsql postgres",
         "ACL pg_catalog FUNCTION pg_ls_dir(text) postgres",
     }
+
+
+def test_a_function_in_a_language_for_superusers_is_theirs(made: Archive) -> None:
+    assert 4 in shares(made, functions={16408}).among
+    assert "FUNCTION public e() postgres" in superusers(made, privileges=False, functions={16408})
 
 
 def test_roles_of_default_privileges(made: Archive) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.version import LINES, Line
@@ -98,6 +99,19 @@ def test_options_win() -> None:
     assert (found.urls, found.username, found.password) == (("http://x",), "me", "p")
     by_key = connection({**GIVEN, "url": ["http://x"], "url_api_key": "k"}, Conf("2023", **OLD))
     assert (by_key.username, by_key.password, by_key.api_key) == ("", "", "k")
+
+
+def test_no_login_goes_to_another_engine_that_a_restore_will_set(tmp_path: Path) -> None:
+    (tmp_path / "templates/default").mkdir(parents=True)
+    for name in ("templates/nuxeo.defaults", "templates/default/nuxeo.defaults"):
+        (tmp_path / name).touch()
+    lines = [f"{name}={value}\n" for name, value in {**OLD, **IN_OS1}.items()]
+    (tmp_path / "nuxeo.conf").write_text("".join(lines), encoding="utf-8")
+    named = {"nuxeo_conf": str(tmp_path / "nuxeo.conf"), "nuxeo_home": str(tmp_path), "nuxeo_version": "2025.1"}
+    given = {**GIVEN, **named, "nuxeo_environment": {}, "url": ["http://es9:9200"]}
+    moved = {name: value for name, value in IN_ES9.items() if not name.endswith("password")}
+    assert connection(given | {"nuxeo_properties": None}).username == "v"
+    assert connection(given | {"nuxeo_properties": moved}).username == "", "without a user there is no login"
 
 
 def test_a_bare_address_means_http() -> None:

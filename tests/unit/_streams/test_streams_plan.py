@@ -113,6 +113,21 @@ def test_a_login_of_another_kind_is_made_by_the_librarys_own_settings():
     assert found["sasl.mechanism"] == "GSSAPI" and "sasl.username" not in found
 
 
+def test_a_restore_reaches_kafka_as_it_will_be_reached(tmp_path):
+    (tmp_path / "templates/default").mkdir(parents=True)
+    for name in ("templates/nuxeo.defaults", "templates/default/nuxeo.defaults"):
+        (tmp_path / name).touch()
+    (tmp_path / "nuxeo.conf").write_text("kafka.bootstrap.servers=a:9092\nkafka.topicPrefix=nuxeo-\n")
+    wanted = {"kafka.bootstrap.servers": "b:9093", "kafka.ssl": True, "kafka.topicPrefix": "copy-"}
+    named = {"nuxeo_conf": str(tmp_path / "nuxeo.conf"), "nuxeo_home": str(tmp_path), "nuxeo_version": "2023"}
+    params = dict.fromkeys(options.CONNECTION) | {"prefix": None, "nuxeo_environment": {}, "timeout": 1, **named}
+    params["nuxeo_properties"] = wanted
+    assert options.prefix_of(params, "prefix") == "copy-"
+    with options.client_settings(params, None) as make:
+        found = make(None)
+    assert (found["bootstrap.servers"], found["security.protocol"]) == ("b:9093", "SSL")
+
+
 def test_a_relative_store_is_below_the_home(tmp_path, monkeypatch):
     """There the server has its working directory; ours is anywhere."""
     monkeypatch.setattr(Conf, "home", str(tmp_path))

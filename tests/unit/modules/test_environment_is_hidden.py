@@ -155,6 +155,8 @@ OPEN: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [
     ("es_snapshot_restore", {"repository": "r", "name": "n", "indices": ["i"], "url": ["http://me:canary6@h:9"]}),
     ("nuxeo_conf", {"properties": {"nuxeo.db.password": "canary6"}}),
     ("restore_target_info", {"properties": {"nuxeo.db.password": "canary6"}}),
+    ("postgresql_restore", {"src": "/nowhere", "nuxeo_properties": {"nuxeo.db.password": "canary6"}}),
+    ("h2_info", {"path": "/nowhere", "nuxeo_properties": {"nuxeo.db.password": "canary6"}}),
 ]
 
 
