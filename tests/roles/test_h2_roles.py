@@ -57,6 +57,8 @@ def test_cold_backup_and_restore(
     for path in list((instance.store / "data").rglob("*"))[::3]:
         if path.is_file():
             path.unlink()
+    told = site.run("restore", "--check", restore_overwrite=True, restore_database_password="not the set's")
+    assert "Wrong user name or password" in " ".join(told.failures), "Nuxeo could not open what was restored"
     site.restore(None, restore_overwrite=True)
     assert instance.running
     os.utime(instance.data_dir / "h2" / "nuxeo.mv.db")  # as H2 does by itself for a minute to what a server has opened
