@@ -229,6 +229,18 @@ def test_a_login_that_would_find_no_table_gets_no_database(dump_of: t.Any, targe
         server.psql("DROP ROLE makes")
 
 
+@pytest.fixture
+def in_nx(target_on: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path) -> str:
+    """A dump in ``out`` whose table of contents is in a schema of its own; the server's host and port."""
+    source = target_on("15")
+    fill_database(source)
+    as_owner(source, "CREATE SCHEMA nx; ALTER TABLE content SET SCHEMA nx")
+    place = f"{source.host}:{source.port}"
+    node = node_of(tmp_path / "source", source, f"{place}/{source.name}?currentSchema=nx,public")
+    assert run_module("postgresql_dump", dest=tmp_path / "out", **node).get("changed")
+    return place
+
+
 @pytest.mark.parametrize(
     ("query", "failed", "told"),
     [
@@ -238,14 +250,9 @@ def test_a_login_that_would_find_no_table_gets_no_database(dump_of: t.Any, targe
     ],
 )
 def test_what_the_driver_finds_by_its_url_is_found_after_the_restore(
-    target_on: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path, query: str, failed: bool, told: str
+    target_on: t.Any, in_nx: str, run_module: Run, tmp_path: Path, query: str, failed: bool, told: str
 ) -> None:
-    source, target = target_on("15"), target_on("15")
-    fill_database(source)
-    as_owner(source, "CREATE SCHEMA nx; ALTER TABLE content SET SCHEMA nx")
-    place = f"{source.host}:{source.port}"
-    node = node_of(tmp_path / "source", source, f"{place}/{source.name}?currentSchema=nx,public")
-    assert run_module("postgresql_dump", dest=tmp_path / "out", **node).get("changed")
+    target, place = target_on("15"), in_nx
     node = node_of(tmp_path / "target", target, f"{place}/{target.name}{query}")
     result = run_module("postgresql_restore", src=tmp_path / "out", **node)
     assert bool(result.get("failed")) == failed, result
@@ -256,14 +263,9 @@ def test_what_the_driver_finds_by_its_url_is_found_after_the_restore(
 
 @pytest.mark.parametrize(("now", "then", "failed"), [("nx,public", "other", True), ("other", "nx,public", False)])
 def test_what_counts_is_the_url_that_will_be_set(
-    target_on: t.Any, fill_database: t.Any, run_module: Run, tmp_path: Path, now: str, then: str, failed: bool
+    target_on: t.Any, in_nx: str, run_module: Run, tmp_path: Path, now: str, then: str, failed: bool
 ) -> None:
-    source, target = target_on("15"), target_on("15")
-    fill_database(source)
-    as_owner(source, "CREATE SCHEMA nx; ALTER TABLE content SET SCHEMA nx")
-    place = f"{source.host}:{source.port}"
-    node = node_of(tmp_path / "source", source, f"{place}/{source.name}?currentSchema=nx,public")
-    assert run_module("postgresql_dump", dest=tmp_path / "out", **node).get("changed")
+    target, place = target_on("15"), in_nx
     node = node_of(tmp_path / "target", target, f"{place}/{target.name}?currentSchema={now}")
     node["nuxeo_conf"].write_text(guard.armed(node["nuxeo_conf"].read_bytes(), "s").decode())
     wanted = {"nuxeo.db.jdbc.url": f"jdbc:postgresql://{place}/{target.name}?currentSchema={then}"}
