@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from .._deps import numbers
-from .client import Client
+from .client import Answer, Client
 from .errors import SearchError, refused
 
 ELASTICSEARCH = "elasticsearch"
@@ -57,7 +57,7 @@ def read_engine(client: Client) -> Engine:
     number, uuid, name = version.get("number", ""), body.get("cluster_uuid", ""), body.get("cluster_name", "")
     distribution = version.get("distribution", "")
     if not number or (number == _HIDING and body.get("tagline") != _TAGLINE):
-        number = _node_version(client)
+        number = _node_version(client, answer)
     if not uuid:
         stats = client.call("GET", "/_cluster/stats", params={"filter_path": "cluster_uuid,cluster_name"})
         body = stats.body if stats.ok else {}
@@ -73,10 +73,12 @@ def read_engine(client: Client) -> Engine:
     return Engine(distribution, number, name, uuid)
 
 
-def _node_version(client: Client) -> str:
+def _node_version(client: Client, first: Answer) -> str:
+    """What the oldest node says. Where that is refused too, what was asked first is what the login lacks."""
     answer = client.call("GET", "/_nodes", params={"filter_path": "nodes.*.version"})
     if not answer.ok:
-        raise refused(f"Version of the search engine on {client.where}", answer.status, answer.body)
+        told = answer if first.ok else first
+        raise refused(f"Version of the search engine on {client.where}", told.status, told.body)
     found = sorted((node["version"] for node in answer.body.get("nodes", {}).values()), key=numbers)
     return found[0] if found else ""
 

@@ -121,6 +121,9 @@ def test_what_a_cluster_says_that_it_is() -> None:
     assert engine_of(Answer(405, {}), "2.19.6") == "OpenSearch 2.19.6"
     with pytest.raises(SearchError, match="lacks the privilege for 'cluster:monitor/nodes/info'"):
         engine_of(root(number="7.10.2"), DENIED)
+    what = DENIED.body["error"]["reason"].replace("nodes/info", "main")
+    with pytest.raises(SearchError, match="lacks the privilege for 'cluster:monitor/main'"):
+        engine_of(Answer(403, {"error": {"type": "security_exception", "reason": what}}), DENIED)
     for old in ("2.4.6", "5.5.3"):
         with pytest.raises(SearchError, match=rf"it is Elasticsearch {old}\. This collection knows"):
             engine_of(root(number=old))
