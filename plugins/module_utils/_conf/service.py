@@ -135,6 +135,8 @@ class Service:
         where = urllib.parse.urlsplit(self.address())
         with contextlib.suppress(OSError, ValueError):  # nobody listens, or the start will tell
             socket.create_connection((where.hostname, where.port or 80), timeout=5).close()
+            if self.servers():
+                return  # somebody else has just started it
             why = f"no process has its nuxeo.conf in the command line, but {where.netloc} is taken by another program"
             raise self._failed("start", why, "Stop that, or change nuxeo.server.http.port")
 
@@ -238,7 +240,8 @@ class Service:
             rc, out, err = self.run(argv, self._control_environment())
         else:
             rc, out, err = self.run(["systemctl", action, "--", self.name], None)
-        if rc != 0 and not (action == "stop" and not self.servers()):
+        # stopped without us, or started: what has become of it is looked for next
+        if rc != 0 and bool(self.servers()) == (action == "stop"):
             said = " ".join((err.strip() or out.strip()).split())[-500:]
             raise self._failed(
                 action, f"exit code {rc}, {said or 'without a word'}", "Read nuxeoctl.log and server.log"

@@ -425,9 +425,27 @@ def test_a_stop_that_complains_has_stopped_it_or_not(conf: Path) -> None:
         one.stop()
 
 
-def test_a_start_that_complains_has_failed(conf: Path) -> None:
+def test_a_start_that_complains_has_started_it_or_not(conf: Path) -> None:
+    """Somebody else may start it at the same moment: a service manager, or a second name of this host."""
     with pytest.raises(ConfError, match="exit code 1, no such luck. Read nuxeoctl.log and server.log"):
         service(conf, Complaining(conf, honest=False), 30).start()
+    complaining = Complaining(conf)
+    started = service(conf, complaining, 30).start()
+    assert complaining.child and started.pid == complaining.child.pid
+    assert conf.with_name("asked").read_text().splitlines() == ["/docs/runningstatus?info=started"] * 3
+    service(conf, complaining, 30).stop()
+
+
+def test_the_server_that_has_just_taken_its_address(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = service(conf, Systemctl(conf), 30)
+    started = one.start()
+    looks: list[list[Running]] = [[]]
+    look = service_module.running
+    monkeypatch.setattr(service_module, "running", lambda path: looks.pop() if looks else look(path))
+    try:
+        assert service(conf, Systemctl(conf, honest=False), 30).start().pid == started.pid and not looks
+    finally:
+        one.stop()
 
 
 def test_a_server_that_somebody_starts_again_while_it_is_stopped(conf: Path) -> None:
