@@ -74,16 +74,22 @@ def verify(client: Client, name: str) -> list[str]:
     if not every.ok:
         raise refused(what, every.status, every.body)
     nodes = every.body.get("nodes", {})
-    missed = sorted(node["name"] for key, node in nodes.items() if key not in done and _keeps_shards(node))
+    missed = sorted(node["name"] for key, node in nodes.items() if key not in done and _takes_part(node))
     unasked = not done and is_readonly(must(client, name))  # Elasticsearch 5 verifies by writing only
     if missed and not unasked:
         raise SearchError(what, f"node {', '.join(missed)} did not take part", "Mount the store on every data node")
     return sorted(node["name"] for node in answer.body["nodes"].values())
 
 
-def _keeps_shards(node: dict[str, t.Any]) -> bool:
+def _takes_part(node: t.Mapping[str, t.Any]) -> bool:
+    """Whether it reads or writes repositories: it keeps shards, or may be master, which one that only votes never is.
+
+    Elasticsearch before 7.10 asks that one too; then it is the engine that refuses what it cannot use.
+    """
     roles = node.get("roles", ["data"])
-    return any(role.startswith("data") or role in ("master", "cluster_manager") for role in roles)
+    if any(role.startswith("data") for role in roles):
+        return True
+    return "voting_only" not in roles and any(role in ("master", "cluster_manager") for role in roles)
 
 
 def path_problems(client: Client, settings: t.Mapping[str, t.Any]) -> list[str]:
@@ -94,10 +100,10 @@ def path_problems(client: Client, settings: t.Mapping[str, t.Any]) -> list[str]:
     location = str(settings.get("location", ""))
     problems = []
     for node in sorted(answer.body["nodes"].values(), key=lambda each: str(each["name"])):
+        if not _takes_part(node):
+            continue
         roots = node["settings"].get("path", {}).get("repo") or []
         roots = [roots] if isinstance(roots, str) else roots
-        if not _keeps_shards(node):
-            continue
         if not roots:
             problems.append(f"path.repo is not set on node {node['name']}")
         elif os.path.isabs(location) and not any(_below(location, root) for root in roots):

@@ -115,6 +115,25 @@ def test_every_node_takes_part_in_a_verification(readonly: str) -> None:
     assert repository.verify(client(told), "r") == ["n1"]
 
 
+def test_a_node_that_only_votes_has_no_part_in_a_repository() -> None:
+    """Elasticsearch neither asks it nor has it open one. A voting one that keeps data takes part as all do."""
+    full = {"name": "n1", "roles": ["data", "master"], "settings": {"path": {"repo": ["/srv"]}}}
+    votes: dict[str, t.Any] = {"name": "n2", "settings": {"path": {}}}
+    told = Told(**{"POST /_snapshot/r/_verify": {"nodes": {"1": {"name": "n1"}}}})
+    told.answers["GET /_snapshot/r"] = [Answer(200, {"r": {"type": "fs", "settings": {}}})]
+    for more, asked in (([], False), (["ingest"], False), (["data"], True), (["data_warm"], True)):
+        nodes = {"1": full, "2": {**votes, "roles": ["master", "voting_only", *more]}}
+        for call in ("GET /_nodes", "GET /_nodes/settings"):
+            told.answers[call] = [Answer(200, {"nodes": nodes})]
+        missing = repository.path_problems(client(told), {"location": "/srv/acme/audit"})
+        assert missing == ["path.repo is not set on node n2"] * asked
+        if not asked:
+            assert repository.verify(client(told), "r") == ["n1"]
+            continue
+        with pytest.raises(SearchError, match="node n2 did not take part"):
+            repository.verify(client(told), "r")
+
+
 def test_what_stands_in_the_way_of_a_snapshot() -> None:
     health = {"active_primary_shards": 1, "number_of_shards": 2, "status": "red"}
     told = Told(
