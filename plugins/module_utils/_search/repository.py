@@ -103,7 +103,8 @@ def path_problems(client: Client, settings: t.Mapping[str, t.Any]) -> list[str]:
         if not _takes_part(node):
             continue
         roots = node["settings"].get("path", {}).get("repo") or []
-        roots = [roots] if isinstance(roots, str) else roots
+        if isinstance(roots, str):  # as it was given, by the environment of a container for one
+            roots = [root.strip() for root in roots.split(",") if root.strip()]
         if not roots:
             problems.append(f"path.repo is not set on node {node['name']}")
         elif os.path.isabs(location) and not any(_below(location, root) for root in roots):

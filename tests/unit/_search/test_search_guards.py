@@ -134,6 +134,25 @@ def test_a_node_that_only_votes_has_no_part_in_a_repository() -> None:
             repository.verify(client(told), "r")
 
 
+@pytest.mark.parametrize(
+    ("roots", "told"),
+    [
+        (["/usr/snap", "/srv"], None),
+        ("/usr/snap,/srv", None),
+        (" /usr/snap , /srv/ ,", None),
+        ("/usr/snap,/srv/a", "path.repo of node n1 is /usr/snap, /srv/a, and '/srv/acme/audit' is not in it"),
+        (["/usr/snap,/srv"], "path.repo of node n1 is /usr/snap,/srv, and '/srv/acme/audit' is not in it"),
+        (",", "path.repo is not set on node n1"),
+    ],
+)
+def test_places_that_an_engine_allows_may_be_one_string(roots: str | list[str], told: str | None) -> None:
+    """As the environment of a container gives them. In a list a comma is part of the name."""
+    node = {"name": "n1", "roles": ["data"], "settings": {"path": {"repo": roots}}}
+    answers = Told(**{"GET /_nodes/settings": {"nodes": {"1": node}}})
+    found = repository.path_problems(client(answers), {"location": "/srv/acme/audit"})
+    assert found == ([told] if told else [])
+
+
 def test_what_stands_in_the_way_of_a_snapshot() -> None:
     health = {"active_primary_shards": 1, "number_of_shards": 2, "status": "red"}
     told = Told(
