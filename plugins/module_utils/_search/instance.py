@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from .._errors import PlatformError
@@ -68,26 +69,48 @@ def _apart(facts: audit.Facts, found: audit.Store) -> list[str]:
 
 
 def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[str]:
-    name, own = result["repository"], result["own"]
-    lacking = rights.for_snapshot(client, result["indices"], own=own)
+    name = result["repository"]
+    lacking = rights.for_snapshot(client, result["indices"], own=result["own"])
     if lacking:  # the rest cannot be looked at
         return lacking
     engine = read_engine(client)
     result["owner"] = folder.owner_of(engine, params["owner"])
-    plan = preflight.for_snapshot(client, engine, name, result["indices"], ours=OURS if own else "")
     registered = repository.definition(client, name)
+    own = result["own"] = result["own"] or _is_ours(name, registered, params)
+    plan = preflight.for_snapshot(client, engine, name, result["indices"], ours=OURS if own else "")
     result["warnings"] = [text for text in plan.warnings if not own or "not registered" not in text]
     if not own:
         missing = [f"the repository '{name}' of backup_audit_repository is not registered"]
         return plan.problems + (missing if registered is None else [])
     wanted = repository.as_engine({"location": params["location"], "compress": True})
     found = plan.problems + folder.closed_to_us(params["location"])
-    if registered is None:
-        todo = f"set it in the node's {engine.distribution}.yml so that '{params['location']}' is in it, and restart it"
-        inside = [f"{problem}: {todo}" for problem in repository.path_problems(client, wanted)]
-        return found + inside + folder.problems(params["location"], result["owner"], params["opened"])
-    if registered != {"type": "fs", "settings": wanted}:
-        told = registered["settings"].get("location", registered["type"])
+    if registered == {"type": "fs", "settings": wanted}:
+        return found
+    if registered is not None:
+        found.append(f"its repository '{name}' is registered already, {_otherwise(registered, wanted)}")
+        if registered["type"] != "fs":
+            return found
+    todo = f"set it in the node's {engine.distribution}.yml so that '{params['location']}' is in it, and restart it"
+    inside = [f"{problem}: {todo}" for problem in repository.path_problems(client, wanted)]
+    return found + inside + folder.problems(params["location"], result["owner"], params["opened"])
+
+
+def _is_ours(name: str, registered: dict[str, t.Any] | None, params: Params) -> bool:
+    """Whether a repository that backup_audit_repository names is the one that the role would make: it has its place."""
+    return name == params["name"] and registered is not None and registered["type"] == "fs"
+
+
+def _otherwise(registered: dict[str, t.Any], wanted: t.Mapping[str, str]) -> str:
+    """How a repository that has the name of the instance's own differs from it, and what to do."""
+    settings, place = registered["settings"], wanted["location"]
+    if registered["type"] != "fs":
         todo = "give this instance another name, or name the repository as backup_audit_repository"
-        return [*found, f"its repository '{name}' is registered already, with other settings ({told}): {todo}"]
-    return found
+        return f"with other settings ({registered['type']}): {todo}"
+    there = str(settings.get("location", ""))
+    remove = "remove the registration, which leaves the snapshots (nuxeo.platform.es_repository, state=absent)"
+    if os.path.normpath(there) != os.path.normpath(place):
+        todo = f"if the backup root has moved, copy that folder to '{place}', {remove} and run again"
+        return f"at '{there}' instead of '{place}': {todo}; if it is another instance's, give this one another name"
+    differ = sorted(key for key in {*settings, *wanted} if settings.get(key) != wanted.get(key))
+    todo = f"{remove} and run again; to keep them, register it under another name and say that"
+    return f"with other settings ({', '.join(differ)}): {todo} as backup_audit_repository"

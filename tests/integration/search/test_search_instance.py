@@ -58,9 +58,10 @@ def test_all_that_stands_in_the_way_is_told(
     assert "as which user the engine runs" in str(good("es_audit_info", facts=FACTS, **unknown)["problems"])
     other = good("es_audit_info", facts=FACTS, repository="mine", **place)["problems"]
     assert "the repository 'mine' of backup_audit_repository is not registered" in "\n".join(other)
-    good("es_repository", name="nuxeo-acme", settings={"location": location()})
-    taken = good("es_audit_info", facts=FACTS, owner="nobody", **place)["problems"]
-    assert "registered already, with other settings" in "\n".join(taken)
+    there = location()
+    good("es_repository", name="nuxeo-acme", settings={"location": there})
+    taken = "\n".join(good("es_audit_info", facts=FACTS, owner="nobody", **place)["problems"])
+    assert f"registered already, at '{there}' instead of" in taken and "path.repo of node n0" in taken
     gone = good("es_audit_info", facts=FACTS, url=["http://127.0.0.1:9"], retry_timeout=0.1, **place)["problems"]
     assert "no answer" in gone[0]
 
