@@ -174,10 +174,10 @@ unusable_positions:
   elements: dict
   returned: success
 missing_rights:
-  description: The rights that the login lacks, for example V(DESCRIBE on topics 'nuxeo-*').
+  description: The rights that the login lacks, for example V(DESCRIBE on topics 'nuxeo-*'). At most 20.
   type: list
   elements: str
-  returned: when it may not see all topics and groups of the prefix
+  returned: when it may not see all topics and groups of the prefix, or not their settings
 ambiguous:
   description: Topics of which nothing tells whose they are, for O(include) or O(exclude). At most 20.
   type: list

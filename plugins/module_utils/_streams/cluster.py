@@ -179,17 +179,35 @@ class Cluster:
         sources = {1: "topic", 5: "default"}
 
         def call(left: float) -> dict[str, dict[str, dict[str, str]]]:
-            answers = self._each(self._admin.describe_configs(resources, request_timeout=left), left + 1)
-            return {
-                resource.name: {
+            futures = self._admin.describe_configs(resources, request_timeout=left)
+            found: dict[str, dict[str, dict[str, str]]] = {}
+            denied, end = [], time.monotonic() + left + 1
+            for resource, future in futures.items():
+                try:
+                    answer = future.result(max(0.1, end - time.monotonic()))
+                except self.kafka.KafkaException as error:
+                    if code(error) != "TOPIC_AUTHORIZATION_FAILED":
+                        raise
+                    denied.append(resource.name)
+                    continue
+                found[resource.name] = {
                     name: {"value": str(entry.value), "source": sources.get(int(entry.source), "broker")}
                     for name, entry in answer.items()
                     if entry.value is not None
                 }
-                for resource, answer in answers.items()
-            }
+            if denied:
+                raise self._may_not_see_settings(sorted(denied))
+            return found
 
         return t.cast(t.Dict[str, t.Dict[str, t.Dict[str, str]]], self.ask(f"Settings of {_some(names)}", call))
+
+    def _may_not_see_settings(self, names: t.Sequence[str]) -> StreamsError:
+        return StreamsError(
+            f"Settings of {_some(names)} on Kafka {self.where}",
+            "this user has no right DESCRIBE_CONFIGS on them",
+            "Grant DESCRIBE_CONFIGS on topics with the prefix (pattern type PREFIXED), then run again",
+            {"missing_rights": [f"DESCRIBE_CONFIGS on topic '{name}'" for name in names[:20]]},
+        )
 
     def offsets(self, partitions: t.Sequence[Partition], which: str) -> dict[Partition, int]:
         """One offset of each partition: ``start``, ``end`` (of all records), ``stable`` (of committed transactions)."""

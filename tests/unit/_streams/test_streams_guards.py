@@ -65,10 +65,14 @@ class Admin:
     def describe_topics(self, collection, **_):
         return {"p-work-a": Future(self.answer)}
 
+    def describe_configs(self, resources, **_):
+        return {resource: Future(self.answer[resource.name]) for resource in resources}
+
 
 def asked(answer):
     """A cluster that answers so."""
     made = cluster.Cluster.__new__(cluster.Cluster)
+    made.admin_module = cluster.admin_library()
     made.kafka, made._admin, made.timeout, made.where, made.last_error = kafka, Admin(answer), 0.1, "here", ""
     return made
 
@@ -123,6 +127,25 @@ def test_what_may_not_be_seen_is_not_what_is_not_there():
         assert getattr(asked(missing), question)(["p-work-a"]) == (dead if question == "groups" else {})
         with pytest.raises(StreamsError, match="Description of"):
             getattr(asked(denied), question)(["p-work-a"])
+
+
+def test_settings_that_may_not_be_read_are_told_as_a_right_that_is_missing():
+    """Nuxeo itself never asks for them, so its login may well lack it; the brokers are fine."""
+    entry = types.SimpleNamespace(value="1", source=1)
+    answers = {f"p-work-{letter}": {"retention.ms": entry} for letter in "abcde"}
+    assert asked(answers).configs(["p-work-a"]) == {"p-work-a": {"retention.ms": {"value": "1", "source": "topic"}}}
+    denied = kafka.KafkaException(kafka.KafkaError(kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    answers.update(dict.fromkeys(["p-work-b", "p-work-d"], denied))
+    with pytest.raises(StreamsError) as error:
+        asked(answers).configs(sorted(answers))
+    assert error.value.what == "Settings of 'p-work-b', 'p-work-d' on Kafka here"
+    assert "DESCRIBE_CONFIGS" in error.value.why and "PREFIXED" in error.value.todo
+    assert error.value.result == {
+        "missing_rights": ["DESCRIBE_CONFIGS on topic 'p-work-b'", "DESCRIBE_CONFIGS on topic 'p-work-d'"]
+    }
+    answers["p-work-e"] = kafka.KafkaException(kafka.KafkaError(kafka.KafkaError.INVALID_REQUEST))
+    with pytest.raises(StreamsError, match="Check the brokers"):
+        asked(answers).configs(sorted(answers))
 
 
 def test_a_topic_without_a_leader_is_asked_for_again():
