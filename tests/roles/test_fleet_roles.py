@@ -404,6 +404,11 @@ def test_uncovered_stores_are_named(
             conf.write("elasticsearch.client=TransportClient\nelasticsearch.addressList=127.0.0.1:9300\n")
         refused = site.run("restore", restore_overwrite=True, restore_drop_index=True)
         assert "no REST address of its search engine. Set restore_search_url" in " ".join(refused.failures)
+        at = {"restore_search_url": ["http://127.0.0.1:1"]}
+        refused = site.run("restore", restore_overwrite=True, restore_drop_index=True, **at)
+        told = refused.failures[-1]
+        assert "nothing was changed" in told and "Deletion of the index of documents: " in told
+        assert "on http://127.0.0.1:1: no answer" in told
         return
     message = " ".join(run.failures)
     assert run.rc != 0
