@@ -183,7 +183,7 @@ def _look(place: Place, others: t.Sequence[Place], options: t.Mapping[str, t.Any
 
 
 def _seen(place: Place) -> Lease | None:
-    """The lease of a place that is not ours; nothing there is touched."""
+    """The lease of a place that is not ours; nothing there is changed but, at most, the time of its lock."""
     if not os.path.isdir(place.folder):
         return None
     try:
@@ -328,6 +328,6 @@ def end_turn(data_dir: str, run_id: str, check: bool) -> bool:
 
 
 def is_turn_taken(data_dir: str) -> bool:
-    """Whether a restore is on in a data folder now; nothing is touched."""
+    """Whether a restore is on in a data folder now."""
     lease = _seen(Target(data_dir))
     return not is_free(lease, _silence(lease), ())
