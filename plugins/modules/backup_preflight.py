@@ -106,6 +106,11 @@ cold:
   returned: success
   type: bool
   sample: false
+h2:
+  description: Where in the data folder the embedded database is, without its suffix; empty where there is none.
+  returned: success
+  type: str
+  sample: h2/nuxeo
 stores:
   description: The blob stores to copy, as M(nuxeo.platform.blob_rsync) takes them.
   returned: success

@@ -22,7 +22,8 @@ options:
   set:
     description:
       - A set, by its id, or V(latest) for the one with the newest backup date. Its manifest is returned.
-      - It is an error if that set is not there or is not complete.
+      - It is an error if that set is not there or is not complete. So it is of V(latest) when the newest one is
+        damaged; an older one has to be named.
     type: str
   limit:
     description: How many sets RV(sets) holds at most.
@@ -128,12 +129,6 @@ unreadable_count:
   returned: success
   type: int
   sample: 0
-passed_over:
-  description: Of O(set=latest) those that are newer than the set that was chosen, at most 50. A warning names each.
-  returned: success
-  type: list
-  elements: dict
-  sample: []
 in_progress:
   description: How many partial sets there are.
   returned: success
@@ -199,8 +194,6 @@ def main() -> None:
     options = module.params
     with fail_json_on_error(module):
         result = list_sets(Place(options["root"], options["instance"]), options["set"], max(0, options["limit"]))
-    for bad in result["passed_over"]:
-        module.warn(f"Set '{bad['name']}' of '{options['instance']}' is damaged and not the latest: {bad['reason']}.")
     module.exit_json(changed=False, **result)
 
 

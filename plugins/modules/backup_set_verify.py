@@ -23,7 +23,7 @@ extends_documentation_fragment:
   - nuxeo.platform.progress
 options:
   set:
-    description: The set, by its id, or V(latest).
+    description: The set, by its id, or V(latest), which fails when the newest one has no readable manifest.
     type: str
     default: latest
   dump:

@@ -81,6 +81,8 @@ def test_saved_hot_and_brought_back(site: Site, embedded: Embedded, postgresql15
     instance.create_documents(20)
     done = site.backup()
     assert "Nuxeo was restarted twice" in done.stdout
+    (looked,) = done.of("What of it is to be saved")
+    assert looked.result["owner"] == str(instance.data_dir.stat().st_uid), "not the user of some engine's packages"
     embedded.assert_closed()
     cut = proof.seconds(site.manifest("acme")["backup_date"])
     before = [line for line in embedded.audited() if line["ended"] < cut]

@@ -76,6 +76,25 @@ def test_cold_backup_and_restore(
     assert proof.check_keys(keys, instance.store).good
 
 
+def test_a_database_that_is_named_by_where_the_data_folder_really_is(
+    site: Site, make_nuxeo: t.Callable[..., t.Any], tmp_path: Path
+) -> None:
+    """The data folder is a link. It comes back to a server that names both alike."""
+    instance, real = make_nuxeo(None), tmp_path / "bigdisk"
+    instance.data_dir.rename(real)
+    instance.data_dir.symlink_to(real)
+    conf = instance.conf.read_text()
+    instance.conf.write_text(f"{conf}nuxeo.db.jdbc.url=jdbc:h2:{real}/h2/nuxeo\n")
+    made = len(instance.start().create_documents(3))
+    site.add("acme", instance)
+    site.backup()
+    instance.create_documents(2)
+    instance.stop()
+    instance.conf.write_text(conf)
+    site.restore(None, restore_overwrite=True)
+    assert instance.counts()["documents"] == made
+
+
 def test_check_mode_stops_no_server(site: Site, make_nuxeo: t.Callable[..., t.Any]) -> None:
     instance = make_nuxeo(None).start()
     instance.create_documents(3)

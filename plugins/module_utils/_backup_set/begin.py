@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import secrets
@@ -45,7 +46,7 @@ def check_place(place: Place, forbidden: t.Sequence[str], required_bytes: int, r
         problems.append(f"user {os.geteuid()} may not write to it")
     if require_mount and os.stat(place.root).st_dev == os.stat("/").st_dev:
         problems.append("it lies in the root file system: what should be mounted there is not")
-    problems += [f"nothing is mounted on '{point}', where /etc/fstab has a volume" for point in unmounted(place.root)]
+    problems += _away(place)
     problems += [problem for path in forbidden for problem in _overlaps(place, path)]
     if free < max(required_bytes, _MINIMUM):
         need = max(required_bytes, _MINIMUM)
@@ -55,6 +56,18 @@ def check_place(place: Place, forbidden: t.Sequence[str], required_bytes: int, r
             f"Backup root '{place.root}'", "; ".join(problems), "Name another nuxeo_backup_root, or mend this one"
         )
     return free
+
+
+def _away(place: Place) -> list[str]:
+    """Volumes that are not there: of the root, and of what an administrator has linked to, or mounted, elsewhere."""
+    parts = [place.pool(name) for name in ("sets", "blobs", "keys", "state", "audit")]
+    paths = [place.root, place.folder, *parts, *glob.glob(glob.escape(place.pool("blobs")) + "/*")]
+    points = sorted({point for path in paths for point in unmounted(path)})
+    return [f"nothing is mounted on '{point}', where /etc/fstab has a volume" for point in points] + [
+        f"'{path}' is a link that leads nowhere: its volume is not mounted"
+        for path in paths
+        if os.path.islink(path) and not os.path.exists(path)
+    ]
 
 
 def _overlaps(place: Place, path: str) -> list[str]:
@@ -170,7 +183,7 @@ def _look(place: Place, others: t.Sequence[Place], options: t.Mapping[str, t.Any
 
 
 def _seen(place: Place) -> Lease | None:
-    """The lease of a place that is not ours; nothing there is touched."""
+    """The lease of a place that is not ours; nothing there is changed but, at most, the time of its lock."""
     if not os.path.isdir(place.folder):
         return None
     try:
@@ -315,6 +328,6 @@ def end_turn(data_dir: str, run_id: str, check: bool) -> bool:
 
 
 def is_turn_taken(data_dir: str) -> bool:
-    """Whether a restore is on in a data folder now; nothing is touched."""
+    """Whether a restore is on in a data folder now."""
     lease = _seen(Target(data_dir))
     return not is_free(lease, _silence(lease), ())

@@ -18,6 +18,7 @@ import os
 import time
 import typing as t
 
+from .._files.at import opened
 from .._io import fsync_directory, write_atomic, write_json
 from .controller import Identity, is_same, sees
 from .place import ABANDONED, BEAT, Place, SetError
@@ -77,8 +78,8 @@ def locked(place: Place, wait: float = _LOCK_WAIT) -> t.Iterator[None]:
 def read(place: Place, mend: bool = False) -> Lease | None:
     """The present lease, None when there is none.
 
-    :param mend: for one who may take the place: go by the file system's clock, and set signs of life from the future
-        (a clock was set back) to now, so that they grow old from now on. Without it nothing is touched.
+    :param mend: for one who may take the place: set signs of life from the future (a clock was set back) to now, so
+        that they grow old from now on. Without it no sign is touched.
     """
     try:
         with open(place.lease, encoding="utf-8") as stream:
@@ -90,7 +91,12 @@ def read(place: Place, mend: bool = False) -> Lease | None:
         return None
     except (ValueError, KeyError, TypeError):  # never written by us: the age decides
         value, run_id = {}, ""
-    now = _now(place) if mend else time.time()
+    try:
+        now = _now(place)
+    except OSError:
+        if mend:
+            raise
+        now = time.time()  # who may write nothing has no other clock than this host's
     sign = _last_sign(place, run_id, now, mend)
     return Lease(run_id, value, now - min(sign, now), sign)
 
@@ -113,8 +119,10 @@ def _last_sign(place: Place, run_id: str, now: float, mend: bool) -> float:
 
 def _now(place: Place) -> float:
     """The time by the clock that also gives files their times, which on a network file system is another host's."""
-    os.utime(place.lock)
-    return os.stat(place.lock).st_mtime
+    with contextlib.suppress(OSError), opened(place.folder, os.O_TMPFILE | os.O_RDWR) as nameless:  # leaves no trace
+        return os.fstat(nameless).st_mtime
+    os.utime(place.lock, follow_symlinks=False)  # NFS has no such files
+    return os.lstat(place.lock).st_mtime
 
 
 def is_free(lease: Lease | None, timeout: float, gone: t.Sequence[str], asking: Identity | None = None) -> bool:

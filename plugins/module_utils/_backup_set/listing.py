@@ -24,7 +24,7 @@ _LISTED = 50
 def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
     """All complete sets, newest backup date first, and the wanted one with its manifest.
 
-    :raises SetError: no backup root, or the wanted set is not there
+    :raises SetError: no backup root, or the wanted set is not there or damaged
     """
     if not os.path.isdir(place.root):
         raise SetError(
@@ -42,7 +42,6 @@ def list_sets(place: Place, wanted: str | None, limit: int) -> dict[str, t.Any]:
         "latest": latest,
         "unreadable": unreadable[:_LISTED],
         "unreadable_count": len(unreadable),
-        "passed_over": _passed_over(chosen, unreadable)[:_LISTED] if wanted == LATEST else [],
         "in_progress": partial,
         "others": [] if manifests or unreadable else _others(place)[:_LISTED],
         "lease": {**lease.describe(), "progress": _progress(place, lease.run_id)} if lease else None,
@@ -132,21 +131,21 @@ def _database(manifest: dict[str, t.Any]) -> str:
     return f"'{manifest['nuxeo']['database'].get('name')}' of server {server.get('system_identifier', 'unknown')}"
 
 
-def _passed_over(chosen: dict[str, t.Any] | None, unreadable: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Damaged sets that would be the latest, by their names."""
-    since = str(chosen["id"]) if chosen else ""
-    return [bad for bad in unreadable if ID.fullmatch(bad["name"]) and bad["name"] > since]
-
-
 def _choose(
     place: Place, wanted: str, manifests: list[dict[str, t.Any]], unreadable: list[dict[str, str]]
 ) -> dict[str, t.Any]:
     what = f"Choice of set '{wanted}' of '{place.instance}' in '{place.root}'"
-    if wanted != LATEST:
-        for bad in unreadable:
-            if bad["name"] == wanted:
-                raise SetError(what, bad["reason"], "Choose another one")
+    for bad in unreadable:
+        if bad["name"] == wanted:
+            raise SetError(what, bad["reason"], "Choose another one")
     chosen = [manifest for manifest in manifests if wanted in (LATEST, manifest["id"])]
+    newer = [bad for bad in unreadable if chosen and ID.fullmatch(bad["name"]) and bad["name"] > chosen[0]["id"]]
+    if wanted == LATEST and newer:  # nobody has asked for an older one
+        raise SetError(
+            what,
+            f"the newest, '{newer[-1]['name']}', is damaged: {newer[-1]['reason']}",
+            f"Name another one by its id, the newest that can be read is '{chosen[0]['id']}', or remove the damaged",
+        )
     if chosen:
         return chosen[0]
     ids = ", ".join(str(manifest["id"]) for manifest in manifests[:5])

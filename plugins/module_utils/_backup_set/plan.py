@@ -20,7 +20,7 @@ from .plan_words import audit_lines, index_lines, node_lines, set_lines
 from .preflight import POOLED_BLOBS, disagreements, node_problems
 from .space import space_problems
 from .streams import file_problems, left_lines, prefix_problems
-from .trees import WORKS, engine_place
+from .trees import WORKS, engine_place, h2_place
 
 Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
@@ -54,11 +54,6 @@ def kind_problems(manifest: Manifest, target: Facts) -> list[str]:
             "nuxeo.db.name and nuxeo.db.jdbc.url as the source had them."
         )
     return problems + audit_problems(manifest, target)
-
-
-def h2_place(facts: Facts) -> str:
-    """Where an embedded database is, relative to the data folder."""
-    return os.path.relpath(str(facts["database"]["path"]), facts["data_dir"])
 
 
 def audit_problems(manifest: Manifest, target: Facts) -> list[str]:

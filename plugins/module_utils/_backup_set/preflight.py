@@ -16,7 +16,7 @@ from .._conf.generated import unread_problems
 from .._database.error import DatabaseError, hint, told
 from .._search import audit
 from .mounts import share
-from .trees import embedded_problems, file_trees, folder_problems, h2_problems, inside, tree_problems
+from .trees import embedded_problems, file_trees, folder_problems, h2_place, h2_problems, inside, tree_problems
 
 Facts = t.Dict[str, t.Any]
 Node = t.Dict[str, t.Any]
@@ -218,13 +218,13 @@ def plan(
 
     :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
     :param leader: the node on which this runs
-    :returns: ``cold``, ``stores``, ``providers`` (of all stores, copied or accepted), ``trees``,
-        ``uncovered`` (ids that were accepted), ``shares``, ``streams``, ``embedded`` (whether an engine inside of Nuxeo
-        has to be opened), ``problems``, ``warnings``
+    :returns: ``cold``, ``h2`` (where in the data folder it is), ``stores``, ``providers`` (of all stores, copied or
+        accepted), ``trees``, ``uncovered`` (ids that were accepted), ``shares``, ``streams``, ``embedded`` (whether an
+        engine inside of Nuxeo has to be opened), ``problems``, ``warnings``
     """
     facts = nodes[leader].get("facts")
     if not facts:
-        nothing = {"cold": False, "stores": [], "providers": [], "trees": [], "uncovered": [], "shares": []}
+        nothing = {"cold": False, "h2": "", "stores": [], "providers": [], "trees": [], "uncovered": [], "shares": []}
         problems = node_problems(nodes, cold=False)
         return {**nothing, "streams": False, "embedded": False, "warnings": [], "problems": problems}
     cold = facts["database"]["kind"] == "h2"
@@ -238,6 +238,7 @@ def plan(
     problems += tree_problems(facts, trees)
     return {
         "cold": cold,
+        "h2": h2_place(facts) if cold else "",
         "stores": stores,
         "providers": sorted({store["provider"] for store in facts["blobs"]} | elsewhere(accepted)),
         "trees": trees,

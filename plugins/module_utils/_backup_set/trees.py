@@ -43,6 +43,13 @@ def inside(path: str, folder: str) -> str | None:
     return None if relative == ".." or relative.startswith("../") else relative
 
 
+def h2_place(facts: Facts) -> str:
+    """Where an embedded database is, relative to the data folder; either may be named by way of links."""
+    path, data = str(facts["database"]["path"]), facts["data_dir"]
+    place = os.path.relpath(path, data)
+    return inside(path, data) or place if place.startswith("../") else place
+
+
 def _engine_folder(facts: Facts) -> str:
     """Where the engine embedded in Nuxeo has its indices, if there is one."""
     told = [(facts.get(name) or {}).get("path") for name in ("audit", "sequences", "search")]

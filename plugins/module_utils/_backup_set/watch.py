@@ -15,14 +15,11 @@ import time
 import typing as t
 
 from .._errors import PlatformError
-from .._progress import INTERVAL
 from .begin import abandon, begin
 from .lease import Lease, read
 from .place import Place
 
 POLL = 2.0
-GRACE = 3 * INTERVAL
-"""A clock that jumps, or a machine that was suspended, makes a run look old that writes its next sign in a moment."""
 
 
 class Watch:
@@ -101,14 +98,16 @@ class Watch:
         return self._stopped and runs
 
     def _is_gone(self, lease: Lease | None) -> bool:
-        """Whether the run is dead, or has ended and was killed before it could start the node."""
+        """Whether the run is dead, or has ended and was killed before it could start the node.
+
+        No clock tells it: the node's may not be that of the file system, it may be set, and the machine may sleep.
+        """
         if self._beside and lease is None:
             return True  # that watch has found it so
         sign = lease.sign if lease else None
         if sign != self._sign:
             self._sign, self._since = sign, time.monotonic()
-        quiet = time.monotonic() - self._since
-        return quiet > GRACE and lease.age > self.timeout if lease else quiet > self.timeout
+        return time.monotonic() - self._since > self.timeout
 
     def _forget(self) -> None:
         with contextlib.suppress(OSError):  # of a read-only root: the next run finds it, and the server running

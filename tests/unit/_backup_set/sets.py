@@ -11,10 +11,12 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 import types
 import typing as t
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import controller
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import begin
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.publish import publish
@@ -68,6 +70,22 @@ def make(place: Place, second: int = 0, gone: t.Sequence[str] = ()) -> Json:
     begun = begin(place, {"node": "n1"}, timeout=900, gone=gone)
     fill(place, begun["partial"])
     return publish(place, begun["run_id"], given(second), begun["progress"], False)
+
+
+def start(place: Place, timeout: float = 900, gone: t.Sequence[str] = ()) -> t.Dict[str, t.Any]:
+    who = {"node": "n1", "controller": controller.identity(os.getpid())}
+    return begin(place, who, timeout=timeout, gone=gone)
+
+
+def grow_old(place: Place, seconds: float) -> None:
+    """As if nothing had happened for some time."""
+    then = time.time() - seconds
+    for path in [place.lease, *pathlib.Path(place.sets).rglob("*")]:
+        os.utime(path, (then, then))
+
+
+def partials(place: Place) -> t.List[str]:
+    return sorted(os.listdir(place.sets))
 
 
 def sha256sum(folder: str) -> subprocess.CompletedProcess[str]:

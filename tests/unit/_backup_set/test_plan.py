@@ -231,7 +231,7 @@ def test_blobs_go_into_a_store_that_finds_them(change: dict[str, t.Any], told: s
     assert [each["default"] for each in stores] == [True] * (change.get("provider") is None)
 
 
-def test_an_h2_database_is_opened_where_it_comes_back() -> None:
+def test_an_h2_database_is_opened_where_it_comes_back(tmp_path: Path) -> None:
     def at(data_dir: str, name: str) -> dict[str, t.Any]:
         path = f"{data_dir}/h2/{name}"
         return {"version": "10.10", "data_dir": data_dir, "database": {"kind": "h2", "path": path}}
@@ -240,6 +240,10 @@ def test_an_h2_database_is_opened_where_it_comes_back() -> None:
     assert kind_problems(manifest, at("/srv/data", "nuxeo")) == []
     (problem,) = kind_problems(manifest, at("/srv/data", "staging"))
     assert "'h2/nuxeo'" in problem and "'h2/staging'" in problem
+    (tmp_path / "real").mkdir()
+    (tmp_path / "data").symlink_to("real")
+    linked = {**at(str(tmp_path / "real"), "nuxeo"), "data_dir": str(tmp_path / "data")}
+    assert kind_problems(manifest, linked) == []
 
 
 def test_the_bodies_of_queued_works_go_where_the_target_looks_for_them() -> None:

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import doubts, list_sets
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
-from ansible_collections.nuxeo.platform.tests.unit._backup_set.sets import Json, make
+from ansible_collections.nuxeo.platform.tests.unit._backup_set.sets import Json, make, verify
 
 
 def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> None:
@@ -46,10 +46,9 @@ def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> Non
     (sets / "20271123T020011Z").write_text("a file")
     (sets / "old").mkdir()
     (sets / ".abandoned-x").mkdir()
-    found = list_sets(place, "latest", 2)
-    passed_over = {bad["name"] for bad in found["passed_over"]}
-    assert "20271123T020011Z" in passed_over and all(name > found["id"] for name in passed_over)
-    assert "old" not in passed_over, "it is none by its name"
+    with pytest.raises(SetError, match="the newest, '20271123T020011Z', is damaged: it has no SHA256SUMS"):
+        list_sets(place, "latest", 2)
+    found = list_sets(place, "20261123T020007Z", 2)
     assert [item["id"] for item in found["sets"]] == ["20261123T020007Z", "20261123T020006Z"]
     assert (found["count"], found["latest"], found["id"]) == (3, "20261123T020007Z", "20261123T020007Z")
     assert (found["in_progress"], found["lease"]["run_id"]) == (1, running)
@@ -76,6 +75,22 @@ def test_only_complete_sets_are_listed_and_the_rest_is_told(place: Place) -> Non
         list_sets(place, "20200101T000000Z", 2)
     with pytest.raises(SetError, match="Choice of set '' of .* there is no such set"):
         list_sets(place, "", 2)  # as where a form leaves it open
+
+
+@pytest.mark.parametrize("lost", ["SHA256SUMS", "manifest.json"])
+def test_no_older_set_is_taken_silently_where_the_newest_is_damaged(place: Place, lost: str) -> None:
+    for second in (5, 6, 7):
+        make(place, second)
+    begin(place, {}, timeout=900)  # partial, not damaged
+    pathlib.Path(place.sets, "old").mkdir()  # none by its name
+    pathlib.Path(place.set("20261123T020005Z"), lost).unlink()
+    assert list_sets(place, "latest", 9)["id"] == "20261123T020007Z"
+    pathlib.Path(place.set("20261123T020007Z"), lost).unlink()
+    told = f"newest, '20261123T020007Z', is damaged: it has no {lost}. .* that can be read is '20261123T020006Z'"
+    for ask in (lambda: list_sets(place, "latest", 9), lambda: verify(place)):
+        with pytest.raises(SetError, match=told):
+            ask()
+    assert list_sets(place, None, 9)["latest"] == list_sets(place, "20261123T020006Z", 9)["id"] == "20261123T020006Z"
 
 
 def test_a_set_that_does_not_fit_to_those_beside_it_is_told(place: Place) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import subprocess
 import tempfile
 import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import begin as begin_module
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import mounts
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import abandon, begin, check_place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.listing import list_sets
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.place import Place, SetError
@@ -73,6 +75,29 @@ def test_the_place_is_checked_before_anything_is_made(place: Place, mounted: t.C
     full = mounted("-t", "tmpfs", "-o", "size=512k", "tmpfs")
     with pytest.raises(SetError, match="1048576 bytes are needed and 5"):
         check_place(Place(str(full), "acme"), [], 0, False)
+
+
+@pytest.mark.parametrize("name", ["", "sets", "blobs", "blobs/default"])
+def test_a_volume_that_a_link_leads_to_has_to_be_mounted(
+    place: Place, mounted: t.Callable[..., pathlib.Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What is written below its mount point is out of sight once it is back, and what was there is missing now."""
+    volume = mounted("-t", "tmpfs", "tmpfs")
+    table = volume.parent / "fstab"
+    table.write_text(f"UUID=1 {volume} xfs defaults,nofail 0 0\n")
+    monkeypatch.setattr(mounts, "FSTAB", str(table))
+    link = pathlib.Path(place.folder, name)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(volume)
+    assert check_place(place, [], 0, False) > 0
+    subprocess.run(["umount", str(volume)], check=True)
+    with pytest.raises(SetError, match=f"nothing is mounted on '{volume}', where /etc/fstab has a volume"):
+        check_place(place, [], 0, False)
+    volume.rmdir()
+    table.write_text("")
+    options: dict[str, t.Any] = {"forbidden": [], "required_bytes": 0, "require_mount": False}
+    with pytest.raises(SetError, match=f"'{link}' is a link that leads nowhere: its volume is not mounted"):
+        begin_module.begin_here(place, options, False)
 
 
 def test_a_root_inside_what_it_backs_up_is_refused(

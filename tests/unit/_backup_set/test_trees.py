@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import typing as t
 from pathlib import Path
@@ -48,6 +49,20 @@ def test_an_embedded_engine_is_saved_with_the_data_folder_of_a_stopped_server(fa
     facts["database"] = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo"}
     facts["search"] = {"embedded": True, "path": str(data / "opensearch")}
     assert "opensearch" in plan(facts)["trees"][0]["exclude"], "its index can be made again"
+
+
+def test_an_h2_database_is_found_in_the_copy_however_it_is_named(facts: dict[str, t.Any]) -> None:
+    """The data folder is a link, and the database is named by where that leads, or the reverse."""
+    real = Path(facts["data_dir"])
+    (link := real.parent / "nxserver").symlink_to(real)
+    (real / "h2").mkdir()
+    (real / "h2" / "nuxeo.mv.db").touch()
+    for data, folder in itertools.product((real, link), repeat=2):
+        facts.update(data_dir=str(data), database={"kind": "h2", "path": str(folder / "h2" / "nuxeo")})
+        found = plan(facts)
+        assert (found["problems"], found["h2"]) == ([], "h2/nuxeo"), (data, folder)
+    facts["database"] = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo"}
+    assert plan(facts)["h2"] == ""
 
 
 def test_missing_and_empty_folders_are_taken_for_unmounted(facts: dict[str, t.Any], tmp_path: Path) -> None:
