@@ -35,6 +35,8 @@ options:
       - The environment of the Nuxeo process, for C(${env:NAME}), E(NUXEO_PROFILES) and E(NUXEO_ENVIRONMENT).
       - By default that of the running Nuxeo process, else the one that its systemd unit gives it, completed by the one
         that M(nuxeo.platform.nuxeo_service) has kept when it stopped it. Never that of the shell that runs this module.
+      - Of the specifiers of systemd in a unit, C(%n), C(%N), C(%p), C(%i), C(%H), C(%S), C(%C), C(%L), C(%t) and C(%E)
+        are known. A variable with another one must be given while Nuxeo does not run and nothing was kept.
     type: dict
   version:
     description:
