@@ -130,7 +130,8 @@ ansible_facts:
             - C(kind) is V(postgresql), V(h2), V(mysql), V(mariadb), V(oracle), V(mssql), V(db2), V(mongodb) or
               V(other), null where nothing names one.
             - C(host) names all hosts of V(postgresql) with commas between them, and so does C(port) where they differ.
-            - C(path) is there for V(h2) only and has no V(.mv.db) at its end.
+            - C(path) is there for V(h2) only and has no V(.mv.db) at its end. With C(MV_STORE=FALSE) in the URL it
+              names the file of the older format, with V(.h2.db).
           type: dict
           returned: success
           sample: {kind: postgresql, host: db1, port: 5432, name: nuxeo, user: nuxeo}

@@ -50,6 +50,17 @@ def test_an_embedded_engine_is_saved_with_the_data_folder_of_a_stopped_server(fa
     assert "opensearch" in plan(facts)["trees"][0]["exclude"], "its index can be made again"
 
 
+def test_a_file_of_the_other_format_of_h2_is_not_its_database(facts: dict[str, t.Any]) -> None:
+    data = Path(facts["data_dir"])
+    (data / "h2").mkdir()
+    (data / "h2" / "nuxeo.mv.db").touch()
+    facts["database"] = {"kind": "h2", "path": str(data / "h2" / "nuxeo.h2.db")}  # its URL has MV_STORE=FALSE
+    (problem,) = plan(facts)["problems"]
+    assert f"Backup of H2 database '{data}/h2/nuxeo.h2.db': there is no such file" in problem
+    (data / "h2" / "nuxeo.h2.db").touch()
+    assert plan(facts)["problems"] == []
+
+
 def test_missing_and_empty_folders_are_taken_for_unmounted(facts: dict[str, t.Any], tmp_path: Path) -> None:
     (tmp_path / "data" / "binaries" / "data").rmdir()
     assert [p for p in plan(facts)["problems"] if "it is empty" in p and "binaries" in p]
