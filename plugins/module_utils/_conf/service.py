@@ -196,12 +196,16 @@ class Service:
             if os.access(self._control, os.X_OK) and os.path.isfile(self._control):
                 return None
             return f"'{self._control}' is no program", "Give its path, or the name of a unit"
-        _rc, out, err = self.run(["systemctl", "show", "--property=LoadState", "--", self.name], None)
-        state = out.strip().partition("=")[2]
+        state, err = self._told("LoadState")
         if state == "masked":
             return "the unit is masked", "Unmask it"
-        said = f"systemd has it as {state!r}" if state else f"systemd does not tell, {err.strip() or 'without a word'}"
+        said = f"systemd has it as {state!r}" if state else f"systemd does not tell, {err or 'without a word'}"
         return None if state == "loaded" else (said, "Give the name of the unit of Nuxeo, or nuxeoctl")
+
+    def _told(self, name: str) -> tuple[str, str]:
+        """What systemd tells of the unit, and what it complains of."""
+        _rc, out, err = self.run(["systemctl", "show", f"--property={name}", "--", self.name], None)
+        return out.strip().partition("=")[2], err.strip()
 
     @property
     def _control(self) -> str:
@@ -239,13 +243,21 @@ class Service:
             argv = [*self._as_owner(), self._control, "--quiet", "startbg" if action == "start" else action]
             rc, out, err = self.run(argv, self._control_environment())
         else:
-            rc, out, err = self.run(["systemctl", action, "--", self.name], None)
+            verb = "restart" if action == "start" and self._is_left_active() else action
+            rc, out, err = self.run(["systemctl", verb, "--", self.name], None)
         # stopped without us, or started: what has become of it is looked for next
         if rc != 0 and bool(self.servers()) == (action == "stop"):
             said = " ".join((err.strip() or out.strip()).split())[-500:]
             raise self._failed(
                 action, f"exit code {rc}, {said or 'without a word'}", "Read nuxeoctl.log and server.log"
             )
+
+    def _is_left_active(self) -> bool:
+        """Whether its server has gone and its unit has not, as that of an init script: a start of it does nothing.
+
+        Who has started it since that was seen has made it active, too.
+        """
+        return self._told("ActiveState")[0] == "active" and not any(self._seen())
 
     def _as_owner(self) -> list[str]:
         """As root, run nuxeoctl as the owner of the data folder: root's files would lock that user out."""
