@@ -227,7 +227,8 @@ def main() -> None:
     given = module.params
     with fail_json_on_error(module):
         configuration = resolve(given["path"], given["home"], given["environment"], given["version"])
-        module.exit_json(changed=False, ansible_facts={"nuxeo": facts(configuration, given["properties"])})
+        found = {"ansible_facts": {"nuxeo": facts(configuration, given["properties"])}}
+        module.exit_json(changed=False, **module.whole("Reading of the facts of Nuxeo", found))
 
 
 if __name__ == "__main__":
