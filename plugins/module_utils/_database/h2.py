@@ -201,7 +201,7 @@ def _jar(request: H2Request) -> str:
         raise DatabaseError(
             f"Opening of the H2 database '{request.path}'",
             f"no H2 was found as {places}",
-            "Name its file by backup_h2_jar (jar)",
+            "Name its file by backup_h2_jar (jar); for a restore it must be there",
         )
     return max(found, key=lambda name: (numbers(os.path.basename(name).replace("h2-", "")), name))
 
