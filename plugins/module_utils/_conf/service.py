@@ -24,7 +24,7 @@ from .errors import ConfError
 from .java_options import before_nuxeoctl
 from .load import read_bytes
 from .loopback import LOCAL, own_address
-from .process import Running, environment_of, is_ending, is_starting, running
+from .process import Running, environment_of, hides_others, is_ending, is_starting, running
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -59,8 +59,20 @@ class Service:
         return self.name == CONTROL or "/" in self.name
 
     def servers(self) -> list[Running]:
-        """The processes of this instance."""
-        return running(self.configuration.conf)
+        """The processes of this instance. Where those of its user are hidden, that none is seen says nothing."""
+        found = running(self.configuration.conf)
+        if not found and os.geteuid() not in (0, self._owner().st_uid) and hides_others():
+            raise ConfError(
+                f"Search for the Nuxeo of '{self.configuration.conf}'",
+                "the list of processes of this host hides those of other users (hidepid)",
+                "Run as root or as the user of Nuxeo",
+            )
+        return found
+
+    def _owner(self) -> os.stat_result:
+        """Whose the data folder is, or where there is none yet, nuxeo.conf."""
+        folder = self.configuration.folder("nuxeo.data.dir")
+        return os.stat(folder if os.path.isdir(folder) else self.configuration.conf)
 
     def settled(self) -> list[Running]:
         """The same, once no launcher is about to start one."""
@@ -263,8 +275,7 @@ class Service:
         """As root, run nuxeoctl as the owner of the data folder: root's files would lock that user out."""
         if os.geteuid() != 0:
             return []
-        folder = self.configuration.folder("nuxeo.data.dir")
-        owner = os.stat(folder if os.path.isdir(folder) else self.configuration.conf)
+        owner = self._owner()
         if owner.st_uid == 0:
             return []
         setpriv = shutil.which("setpriv")
