@@ -139,7 +139,7 @@ def main() -> None:
     found = instance.look(module.params, lambda: client_for(module.params))
     for warning in found.pop("warnings"):
         module.warn(warning)
-    module.exit_json(changed=False, **found)
+    module.exit_json(changed=False, **module.whole("Look at the audit's engine", found))
 
 
 if __name__ == "__main__":

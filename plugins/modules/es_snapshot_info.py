@@ -157,14 +157,14 @@ def main() -> None:
         engine = read_engine(client)
         found = snapshot.listing(client, params["repository"])
         chosen = snapshot.select(client, params["repository"], found, params["names"])
-        module.exit_json(
-            changed=False,
-            snapshots=chosen[max(0, len(chosen) - max(0, params["limit"])) :],
-            total=len(found),
-            repository=repository.public(repository.must(client, params["repository"])),
-            engine={"distribution": engine.distribution, "version": engine.version},
-            cluster={"name": engine.cluster_name, "uuid": engine.cluster_uuid},
-        )
+        answer = {
+            "snapshots": chosen[max(0, len(chosen) - max(0, params["limit"])) :],
+            "total": len(found),
+            "repository": repository.public(repository.must(client, params["repository"])),
+            "engine": {"distribution": engine.distribution, "version": engine.version},
+            "cluster": {"name": engine.cluster_name, "uuid": engine.cluster_uuid},
+        }
+        module.exit_json(changed=False, **module.whole(f"List of the snapshots in '{params['repository']}'", answer))
 
 
 if __name__ == "__main__":

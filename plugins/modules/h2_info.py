@@ -30,7 +30,9 @@ attributes:
     support: full
 options:
   path:
-    description: The database file, with C(.mv.db) or C(.h2.db) or without.
+    description:
+      - The database file, with C(.mv.db) or C(.h2.db) or without.
+      - Without, C(.mv.db) is taken where both are there.
     type: path
     required: true
   dest:

@@ -35,6 +35,8 @@ options:
       - The environment of the Nuxeo process, for C(${env:NAME}), E(NUXEO_PROFILES) and E(NUXEO_ENVIRONMENT).
       - By default that of the running Nuxeo process, else the one that its systemd unit gives it, completed by the one
         that M(nuxeo.platform.nuxeo_service) has kept when it stopped it. Never that of the shell that runs this module.
+      - Of the specifiers of systemd in a unit, C(%n), C(%N), C(%p), C(%i), C(%H), C(%S), C(%C), C(%L), C(%t) and C(%E)
+        are known. A variable with another one must be given while Nuxeo does not run and nothing was kept.
     type: dict
   version:
     description:
@@ -128,7 +130,8 @@ ansible_facts:
             - C(kind) is V(postgresql), V(h2), V(mysql), V(mariadb), V(oracle), V(mssql), V(db2), V(mongodb) or
               V(other), null where nothing names one.
             - C(host) names all hosts of V(postgresql) with commas between them, and so does C(port) where they differ.
-            - C(path) is there for V(h2) only and has no V(.mv.db) at its end.
+            - C(path) is there for V(h2) only and has no V(.mv.db) at its end. With C(MV_STORE=FALSE) in the URL it
+              names the file of the older format, with V(.h2.db).
           type: dict
           returned: success
           sample: {kind: postgresql, host: db1, port: 5432, name: nuxeo, user: nuxeo}
@@ -224,7 +227,8 @@ def main() -> None:
     given = module.params
     with fail_json_on_error(module):
         configuration = resolve(given["path"], given["home"], given["environment"], given["version"])
-        module.exit_json(changed=False, ansible_facts={"nuxeo": facts(configuration, given["properties"])})
+        found = {"ansible_facts": {"nuxeo": facts(configuration, given["properties"])}}
+        module.exit_json(changed=False, **module.whole("Reading of the facts of Nuxeo", found))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ options:
     default: nuxeoctl
   state:
     description:
-      - V(started) starts it when it does not run, and waits until it has started in any case.
+      - V(started) starts it when it does not run, and waits until it has started in any case. A unit that is active
+        without a server, as that of an init script after a crash, is restarted.
       - V(stopped) stops it when it runs, or is about to, and waits until its process is gone. What could not be started
         again, by a masked unit or without its environment, is not stopped.
     type: str

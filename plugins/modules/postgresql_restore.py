@@ -356,7 +356,7 @@ def main() -> None:
     with fail_json_on_error(module):
         wanted = request(module.params, module.check_mode)
         if module.check_mode:
-            result = predict(wanted, run)
+            result = module.whole("Check of the database's restore", predict(wanted, run))
         else:
             with Progress(module.params["progress"], "restore") as progress:
                 result = restore(wanted, run, progress)

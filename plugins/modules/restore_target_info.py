@@ -125,7 +125,7 @@ def main() -> None:
             request = h2_request(login, path, target["home"])
             unchanged = is_same_h2(marker["database"], request, shell_of(module), module.warn)
     told = {"target": target, "marker": marker, "occupied": found[:LISTED], "fixed": fixed}
-    module.exit_json(changed=False, unchanged=unchanged, **told)
+    module.exit_json(changed=False, unchanged=unchanged, **module.whole("Look at the target", told))
 
 
 if __name__ == "__main__":

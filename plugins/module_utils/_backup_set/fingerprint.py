@@ -11,7 +11,7 @@ import typing as t
 
 from .._conf.login import Login
 from .._database.error import DatabaseError
-from .._database.h2 import SUFFIXES, H2Request, Shell, content
+from .._database.h2 import H2Request, Shell, content, file_of
 from .._database.login import from_params
 from .._database.postgresql import Database, fingerprint
 
@@ -80,8 +80,8 @@ def _settled(look: t.Callable[[], Fingerprint], quiet: float) -> Fingerprint:
 
 def _file(path: str) -> Fingerprint:
     """Size and time of the database file; H2 writes to it for every change, and when it is closed."""
-    for suffix in SUFFIXES:
-        if os.path.isfile(path + suffix):
-            status = os.stat(path + suffix)
-            return {"file": path + suffix, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-    return {}
+    file = file_of(path)
+    if file is None:
+        return {}
+    status = os.stat(file)
+    return {"file": file, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -10,6 +10,7 @@ import os
 import typing as t
 from glob import escape
 
+from .._database.h2 import file_of
 from .._errors import shown
 from .._files.at import below
 from .._files.entry import LISTED
@@ -153,7 +154,7 @@ def h2_problems(facts: Facts) -> list[str]:
     path = database.get("path")
     if not path or inside(path, facts["data_dir"]) is None:
         return [f"Backup of H2 database '{path}': it is not in the data folder '{facts['data_dir']}'. Move it there."]
-    if not any(os.path.isfile(path + suffix) for suffix in (".mv.db", ".h2.db")):
+    if file_of(path) is None:
         return [
             f"Backup of H2 database '{path}': there is no such file. "
             "Has the server ever been started, and is nuxeo.conf the right one?"

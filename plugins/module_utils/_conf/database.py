@@ -23,6 +23,9 @@ PORTS = {
     "db2": 50000,
     "mongodb": 27017,
 }
+OLDER = ".h2.db"
+"""At the end of a file of H2's older format, which MV_STORE=FALSE in the URL chooses."""
+_NO_FILE = ("mem:", "tcp:", "ssl:")
 _KINDS = {
     "postgresql": "postgresql",
     "h2": "h2",
@@ -47,6 +50,7 @@ class Database:
     name: str | None = None
     user: str | None = None
     path: str | None = None
+    """Of H2, without ``.mv.db`` at its end; a file of the older format is named whole."""
     url: str = dataclasses.field(default="", repr=False)
     password: str | None = dataclasses.field(default=None, repr=False)
 
@@ -85,9 +89,10 @@ def sql_database(configuration: Configuration) -> Database:
     parsed = _PARSERS[kind](url[found.end() :])
     if kind == "h2":
         path = parsed.name or ""
-        if not path.startswith(("/", "mem:", "tcp:", "ssl:", "~")):
+        if not path.startswith(("/", "~", *_NO_FILE)):
             path = f"{configuration.home}/{path}"
-        parsed = dataclasses.replace(parsed, path=path, name=re.split(r"[/:]", path)[-1])
+        name = re.split(r"[/:]", path)[-1]
+        parsed = dataclasses.replace(parsed, path=path, name=name[: -len(OLDER)] if name.endswith(OLDER) else name)
     return _completed(configuration, dataclasses.replace(parsed, url=url))
 
 
@@ -164,12 +169,14 @@ def _authority(kind: str) -> t.Callable[[str], Database]:
 
 
 def _h2(rest: str) -> Database:
-    """``path;SETTING=..``"""
+    """``path;SETTING=..``; beside the file of one format there may be a stale one of the other."""
     path = rest.split(";", maxsplit=1)[0]
     if path.startswith("file:"):
         path = path[len("file:") :]
     settings = dict(part.partition("=")[::2] for part in rest.split(";")[1:])
     lowered = {name.upper(): value for name, value in settings.items()}
+    if lowered.get("MV_STORE", "").upper() in ("FALSE", "F", "NO", "N", "0") and not path.startswith(_NO_FILE):
+        path += OLDER
     return Database("h2", name=path, user=lowered.get("USER"), password=lowered.get("PASSWORD"))
 
 

@@ -62,8 +62,7 @@ def locate(
         conf = _only_conf(home, root)
     conf, home = _known(conf, home, root)
     if environment is None:
-        # what the unit says may have been corrected since; a wrapper, a shell or systemd itself may have given it more
-        environment = _own_environment(server, proc) if server else {**(kept(conf) or {}), **values}
+        environment = _own_environment(server, proc) if server else _completed(unit, values, conf)
         if environment is None:
             return locate(path, home, None, proc, root)
     return Place(conf, home, environment)
@@ -77,6 +76,25 @@ def _own_environment(server: Running, proc: str) -> dict[str, str] | None:
         if server in running(proc=proc):
             raise
         return None
+
+
+def _completed(unit: Unit | None, values: dict[str, str], conf: str) -> dict[str, str]:
+    """That of a stopped server: what its unit says, which may have been corrected since, and what it ran in.
+
+    A wrapper, a shell or systemd itself may have given it more.
+    """
+    former = kept(conf)
+    if unit is None:
+        return {**(former or {}), **values}
+    files = unit.unsure_files()
+    unsure = sorted({*unit.environment} - {*values, *(former or {})}) + ([] if former is not None else files)
+    if unsure:
+        raise ConfError(
+            f"Reading of the environment of {unit.name}",
+            f"what systemd makes of {', '.join(unsure)} is not known here",
+            "Start Nuxeo first, or give it by nuxeo_environment",
+        )
+    return {**values, **(former or {})} if files else {**(former or {}), **values}
 
 
 def _unfixed(conf: str) -> str:
@@ -105,7 +123,7 @@ def _only_unit(conf: str | None, home: str | None, root: str) -> tuple[Unit | No
         try:
             values = unit.full_environment(root)
         except OSError as error:
-            if unit.home and not matching(unit, None, home or _home_above(conf), unit.environment):
+            if unit.home and not matching(unit, None, home or _home_above(conf), unit.own_environment()):
                 continue  # of another instance, whatever its files say
             raise ConfError(
                 f"Reading of the environment of {unit.name}",

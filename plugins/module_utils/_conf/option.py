@@ -9,11 +9,16 @@ import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.parameters import remove_values
 
+from .errors import ConfError
 from .secrets import MASK, is_secret, is_secret_variable, logins, mask, values_under
 
 SHORT = 4
 """Values with fewer characters are not hidden: they would be cut out of everything that is returned."""
+SWITCHES = ("true", "false")
+_WORDS = ("problems", "messages")
+"""Parts of an answer that are only read."""
 _OPTION = re.compile(r"-D([^\s=]+)=(\S+)")
 _PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 
@@ -42,7 +47,7 @@ def secrets_of(environment: t.Mapping[str, str]) -> set[str]:
         parts = {value for name, value in _OPTION.findall(text) if is_secret(name)} | in_urls(text)
         if parts or is_secret_variable(variable) or mask(text) != text:
             found |= {text, *parts}
-    return {text for text in found if len(text) >= SHORT}
+    return {text for text in found if len(text) >= SHORT and text.lower() not in SWITCHES}
 
 
 class EnvironmentModule(AnsibleModule):
@@ -78,6 +83,18 @@ class EnvironmentModule(AnsibleModule):
         """Also called before this is made, when the options are wrong."""
         self._taken()
         super().fail_json(msg, **result)
+
+    def whole(self, what: str, answer: dict[str, t.Any]) -> dict[str, t.Any]:
+        """An answer that later tasks work with. It fails where Ansible would hide a part of it.
+
+        :param what: what the answer is, for the error
+        """
+        used = {name: value for name, value in answer.items() if name not in _WORDS}
+        if remove_values(used, self.no_log_values) != remove_values(used, ()):
+            why = "a password that was given is part of a name, path or number in it, which Ansible hides in results"
+            todo = "Leave it to nuxeo.conf or to the environment of the running server, or change it"
+            self.fail_json(str(ConfError(what, why, todo)))
+        return answer
 
     def _taken(self) -> dict[str, str] | None:
         self.no_log_values.update(self._secrets(self.params))

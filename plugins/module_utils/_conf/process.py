@@ -53,6 +53,11 @@ def running(conf: str | None = None, proc: str = "/proc") -> list[Running]:
     return sorted(found, key=lambda server: server.pid)
 
 
+def hides_others(proc: str = "/proc") -> bool:
+    """Whether this user is shown no processes of others, as with the mount option hidepid."""
+    return not os.access(f"{proc}/1/cmdline", os.R_OK)
+
+
 def is_ending(server: Running, proc: str = "/proc") -> bool:
     """Whether a server that was seen may still write: while a process ends it has no command line any more."""
     state, threads, started = _stat(proc, server.pid)

@@ -24,7 +24,7 @@ from .errors import ConfError
 from .java_options import before_nuxeoctl
 from .load import read_bytes
 from .loopback import LOCAL, own_address
-from .process import Running, environment_of, is_ending, is_starting, running
+from .process import Running, environment_of, hides_others, is_ending, is_starting, running
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -59,8 +59,20 @@ class Service:
         return self.name == CONTROL or "/" in self.name
 
     def servers(self) -> list[Running]:
-        """The processes of this instance."""
-        return running(self.configuration.conf)
+        """The processes of this instance. Where those of its user are hidden, that none is seen says nothing."""
+        found = running(self.configuration.conf)
+        if not found and os.geteuid() not in (0, self._owner().st_uid) and hides_others():
+            raise ConfError(
+                f"Search for the Nuxeo of '{self.configuration.conf}'",
+                "the list of processes of this host hides those of other users (hidepid)",
+                "Run as root or as the user of Nuxeo",
+            )
+        return found
+
+    def _owner(self) -> os.stat_result:
+        """Whose the data folder is, or where there is none yet, nuxeo.conf."""
+        folder = self.configuration.folder("nuxeo.data.dir")
+        return os.stat(folder if os.path.isdir(folder) else self.configuration.conf)
 
     def settled(self) -> list[Running]:
         """The same, once no launcher is about to start one."""
@@ -196,12 +208,16 @@ class Service:
             if os.access(self._control, os.X_OK) and os.path.isfile(self._control):
                 return None
             return f"'{self._control}' is no program", "Give its path, or the name of a unit"
-        _rc, out, err = self.run(["systemctl", "show", "--property=LoadState", "--", self.name], None)
-        state = out.strip().partition("=")[2]
+        state, err = self._told("LoadState")
         if state == "masked":
             return "the unit is masked", "Unmask it"
-        said = f"systemd has it as {state!r}" if state else f"systemd does not tell, {err.strip() or 'without a word'}"
+        said = f"systemd has it as {state!r}" if state else f"systemd does not tell, {err or 'without a word'}"
         return None if state == "loaded" else (said, "Give the name of the unit of Nuxeo, or nuxeoctl")
+
+    def _told(self, name: str) -> tuple[str, str]:
+        """What systemd tells of the unit, and what it complains of."""
+        _rc, out, err = self.run(["systemctl", "show", f"--property={name}", "--", self.name], None)
+        return out.strip().partition("=")[2], err.strip()
 
     @property
     def _control(self) -> str:
@@ -239,7 +255,8 @@ class Service:
             argv = [*self._as_owner(), self._control, "--quiet", "startbg" if action == "start" else action]
             rc, out, err = self.run(argv, self._control_environment())
         else:
-            rc, out, err = self.run(["systemctl", action, "--", self.name], None)
+            verb = "restart" if action == "start" and self._is_left_active() else action
+            rc, out, err = self.run(["systemctl", verb, "--", self.name], None)
         # stopped without us, or started: what has become of it is looked for next
         if rc != 0 and bool(self.servers()) == (action == "stop"):
             said = " ".join((err.strip() or out.strip()).split())[-500:]
@@ -247,12 +264,18 @@ class Service:
                 action, f"exit code {rc}, {said or 'without a word'}", "Read nuxeoctl.log and server.log"
             )
 
+    def _is_left_active(self) -> bool:
+        """Whether its server has gone and its unit has not, as that of an init script: a start of it does nothing.
+
+        Who has started it since that was seen has made it active, too.
+        """
+        return self._told("ActiveState")[0] == "active" and not any(self._seen())
+
     def _as_owner(self) -> list[str]:
         """As root, run nuxeoctl as the owner of the data folder: root's files would lock that user out."""
         if os.geteuid() != 0:
             return []
-        folder = self.configuration.folder("nuxeo.data.dir")
-        owner = os.stat(folder if os.path.isdir(folder) else self.configuration.conf)
+        owner = self._owner()
         if owner.st_uid == 0:
             return []
         setpriv = shutil.which("setpriv")

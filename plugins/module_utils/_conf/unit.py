@@ -13,6 +13,7 @@ import errno
 import glob
 import os
 import re
+import socket
 import typing as t
 
 from .process import STARTS
@@ -26,12 +27,15 @@ FOLDERS = (
 )
 _CONTROL = re.compile(r"(\S*/)?nuxeoctl")
 _IN_A_SHELL = re.compile(r"[\s;&|()'\"]+")
+_SPECIFIER = re.compile(r"%([a-zA-Z0-9%])")
+_SURE = {"%": "%", "S": "/var/lib", "C": "/var/cache", "L": "/var/log", "t": "/run", "E": "/etc"}
+"""Of a unit of the system. Others depend on the version of systemd, or on the environment of systemd itself."""
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 
 
 @dataclasses.dataclass
 class Unit:
-    """What matters of one service."""
+    """What matters of one service, as its files say it: with the specifiers that systemd expands."""
 
     name: str
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -45,7 +49,8 @@ class Unit:
     @property
     def control(self) -> str | None:
         """The nuxeoctl by which it starts Nuxeo, itself or by a shell."""
-        return next(filter(None, map(_control_of, self.start)), None)
+        commands = ([self.expanded(word) or word for word in command] for command in self.start)
+        return next(filter(None, map(_control_of, commands)), None)
 
     @property
     def is_direct(self) -> bool:
@@ -58,12 +63,30 @@ class Unit:
         control = self.control or ""
         return os.path.dirname(os.path.dirname(control)) if control.startswith("/") else ""
 
+    def expanded(self, text: str) -> str | None:
+        """A word with what systemd puts in; None where that is not sure."""
+        whole = self.name.rpartition(".")[0]
+        prefix, _at, instance = whole.partition("@")
+        sure = {**_SURE, "n": self.name, "N": whole, "p": prefix, "i": instance, "H": socket.gethostname()}
+        if any(letter not in sure for letter in _SPECIFIER.findall(text)):
+            return None
+        return _SPECIFIER.sub(lambda found: sure[found.group(1)], text)
+
+    def own_environment(self) -> dict[str, str]:
+        """Its variables that are sure, without those of its files."""
+        values = {name: self.expanded(text) for name, text in self.environment.items()}
+        return {name: text for name, text in values.items() if text is not None}
+
+    def unsure_files(self) -> list[str]:
+        """Those of its files of which nobody knows here which they are; they may overrule each variable."""
+        return [name for name in self.environment_files if self.expanded(name) is None]
+
     def full_environment(self, root: str = "") -> dict[str, str]:
         """Its variables and those of its files, which win. A file with ``-`` before its name may be missing."""
         if self.unread:
             raise self.unread
-        values = dict(self.environment)
-        for name in self.environment_files:
+        values = self.own_environment()
+        for name in filter(None, map(self.expanded, self.environment_files)):
             found = sorted(glob.glob(root + name.lstrip("-")))
             if not found and not name.startswith("-"):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
@@ -125,7 +148,7 @@ def _apply(unit: Unit, text: str) -> None:
             continue
         key, separator, value = (part.strip() for part in line.partition("="))
         if section == "[Service]" and separator:
-            _set(unit, key, value.replace("%n", unit.name).replace("%%", "%"))
+            _set(unit, key, value)
 
 
 def _without_comments(text: str) -> str:
@@ -145,7 +168,7 @@ def _set(unit: Unit, key: str, value: str) -> None:
     elif key == "ExecStart":
         unit.start = [*unit.start, words(value.lstrip("@-:+!"))] if value else []
     elif key == "User":
-        unit.user = value or None
+        unit.user = unit.expanded(value) or None
 
 
 def words(text: str) -> list[str]:
@@ -191,9 +214,12 @@ def _shell_value(value: str) -> str:
 
 
 def matching(unit: Unit, conf: str | None, home: str | None, values: t.Mapping[str, str]) -> bool:
-    """Whether a unit starts the Nuxeo that has this nuxeo.conf, or this home; any unit when neither is given."""
+    """Whether a unit starts the Nuxeo that has this nuxeo.conf, or this home; any unit when neither is given.
+
+    One whose nuxeo.conf is not sure may have any.
+    """
     own = values.get("NUXEO_CONF")
     own_home = values.get("NUXEO_HOME") or unit.home
-    if conf is not None:
+    if conf is not None and (own or "NUXEO_CONF" not in unit.environment):
         return os.path.realpath(own or f"{own_home}/bin/nuxeo.conf") == os.path.realpath(conf)
     return home is None or os.path.realpath(own_home) == os.path.realpath(home)

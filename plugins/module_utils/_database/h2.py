@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 SUFFIXES = (".mv.db", ".h2.db")
-"""Of H2's two file formats. The older one is chosen by MV_STORE=FALSE in the URL."""
+"""Of H2's two file formats. The older one is chosen by MV_STORE=FALSE in the URL, and the facts then name it whole."""
 
 COLUMNS = """
 SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE UPPER(TABLE_NAME) = 'CONTENT'
@@ -168,10 +168,19 @@ def _suffix(file: str) -> str:
     return next(suffix for suffix in SUFFIXES if file.endswith(suffix))
 
 
+def file_of(path: str) -> str | None:
+    """The file of a database that is named with its suffix or without; None where there is none.
+
+    Without it, that of the newer format counts where both are there, as for H2.
+    """
+    candidates = [path, *(path + suffix for suffix in SUFFIXES)]
+    return next((file for file in candidates if file.endswith(SUFFIXES) and os.path.isfile(file)), None)
+
+
 def _file(path: str) -> str:
-    for candidate in [path, *(path + suffix for suffix in SUFFIXES)]:
-        if candidate.endswith(SUFFIXES) and os.path.isfile(candidate):
-            return candidate
+    found = file_of(path)
+    if found:
+        return found
     raise DatabaseError(
         f"Opening of the H2 database '{path}'",
         "there is no such file, with .mv.db or .h2.db behind it or without",
@@ -192,7 +201,7 @@ def _jar(request: H2Request) -> str:
         raise DatabaseError(
             f"Opening of the H2 database '{request.path}'",
             f"no H2 was found as {places}",
-            "Name its file by backup_h2_jar (jar)",
+            "Name its file by backup_h2_jar (jar); for a restore it must be there",
         )
     return max(found, key=lambda name: (numbers(os.path.basename(name).replace("h2-", "")), name))
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import time
@@ -144,6 +145,34 @@ def test_only_a_change_of_what_it_holds_is_one(
     other.do("DELETE FROM HIERARCHY WHERE ID = 'doc1';")
     other.end()
     assert not is_same_h2(noted, server.request, shell, told.append)
+
+
+def test_of_two_formats_the_one_of_the_url_is_the_database(
+    serve: t.Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has once opened it with a plain URL has left an empty one beside it."""
+    monkeypatch.setattr(fingerprint, "_H2_QUIET", 0.1)
+    other = serve("1.4.177")
+    other.do("CREATE TABLE OTHER (ID VARCHAR);")
+    other.end()
+    server = serve("1.4.177", ";MV_STORE=FALSE")
+    server.do(MADE)
+    server.end()
+    assert sorted(path.name for path in tmp_path.glob("nuxeo.*.db")) == ["nuxeo.h2.db", "nuxeo.mv.db"]
+    told: list[str] = []
+    older = dataclasses.replace(server.request, path=f"{server.request.path}.h2.db")
+    noted = of_h2(older, shell, told.append)
+    assert noted["file"] == older.path and len(noted["content"]) == 64
+    assert is_same_h2(noted, older, shell, told.append)
+    again = serve("1.4.177", ";MV_STORE=FALSE")
+    again.do("DELETE FROM HIERARCHY;")
+    again.end()
+    assert not is_same_h2(noted, older, shell, told.append)
+    assert h2.read(dataclasses.replace(older, require_blob_keys=False), shell, None)["file"] == older.path
+    os.unlink(older.path)
+    with pytest.raises(DatabaseError, match="there is no such file"):
+        h2.read(older, shell, None)
+    assert of_h2(older, shell, told.append) == {} and told == []
 
 
 def test_a_file_that_is_written_to_while_it_is_copied_is_copied_again(

@@ -65,6 +65,17 @@ def test_an_h2_database_is_found_in_the_copy_however_it_is_named(facts: dict[str
     assert plan(facts)["h2"] == ""
 
 
+def test_a_file_of_the_other_format_of_h2_is_not_its_database(facts: dict[str, t.Any]) -> None:
+    data = Path(facts["data_dir"])
+    (data / "h2").mkdir()
+    (data / "h2" / "nuxeo.mv.db").touch()
+    facts["database"] = {"kind": "h2", "path": str(data / "h2" / "nuxeo.h2.db")}  # its URL has MV_STORE=FALSE
+    (problem,) = plan(facts)["problems"]
+    assert f"Backup of H2 database '{data}/h2/nuxeo.h2.db': there is no such file" in problem
+    (data / "h2" / "nuxeo.h2.db").touch()
+    assert plan(facts)["problems"] == []
+
+
 def test_missing_and_empty_folders_are_taken_for_unmounted(facts: dict[str, t.Any], tmp_path: Path) -> None:
     (tmp_path / "data" / "binaries" / "data").rmdir()
     assert [p for p in plan(facts)["problems"] if "it is empty" in p and "binaries" in p]

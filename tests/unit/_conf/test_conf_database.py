@@ -155,6 +155,10 @@ def test_h2(configuration: Resolve, tmp_path: Path, version: str) -> None:
         ("jdbc:h2:file:/x/y;MODE=LEGACY", "/x/y", "y"),
         ("jdbc:h2:x/y", "<home>/x/y", "y"),
         ("jdbc:h2:mem:y", "mem:y", "y"),
+        ("jdbc:h2:/x/y;MODE=LEGACY;mv_store=False", "/x/y.h2.db", "y"),
+        ("jdbc:h2:x/y;MV_STORE=0", "<home>/x/y.h2.db", "y"),
+        ("jdbc:h2:/x/y;MV_STORE=TRUE", "/x/y", "y"),
+        ("jdbc:h2:mem:y;MV_STORE=FALSE", "mem:y", "y"),
     ],
 )
 def test_h2_elsewhere(configuration: Resolve, tmp_path: Path, url: str, path: str, name: str) -> None:

@@ -77,6 +77,8 @@ def test_what_need_not_be_masked(text: str) -> None:
     [
         ("DB_PASSWORD", "canary", {"canary"}),
         ("DB_PASSWORD", "abc", set()),  # it would be cut out of every word of a result
+        ("USE_PASSWORD", "true", set()),  # a switch
+        ("USE_PASSWORD", "False", set()),
         ("JAVA_OPTS", "-Xmx1g -Dx.password=canary", {"-Xmx1g -Dx.password=canary", "canary"}),
         ("PROXY", "https://me:canary@proxy", {"https://me:canary@proxy", "canary"}),
         ("PROXY", "http://me:can/@ry@proxy", {"http://me:can/@ry@proxy", "can/@ry"}),

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import typing as t
 from pathlib import Path
 
 import pytest
@@ -20,73 +19,8 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.process import BOOTSTRAP, Running, is_starting
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service
-from servers.nuxeo.ports import free_port
+from ansible_collections.nuxeo.platform.tests.unit._conf.systemctl import Systemctl, service
 from servers.playbook import wait_for
-
-SERVER = """
-import http.server, sys, threading
-
-class Answers(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        with open(sys.argv[2], "a+") as asked:
-            asked.write(self.path + "\\n")
-            asked.seek(0)
-            count = len(asked.readlines())
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"true\\n" if count > 2 else b"false\\n")
-
-    def log_message(self, *arguments):
-        pass
-
-server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answers)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-input()
-"""
-"""Says ``false`` twice, then ``true``, and ends when who has started it does."""
-
-
-class Systemctl:
-    """Starts a process that looks like a server, and stops it, or only says so."""
-
-    def __init__(self, conf: Path, honest: bool = True) -> None:
-        self.conf = conf
-        self.port = conf.read_text().splitlines()[0].partition("=")[2]
-        self.honest = honest
-        self.state = "loaded"
-        self.calls: list[list[str]] = []
-        self.child: subprocess.Popen[bytes] | None = None
-
-    def __call__(self, argv: list[str], environment: dict[str, str] | None) -> tuple[int, str, str]:
-        assert environment is None  # a unit brings its own
-        self.calls.append(argv)
-        if argv[1] == "show":
-            return 0, f"LoadState={self.state}\n", ""
-        if argv[1] == "start" and self.honest:
-            words = [sys.executable, "-c", SERVER, self.port, str(self.conf.with_name("asked"))]
-            words += [f"-Dnuxeo.conf={self.conf}", BOOTSTRAP, "start"]
-            self.child = subprocess.Popen(words, stdin=subprocess.PIPE)
-            while not Path(f"/proc/{self.child.pid}/cmdline").read_bytes():  # the kernel has not got that far yet
-                time.sleep(0.001)
-        elif argv[1] == "stop" and self.honest and self.child:
-            self.child.kill()
-            self.child.wait()
-        return 0, "", ""
-
-
-@pytest.fixture
-def conf(tmp_path: Path) -> t.Iterator[Path]:
-    path = tmp_path / "home/bin/nuxeo.conf"
-    lines = f"nuxeo.server.http.port={free_port()}\norg.nuxeo.ecm.contextPath=/docs\nnuxeo.bind.address=0.0.0.0\n"
-    for file, text in ((path, lines), (tmp_path / "home/templates/nuxeo.defaults", "nuxeo.data.dir=nxserver/data\n")):
-        file.parent.mkdir(parents=True)
-        file.write_text(text, encoding="utf-8")
-    yield path
-    kept.forget(str(path))
-
-
-def service(conf: Path, run: Systemctl, timeout: float) -> Service:
-    return Service("nuxeo.service", resolve(str(conf), str(conf.parent.parent), {}, "2023"), run, timeout)
 
 
 def test_unit(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +35,7 @@ def test_unit(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.servers() == []
     assert systemctl.calls == [
         ["systemctl", "show", "--property=LoadState", "--", "nuxeo.service"],
+        ["systemctl", "show", "--property=ActiveState", "--", "nuxeo.service"],
         ["systemctl", "start", "--", "nuxeo.service"],
         ["systemctl", "show", "--property=LoadState", "--", "nuxeo.service"],
         ["systemctl", "stop", "--", "nuxeo.service"],

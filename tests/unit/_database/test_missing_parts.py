@@ -33,7 +33,8 @@ def test_newest_jar_of_the_first_folder_that_has_one(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert h2._jar(h2.H2Request("x", home=str(tmp_path))) == f"{tmp_path}/nxserver/lib/h2-1.4.200.jar"
-    with pytest.raises(DatabaseError, match="no H2 was found as /no/h2.jar"):
+    why = r"no H2 was found as /no/h2.jar\. Name its file by backup_h2_jar \(jar\); for a restore it must be there"
+    with pytest.raises(DatabaseError, match=why):
         h2._jar(h2.H2Request("x", jar="/no/h2.jar"))
 
 
