@@ -94,7 +94,7 @@ options:
   unchanged_since:
     description:
       - The RV(fingerprint) of an earlier restore of the same set.
-      - When the database still has it nothing is done.
+      - When the database still has it, and O(owner) and O(privileges) mean what they meant then, nothing is done.
     type: dict
   temporary:
     description:
@@ -244,7 +244,7 @@ server:
       sample: "7711289764404987112"
 fingerprint:
   description:
-    - What changes when anybody changes a row, a table or a sequence, for O(unchanged_since) of a later run.
+    - What changes when anybody changes a row, a table, a sequence or an owner, for O(unchanged_since) of a later run.
     - Empty in check mode, unless nothing would be done.
   returned: success
   type: dict
@@ -262,8 +262,16 @@ fingerprint:
       description: When these counts were set to 0 last.
       type: str
     shape:
-      description: A digest of its tables with their columns, constraints and files, and of where its sequences stand.
+      description:
+        - A digest of its owner, its tables with their owners, columns, constraints and files, and of where its sequences
+          stand.
       type: str
+    owner:
+      description: The role to which it was restored.
+      type: str
+    privileges:
+      description: Whether privileges and parameters of other roles were restored.
+      type: bool
 messages:
   description: What is not as in the dump, e.g. parameters of the database that may not be set.
   returned: success

@@ -80,7 +80,7 @@ def restore(request: RestoreRequest, run: Run, progress: Progress) -> dict[str, 
             _settings(what, request, name, result["messages"])
             compare(what, name)
             analyze(what, name, progress)
-    result["fingerprint"] = _settled(what.target.login)
+    result["fingerprint"] = {**_settled(what.target.login), "owner": what.owner, "privileges": what.privileges}
     result["duration"] = round(time.monotonic() - begun, 3)
     return result
 
@@ -93,10 +93,12 @@ def _schemas(known: checks.Recorded) -> set[str]:
 def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str, t.Any], t.Optional[Filling]]:
     known = checks.recorded(request.src)
     target = look(admin, request.worker, _schemas(known))
+    owner = _owner(request, target)
+    privileges = request.privileges if request.privileges is not None else owner == known["database"]["owner"]
     result: dict[str, t.Any] = {
         "changed": True,
         "name": request.login.name,
-        "owner": _owner(request, target),
+        "owner": owner,
         "kept_aside": _aside(request.login.name) if target.existing and target.existing.content else "",
         "tables": known["tables"],
         "large_objects": known["large_objects"],
@@ -111,10 +113,10 @@ def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str
     }
     if request.unchanged_since and target.existing:
         with Database(request.worker) as database:
-            now = fingerprint(database)
+            now = {**fingerprint(database), "owner": owner, "privileges": privileges}
         if _text(now) == _text(request.unchanged_since):
             return {**result, "changed": False, "kept_aside": "", "fingerprint": now}, None
-    found, what = _problems(admin, request, run, target)
+    found, what = _problems(admin, request, run, target, owner, privileges)
     if found or what is None:
         raise DatabaseError(
             f"Restore of '{request.src}' to {request.login.subject}",
@@ -135,11 +137,9 @@ def _to_make(admin: Database, request: RestoreRequest, what: Filling) -> dict[st
 
 
 def _problems(
-    admin: Database, request: RestoreRequest, run: Run, target: Target
+    admin: Database, request: RestoreRequest, run: Run, target: Target, owner: str, privileges: bool
 ) -> tuple[list[str], t.Optional[Filling]]:
     known = checks.recorded(request.src)
-    owner = _owner(request, target)
-    privileges = request.privileges if request.privileges is not None else owner == known["database"]["owner"]
     found: list[str] = []
     client, made = _client(request, run, known, found)
     found += checks.of_version(known, target)
