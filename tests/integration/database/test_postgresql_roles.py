@@ -273,6 +273,20 @@ def test_a_member_that_has_not_its_rights_or_may_not_become_the_owner_is_told_be
     assert as_owner(target, "SELECT count(*) FROM content") == "2002"
 
 
+def test_the_schema_of_an_extension_whose_owner_has_a_blank_is_made_once(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    more = """
+    CREATE ROLE "{user} app"; CREATE SCHEMA ext AUTHORIZATION "{user} app"; CREATE EXTENSION citext SCHEMA ext;
+    CREATE SCHEMA "ext {user}" AUTHORIZATION "{user} app"
+    """
+    dumped, target = dump_of("15", more), target_on("15")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert result.get("changed"), result
+    found = target.server.psql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ext%' ORDER BY 1", target.name)
+    assert found == f"ext\next {dumped.source.user}"
+
+
 def test_a_database_made_by_hand_may_have_further_extensions(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     """Where the login may make none, a provider's template has put some into it."""
     dumped, target = dump_of("15", "CREATE EXTENSION pgcrypto"), target_on("15")
