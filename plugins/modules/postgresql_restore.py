@@ -58,8 +58,9 @@ options:
     type: str
   owner:
     description:
-      - The role that owns the database and all in it.
-      - Default is the owner of the database that is there, else the login of the instance.
+      - The role that owns the database and all in it. The login of the instance must have its rights, as a member, or
+        by privileges in the dump that are restored.
+      - Default is the owner of the database that is there, if the login has its rights, else the login of the instance.
     type: str
   jobs:
     description:
@@ -263,8 +264,8 @@ fingerprint:
       type: str
     shape:
       description:
-        - A digest of its owner, its tables with their owners, columns, constraints and files, and of where its sequences
-          stand.
+        - A digest of its owner, of its tables with their owners, columns, constraints and files, and of where its
+          sequences stand.
       type: str
     owner:
       description: The role to which it was restored.
