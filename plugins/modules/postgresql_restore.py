@@ -58,8 +58,9 @@ options:
     type: str
   owner:
     description:
-      - The role that owns the database and all in it.
-      - Default is the owner of the database that is there, else the login of the instance.
+      - The role that owns the database and all in it. The login of the instance must have its rights, as a member, or
+        by privileges in the dump that are restored.
+      - Default is the owner of the database that is there, if the login has its rights, else the login of the instance.
     type: str
   jobs:
     description:
@@ -94,7 +95,7 @@ options:
   unchanged_since:
     description:
       - The RV(fingerprint) of an earlier restore of the same set.
-      - When the database still has it nothing is done.
+      - When the database still has it, and O(owner) and O(privileges) mean what they meant then, nothing is done.
     type: dict
   temporary:
     description:
@@ -244,7 +245,7 @@ server:
       sample: "7711289764404987112"
 fingerprint:
   description:
-    - What changes when anybody changes a row, a table or a sequence, for O(unchanged_since) of a later run.
+    - What changes when anybody changes a row, a table, a sequence or an owner, for O(unchanged_since) of a later run.
     - Empty in check mode, unless nothing would be done.
   returned: success
   type: dict
@@ -262,8 +263,16 @@ fingerprint:
       description: When these counts were set to 0 last.
       type: str
     shape:
-      description: A digest of its tables with their columns, constraints and files, and of where its sequences stand.
+      description:
+        - A digest of its owner, of its tables with their owners, columns, constraints and files, and of where its
+          sequences stand.
       type: str
+    owner:
+      description: The role to which it was restored.
+      type: str
+    privileges:
+      description: Whether privileges and parameters of other roles were restored.
+      type: bool
 messages:
   description: What is not as in the dump, e.g. parameters of the database that may not be set.
   returned: success

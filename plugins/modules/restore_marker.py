@@ -75,6 +75,12 @@ options:
         do not.
     type: bool
     default: true
+  restored:
+    description:
+      - With O(state=finished), what M(nuxeo.platform.postgresql_restore) has told in
+        RV(nuxeo.platform.postgresql_restore#module:fingerprint). Its owner and privileges are noted with the state of
+        the database, and so a restore that is asked for others knows that it has to be done.
+    type: dict
   reindex:
     description: With O(state=finished), whether the server is still to be asked to rebuild its index of documents.
     type: bool
@@ -153,6 +159,7 @@ def main() -> None:
             "resumes": {"type": "bool", "default": True},
             "replaces": {"type": "dict"},
             "database": {"type": "bool", "default": True},
+            "restored": {"type": "dict"},
             "reindex": {"type": "bool", "default": False},
             "keep": {"type": "list", "elements": "path", "default": []},
             "emptied": {"type": "list", "elements": "path", "default": []},
@@ -171,7 +178,7 @@ def main() -> None:
         elif p["state"] == "reindexed":
             written = marker.note(p["data_dir"], {"reindex": False})
         else:
-            database = of_database(module) if p["database"] else None
+            database = {**(p["restored"] or {}), **of_database(module)} if p["database"] else None
             finished = {"status": "finished", "database": database, "reindex": p["reindex"]}
             written = marker.note(p["data_dir"], finished)
     module.exit_json(changed=True, marker=written, kept_aside=written.get("kept_aside"))

@@ -88,6 +88,12 @@ def test_a_second_restore_changes_nothing(
     site.restore(postgresql15, restore_overwrite=True)
     assert clid.exists(), "what is no blob is put back on request"
     assert postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'") == oid
+    other = f"{database.user}_other"
+    postgresql15.psql(f'create role "{other}"; grant "{other}" to "{database.user}"')
+    site.restore(postgresql15, restore_overwrite=True, restore_database_owner=other)
+    owners = "select distinct tableowner from pg_tables where schemaname = 'public'"
+    assert postgresql15.psql(owners, database.name) == other, "it was asked for otherwise"
+    assert site.restore(postgresql15, restore_database_owner=other).changed == []
     earlier = site.run("restore", "--check", restore_set=site.sets("acme")[0].name, **site.admin(postgresql15))
     assert "it is not empty: relation" in " ".join(earlier.failures), "it is unchanged since that of another set"
     # but a row that somebody has changed since is never taken for the set, nor overwritten unasked

@@ -35,6 +35,13 @@ SELECT coalesce(nullif((SELECT pg_tablespace_location(oid) FROM pg_tablespace WH
 
 ACTS = "SELECT r.rolname, pg_has_role(o.oid, r.oid, 'USAGE') FROM pg_roles r, pg_roles o WHERE o.rolname = %s"
 
+SERVES = "SELECT pg_has_role(l.oid, o.oid, 'USAGE') FROM pg_roles l, pg_roles o WHERE l.rolname = %s AND o.rolname = %s"
+
+FILLS = """
+SELECT has_schema_privilege(r.oid, n.oid, 'CREATE') FROM pg_roles r, pg_namespace n
+WHERE r.rolname = %s AND n.nspname = 'public'
+"""
+
 SETTABLE = """
 SELECT r.rolname FROM pg_roles r, pg_roles u WHERE u.rolname = current_user AND (u.rolsuper OR r.oid = u.oid
   OR u.rolcreaterole AND NOT r.rolsuper
@@ -141,6 +148,40 @@ def may_act(admin: Database, owner: str, major: int) -> bool:
     """
     rights = ["USAGE", "SET"] if major >= 16 else ["USAGE"]
     return all(admin.value("SELECT pg_has_role(current_user, %s, %s)", owner, right) for right in rights)
+
+
+def has_rights(admin: Database, known: Recorded, login: str, owner: str, privileges: bool) -> bool:
+    """Whether Nuxeo's login will have rights on what belongs to a role, by itself or as the dump grants them."""
+    return admin.value(SERVES, login, owner) is not False or (
+        privileges and login in known["database"].get("grantees", [])
+    )
+
+
+def of_login(
+    admin: Database, known: Recorded, target: Target, login: str, owner: str, privileges: bool
+) -> t.Iterator[str]:
+    """Whether Nuxeo can work with what it gets."""
+    if not has_rights(admin, known, login, owner, privileges):
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"Nuxeo logs in as '{login}', which has no rights of its owner '{owner}'",
+            "Name another role by restore_database_owner (owner), or make the login a member of it by GRANT",
+        )
+
+
+def of_place(known: Recorded, target: Target, owner: str) -> t.Iterator[str]:
+    """Whether the owner to be may make tables in a database that is filled where it is, and may be somebody else's."""
+    if not target.existing or target.swaps:
+        return
+    if "public" in {one["schema"] for one in known["database"].get("contents", [])}:
+        with Database(target.login) as database:
+            may = database.value(FILLS, owner)
+        if may is False:
+            yield _problem(
+                f"Restore to {target.login.subject}",
+                f"'{owner}' may make no tables in its schema public",
+                f'As who owns it: GRANT CREATE ON SCHEMA public TO "{owner}"',
+            )
 
 
 def of_roles(

@@ -165,13 +165,15 @@ def _wanted(what: Filling, schemas: t.Collection[str], casts: t.Container[str]) 
 
     That are extensions, their comments and their schemas, casts, and some indexes.
     """
-    there = re.compile(
-        "EXTENSION - |COMMENT - EXTENSION |SCHEMA - (?:" + "|".join(map(re.escape, schemas)) + r") \S+\Z"
-    )
+    # after the schema's name stands its owner's, and both may have blanks: the least that may be the owner's is
+    entries = [entry for _number, _oid, entry in what.made.entries]
+    named = [[entry for entry in entries if entry.startswith(f"SCHEMA - {schema} ")] for schema in schemas]
+    made = {min(found, key=len) for found in named if found}
     return [
         number
         for number, oid, entry in what.made.entries
-        if not there.match(entry)
+        if not entry.startswith(("EXTENSION - ", "COMMENT - EXTENSION "))
+        and entry not in made
         and cast(entry) not in casts
         and not (entry.startswith("INDEX ") and oid in what.indexes)
     ]

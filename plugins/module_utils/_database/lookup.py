@@ -18,16 +18,22 @@ from .error import DatabaseError
 from .postgresql import Database
 
 LOOKS = """
-SELECT replace(coalesce(nullif(%s, ''), (
+SELECT coalesce(nullif(%s, ''), (
   SELECT substr(c, length('search_path=') + 1) FROM pg_db_role_setting s, unnest(s.setconfig) c
   WHERE left(c, length('search_path=')) = 'search_path='
     AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
     AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = %s))
   ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1
-), (SELECT boot_val FROM pg_settings WHERE name = 'search_path')), '"$user"', quote_ident(%s))
+), (
+  SELECT reset_val FROM pg_settings WHERE name = 'search_path' AND NOT EXISTS (
+    SELECT 1 FROM pg_db_role_setting s, unnest(s.setconfig) c
+    WHERE left(c, length('search_path=')) = 'search_path='
+      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+      AND s.setrole = (SELECT oid FROM pg_roles WHERE rolname = session_user))
+))
 """
 """As the server does when the role logs in: what its client says, what is set for the role in the database, the role,
-the database, all."""
+the database, all, the server. The latter is not known to a session whose own role has another."""
 
 
 ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s",]+))\s*(?:,|\Z)')
@@ -72,7 +78,9 @@ def let_find(database: Database, role: str, schemas: t.Sequence[str], own: str) 
     """
     names = [table.name for table in blob_keys.tables(database)]
     path = joined(schemas)
-    missed = _found(database, path, names) - _found(database, database.value(LOOKS, own, role, role), names)
+    looks = database.value(LOOKS, own, role)
+    found: set[str] = set() if looks is None else _found(database, joined(_schemas(looks, role)), names)
+    missed = _found(database, path, names) - found
     if not missed:
         return ""
     if own:

@@ -47,14 +47,15 @@ FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datna
 
 RELATIONS = """
 WITH relations AS (
-  SELECT c.oid, c.relfilenode, c.relkind, c.relnamespace, c.relname
+  SELECT c.oid, c.relfilenode, c.relkind, c.relnamespace, c.relname, c.relowner
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%')
 """
 
 SHAPE = """
 SELECT string_agg(what, E'\\n' ORDER BY what) FROM (
-  SELECT format('%s %s %s %s %s', oid, relfilenode, relkind, relnamespace, relname) AS what FROM relations
+  SELECT format('%s %s %s %s %s %s', oid, relfilenode, relkind, relnamespace, relname, relowner) AS what FROM relations
+  UNION ALL SELECT format('%s', datdba) FROM pg_database WHERE datname = current_database()
   UNION ALL SELECT format('%s %s %s %s', a.attrelid, a.attnum, a.atttypid, a.attname)
   FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid WHERE a.attnum > 0
   UNION ALL SELECT format('%s %s', o.oid, o.conname) FROM pg_constraint o JOIN relations r ON r.oid = o.conrelid
@@ -189,7 +190,7 @@ def server(database: Database) -> Server:
 
 
 def fingerprint(database: Database) -> dict[str, t.Any]:
-    """What changes when anybody changes a row, a table or a sequence: equal before and after means that nobody did.
+    """What changes when anybody changes a row, a table, a sequence or an owner: equal means that nobody did.
 
     ``changes`` is the server's own count of rows inserted, updated and deleted. A reset or a crash of the statistics
     changes it too, and so does a table that is only written anew (VACUUM FULL, REINDEX), which is the safe side.

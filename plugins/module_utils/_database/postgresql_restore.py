@@ -80,7 +80,7 @@ def restore(request: RestoreRequest, run: Run, progress: Progress) -> dict[str, 
             _settings(what, request, name, result["messages"])
             compare(what, name)
             analyze(what, name, progress)
-    result["fingerprint"] = _settled(what.target.login)
+    result["fingerprint"] = {**_settled(what.target.login), "owner": what.owner, "privileges": what.privileges}
     result["duration"] = round(time.monotonic() - begun, 3)
     return result
 
@@ -93,10 +93,12 @@ def _schemas(known: checks.Recorded) -> set[str]:
 def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str, t.Any], t.Optional[Filling]]:
     known = checks.recorded(request.src)
     target = look(admin, request.worker, _schemas(known))
+    owner = _owner(admin, request, known, target)
+    privileges = _privileges(request, known, owner)
     result: dict[str, t.Any] = {
         "changed": True,
         "name": request.login.name,
-        "owner": _owner(request, target),
+        "owner": owner,
         "kept_aside": _aside(request.login.name) if target.existing and target.existing.content else "",
         "tables": known["tables"],
         "large_objects": known["large_objects"],
@@ -111,10 +113,10 @@ def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str
     }
     if request.unchanged_since and target.existing:
         with Database(request.worker) as database:
-            now = fingerprint(database)
+            now = {**fingerprint(database), "owner": owner, "privileges": privileges}
         if _text(now) == _text(request.unchanged_since):
             return {**result, "changed": False, "kept_aside": "", "fingerprint": now}, None
-    found, what = _problems(admin, request, run, target)
+    found, what = _problems(admin, request, run, target, owner, privileges)
     if found or what is None:
         raise DatabaseError(
             f"Restore of '{request.src}' to {request.login.subject}",
@@ -135,11 +137,9 @@ def _to_make(admin: Database, request: RestoreRequest, what: Filling) -> dict[st
 
 
 def _problems(
-    admin: Database, request: RestoreRequest, run: Run, target: Target
+    admin: Database, request: RestoreRequest, run: Run, target: Target, owner: str, privileges: bool
 ) -> tuple[list[str], t.Optional[Filling]]:
     known = checks.recorded(request.src)
-    owner = _owner(request, target)
-    privileges = request.privileges if request.privileges is not None else owner == known["database"]["owner"]
     found: list[str] = []
     client, made = _client(request, run, known, found)
     found += checks.of_version(known, target)
@@ -147,9 +147,11 @@ def _problems(
     found += checks.of_extensions(admin, known, target)
     found += checks.of_roles(admin, known, target, owner, privileges, made)
     found += checks.of_role_settings(admin, known, target, owner, privileges)
+    found += checks.of_login(admin, known, target, _login(request, target), owner, privileges)
+    found += checks.of_place(known, target, owner)
     found += checks.of_target(target, request.overwrite, request.in_use)
-    role, own = request.login.user or target.user, request.login.search_path
-    found += lookup.problems(known["database"], target.login.subject, role, own)
+    own = request.login.search_path
+    found += lookup.problems(known["database"], target.login.subject, _login(request, target), own)
     found += checks.of_door(target, making.temporary_name(request.login.name))
     found += checks.of_space(admin, known, target, making.unfinished_size(admin, target.login))
     if client is None or made is None:
@@ -173,9 +175,24 @@ def _client(
         return None, None
 
 
-def _owner(request: RestoreRequest, target: Target) -> str:
-    """The option, else whoever owns the target now, else the login of the instance."""
-    return request.owner or (target.existing.owner if target.existing else "") or request.login.user or target.user
+def _login(request: RestoreRequest, target: Target) -> str:
+    """The role as which Nuxeo logs in."""
+    return request.login.user or target.user
+
+
+def _owner(admin: Database, request: RestoreRequest, known: checks.Recorded, target: Target) -> str:
+    """The option, else whoever owns the target now, if Nuxeo has that one's rights, else the login of the instance.
+
+    An administrator who has made the database for Nuxeo need not own its tables.
+    """
+    login, there = _login(request, target), target.existing.owner if target.existing else ""
+    if request.owner or not there:
+        return request.owner or login
+    return there if checks.has_rights(admin, known, login, there, _privileges(request, known, there)) else login
+
+
+def _privileges(request: RestoreRequest, known: checks.Recorded, owner: str) -> bool:
+    return request.privileges if request.privileges is not None else bool(owner == known["database"]["owner"])
 
 
 def _text(value: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -236,6 +253,10 @@ def _access(admin: Database, request: RestoreRequest, what: Filling, temporary: 
     """Who may connect: as to the database that is replaced, else as to the one that was dumped."""
     if what.target.existing:
         given = access(admin, request.login.name)
+        former = what.target.existing.owner
+        if what.owner != former and not request.owner:
+            why = f"which has no rights of '{former}', its former owner"
+            messages.append(f"It belongs to '{what.owner}', Nuxeo's login, {why}")
     else:
         given = what.known["database"].get("access")
         if given is not None and not what.privileges:
@@ -268,7 +289,7 @@ def _settings(what: Filling, request: RestoreRequest, name: str, messages: list[
                 of = f"role {role} in the database" if role else "the database"
                 messages.append(f"The parameter {key} of {of} could not be set: {error.why}")
         schemas = what.known["database"].get("search_path") or []
-        told = lookup.let_find(database, request.login.user or what.target.user, schemas, request.login.search_path)
+        told = lookup.let_find(database, _login(request, what.target), schemas, request.login.search_path)
         messages.extend([told] if told else [])
 
 

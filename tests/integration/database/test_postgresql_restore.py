@@ -120,6 +120,29 @@ def test_second_restore_changes_nothing(dump_of: t.Any, target_on: t.Any, restor
     assert restore(src=dumped.src, **options)["changed"] is True
 
 
+def test_what_is_asked_for_otherwise_is_not_taken_for_unchanged(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    dumped, target = dump_of("15"), target_on("15")
+    server, other = target.server, f"{target.user}_other"
+    server.psql(f'CREATE ROLE "{other}"; GRANT "{other}" TO "{target.user}"')
+    first = restore(src=dumped.src, **as_admin(target, owner=target.user))
+    same = {"unchanged_since": first["fingerprint"], "overwrite": True}
+    for options, changes in (
+        ({}, False),
+        ({"owner": target.user, "privileges": False}, False),
+        ({"privileges": True}, True),
+        ({"owner": other}, True),
+    ):
+        foreseen = run_module("postgresql_restore", check=True, src=dumped.src, **as_admin(target, **same, **options))
+        assert foreseen.get("changed") is changes, (options, foreseen)
+    again = restore(src=dumped.src, **as_admin(target, owner=other, **same))
+    assert (again["owner"], owners(target)) == (other, {other})
+    # the owner is that of the database from now on
+    same["unchanged_since"] = again["fingerprint"]
+    assert not run_module("postgresql_restore", src=dumped.src, **as_admin(target, **same))["changed"]
+
+
 LOSSES = [
     "TRUNCATE content",
     "TRUNCATE hierarchy CASCADE",
@@ -134,6 +157,8 @@ LOSSES = [
     "SELECT lo_put(oid, 0, 'other') FROM pg_largeobject_metadata",
     "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
 ]
+OWNERS = ["ALTER TABLE hierarchy OWNER TO CURRENT_USER", "ALTER DATABASE {name} OWNER TO CURRENT_USER"]
+"""By the superuser."""
 
 
 @pytest.mark.parametrize("version", ["9.6", "15", "18"])
@@ -148,6 +173,11 @@ def test_a_database_that_lost_something_is_not_taken_for_untouched(
         for sql in LOSSES:
             as_owner(target, sql)
             time.sleep(1.1)
+            now = fingerprint(database)
+            assert now != last, sql
+            last = now
+        for sql in OWNERS:
+            target.psql(sql.format(name=target.name))
             now = fingerprint(database)
             assert now != last, sql
             last = now

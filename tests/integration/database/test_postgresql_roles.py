@@ -226,6 +226,7 @@ def test_who_may_connect_comes_over_to_a_new_database(dump_of: t.Any, target_on:
     found = target.server.psql(f"{acl}'{target.name}'")
     assert found.endswith("|f") and "guests" not in found, "another owner gets no privileges of others by default"
     target.server.drop_database(target.name)
+    target.server.psql(f'GRANT "{dumped.source.user}" TO "{target.user}"')
     result = restore(src=dumped.src, **as_admin(target, owner=dumped.source.user, privileges=False))
     assert result["messages"] == ["Everybody may connect to the database, unlike in the dump"]
     assert as_owner(target, "SELECT 1") == "1", "Nuxeo itself would have been kept out"
@@ -273,6 +274,53 @@ def test_a_member_that_has_not_its_rights_or_may_not_become_the_owner_is_told_be
     assert as_owner(target, "SELECT count(*) FROM content") == "2002"
 
 
+def test_nuxeo_has_rights_on_what_is_restored_to_a_database_of_an_administrators(
+    dump_of: t.Any, target_on: t.Any, restore: Run, run_module: Run
+) -> None:
+    dumped, target, place = dump_of("15"), target_on("15"), target_on("15")
+    server = target.server
+    for one in (target, place):
+        server.psql(f'ALTER DATABASE "{one.name}" OWNER TO "{server.user}"')
+    result = restore(src=dumped.src, **as_admin(target))
+    assert (result.get("changed"), result["owner"]) == (True, target.user), result
+    assert as_owner(target, "SELECT count(*) FROM content") == "2002"
+    (told,) = result["messages"]
+    assert f"which has no rights of '{server.user}', its former owner" in told
+    # and where it is filled by the login itself
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **login(place))
+    assert f"'{place.user}' may make no tables in its schema public" in refused["msg"]
+    server.psql(f'GRANT CREATE ON SCHEMA public TO "{place.user}"', place.name)
+    result = restore(src=dumped.src, **login(place))
+    assert (result.get("changed"), result["in_place"], result["owner"]) == (True, True, place.user), result
+    assert as_owner(place, "SELECT count(*) FROM content") == "2002"
+    again = login(place, owner=place.user, unchanged_since=result["fingerprint"])
+    assert run_module("postgresql_restore", src=dumped.src, **again).get("changed") is False
+
+
+def test_an_owner_whose_rights_nuxeo_has_not_is_told_before(dump_of: t.Any, target_on: t.Any, run_module: Run) -> None:
+    target = target_on("15")
+    dumped = dump_of("15", f'GRANT ALL ON ALL TABLES IN SCHEMA public TO "{target.user}"')
+    options = as_admin(target, owner=dumped.source.user)
+    refused = run_module("postgresql_restore", check=True, src=dumped.src, **{**options, "privileges": False})
+    why = f"Nuxeo logs in as '{target.user}', which has no rights of its owner '{dumped.source.user}'"
+    assert [why in problem for problem in refused["problems"]] == [True]
+    assert run_module("postgresql_restore", check=True, src=dumped.src, **options).get("changed"), "it is granted some"
+
+
+def test_the_schema_of_an_extension_whose_owner_has_a_blank_is_made_once(
+    dump_of: t.Any, target_on: t.Any, restore: Run
+) -> None:
+    more = """
+    CREATE ROLE "{user} app"; CREATE SCHEMA ext AUTHORIZATION "{user} app"; CREATE EXTENSION citext SCHEMA ext;
+    CREATE SCHEMA "ext {user}" AUTHORIZATION "{user} app"
+    """
+    dumped, target = dump_of("15", more), target_on("15")
+    result = restore(src=dumped.src, **as_admin(target))
+    assert result.get("changed"), result
+    found = target.server.psql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ext%' ORDER BY 1", target.name)
+    assert found == f"ext\next {dumped.source.user}"
+
+
 def test_a_database_made_by_hand_may_have_further_extensions(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     """Where the login may make none, a provider's template has put some into it."""
     dumped, target = dump_of("15", "CREATE EXTENSION pgcrypto"), target_on("15")
@@ -289,6 +337,7 @@ def test_where_only_temporary_was_taken_from_everybody_nobody_is_told_that_all_m
 ) -> None:
     dumped, target = dump_of("15", 'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'), target_on("15")
     target.server.drop_database(target.name)
+    target.server.psql(f'GRANT "{dumped.source.user}" TO "{target.user}"')
     result = restore(src=dumped.src, **as_admin(target, owner=dumped.source.user, privileges=False))
     assert (result.get("changed"), result["messages"]) == (True, [])
     may = "SELECT has_database_privilege('public', current_database(), '{}')"

@@ -213,6 +213,31 @@ def test_another_login_finds_the_tables_too(dump_of: t.Any, target_on: t.Any, re
         assert [f"The search_path of '{database.user}'" in message for message in result["messages"]] == told
 
 
+@pytest.mark.parametrize("of_admin", ["", "public"])
+def test_a_login_finds_the_tables_also_where_the_server_looks_elsewhere(
+    dump_of: t.Any, target_on: t.Any, restore: Run, of_admin: str
+) -> None:
+    """As in PostgreSQL's manual, against functions that others have put into the schema public."""
+    dumped, target = dump_of("15"), target_on("15")
+    server = target.server
+    server.create_user("cares", "secret", "SUPERUSER")
+    if of_admin:
+        server.psql(f"ALTER ROLE cares SET search_path = {of_admin}")
+    path = server.data / "postgresql.auto.conf"
+    before = path.read_text()
+    path.write_text(before + "search_path = '$user'\n")
+    try:
+        server.psql("SELECT pg_reload_conf(), pg_sleep(0.2)")
+        result = restore(src=dumped.src, **login(target, admin_user="cares", admin_password="secret"))
+        assert result.get("changed"), result
+        assert as_owner(target, "SELECT count(*) FROM content") == "2002"
+        assert f"The search_path of '{target.user}' in the database is \"public\"" in result["messages"][0]
+    finally:
+        path.write_text(before)
+        server.psql("SELECT pg_reload_conf()")
+        server.psql("DROP ROLE cares")
+
+
 def test_a_login_that_would_find_no_table_gets_no_database(dump_of: t.Any, target_on: t.Any, restore: Run) -> None:
     dumped, target = dump_of("15", IN_ANOTHER), target_on("15")
     server = target.server
