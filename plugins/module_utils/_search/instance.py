@@ -84,8 +84,8 @@ def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[
         return plan.problems + (missing if registered is None else [])
     wanted = repository.as_engine({"location": params["location"], "compress": True})
     found = plan.problems + folder.closed_to_us(params["location"])
-    if registered == {"type": "fs", "settings": wanted}:
-        return found
+    if registered and registered["type"] == "fs" and _placed(registered["settings"]) == _placed(wanted):
+        return found  # perhaps in another spelling, which its registration sets right
     if registered is not None:
         found.append(f"its repository '{name}' is registered already, {_otherwise(registered, wanted)}")
         if registered["type"] != "fs":
@@ -93,6 +93,10 @@ def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[
     todo = f"set it in the node's {engine.distribution}.yml so that '{params['location']}' is in it, and restart it"
     inside = [f"{problem}: {todo}" for problem in repository.path_problems(client, wanted)]
     return found + inside + folder.problems(params["location"], result["owner"], params["opened"])
+
+
+def _placed(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {**settings, "location": os.path.normpath(str(settings.get("location", "")))}
 
 
 def _is_ours(name: str, registered: dict[str, t.Any] | None, params: Params) -> bool:
@@ -108,9 +112,9 @@ def _otherwise(registered: dict[str, t.Any], wanted: t.Mapping[str, str]) -> str
         return f"with other settings ({registered['type']}): {todo}"
     there = str(settings.get("location", ""))
     remove = "remove the registration, which leaves the snapshots (nuxeo.platform.es_repository, state=absent)"
-    if os.path.normpath(there) != os.path.normpath(place):
+    if _placed(settings)["location"] != _placed(wanted)["location"]:
         todo = f"if the backup root has moved, copy that folder to '{place}', {remove} and run again"
         return f"at '{there}' instead of '{place}': {todo}; if it is another instance's, give this one another name"
-    differ = sorted(key for key in {*settings, *wanted} if settings.get(key) != wanted.get(key))
+    differ = sorted({*settings, *wanted} - {"location"} - {key for key in wanted if settings.get(key) == wanted[key]})
     todo = f"{remove} and run again; to keep them, register it under another name and say that"
     return f"with other settings ({', '.join(differ)}): {todo} as backup_audit_repository"

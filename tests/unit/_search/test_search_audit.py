@@ -113,8 +113,9 @@ def test_a_repository_of_other_settings_at_its_place_is_told_with_what_differs(
     looked: t.Callable[..., dict[str, t.Any]], named: str, tmp_path: pathlib.Path
 ) -> None:
     other = looked("fs", named, compress="", chunk_size="1gb", location=f"{tmp_path}/new/")
-    assert other["own"] and "with other settings (chunk_size, compress, location): remove" in told(other)
+    assert other["own"] and "with other settings (chunk_size, compress): remove" in told(other)
     assert "copy" not in told(other)
+    assert looked("fs", named, location=f"{tmp_path}//new/")["problems"] == [], "the same in another spelling"
 
 
 def test_a_repository_of_another_kind_is_used_when_it_is_named(looked: t.Callable[..., dict[str, t.Any]]) -> None:
