@@ -112,8 +112,7 @@ def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str
         "duration": 0.0,
     }
     if request.unchanged_since and target.existing:
-        with Database(request.worker) as database:
-            now = {**fingerprint(database), "owner": owner, "privileges": privileges}
+        now = {**_settled(request.worker, busy=request.in_use), "owner": owner, "privileges": privileges}
         if _text(now) == _text(request.unchanged_since):
             return {**result, "changed": False, "kept_aside": "", "fingerprint": now}, None
     found, what = _problems(admin, request, run, target, owner, privileges)
@@ -336,14 +335,14 @@ def _without_empty(admin: Database, old: PostgresLogin) -> str:
     return old.name
 
 
-def _settled(login: PostgresLogin) -> dict[str, t.Any]:
-    """The fingerprint, as soon as the counts of the sessions that have ended are all in it."""
+def _settled(login: PostgresLogin, busy: bool = False) -> dict[str, t.Any]:
+    """The fingerprint, as soon as the counts of sessions that have ended are all in it; at once where it is busy."""
     last: dict[str, t.Any] = {}
     for _attempt in range(20):
         with Database(login) as database:
             found = fingerprint(database)
             others = sessions(database, login.name)
-        if found == last and not others:
+        if busy or (found == last and not others):
             break
         last = found
         time.sleep(0.6)
