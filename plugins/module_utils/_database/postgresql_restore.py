@@ -25,6 +25,9 @@ from .login import PostgresLogin
 from .postgresql import Database, fingerprint
 from .target import Target, access, administer, content, drop, give_access, look, sessions
 
+WITHOUT_OIDS = 12
+"""A pg_restore before it sets a parameter that servers from it on do not know."""
+
 IN_USE = "55006"
 """What the server says in any language: others are connected to the database."""
 
@@ -140,7 +143,7 @@ def _problems(
 ) -> tuple[list[str], t.Optional[Filling]]:
     known = checks.recorded(request.src)
     found: list[str] = []
-    client, made = _client(request, run, known, found)
+    client, made = _client(request, run, known, target.server.major, found)
     found += checks.of_version(known, target)
     found += checks.of_locale(admin, known, target, request.locale)
     found += checks.of_extensions(admin, known, target)
@@ -162,12 +165,14 @@ def _problems(
 
 
 def _client(
-    request: RestoreRequest, run: Run, known: checks.Recorded, found: list[str]
+    request: RestoreRequest, run: Run, known: checks.Recorded, server: int, found: list[str]
 ) -> tuple[t.Optional[Client], t.Optional[archive.Archive]]:
     """The client that can read the archive, and what it reads; a failure is one problem of several."""
     try:
         at_least = int(str(known["client_version"]).split(".", maxsplit=1)[0])
-        client = choose(run, at_least, request.bin_dir, f"Restore of '{request.src}'")
+        if server >= WITHOUT_OIDS:
+            at_least = max(at_least, WITHOUT_OIDS)
+        client = choose(run, at_least, request.bin_dir, f"Restore of '{request.src}'", server)
         return client, archive.read(run, client, os.path.join(request.src, "dump"))
     except DatabaseError as error:
         found.append(str(error))
