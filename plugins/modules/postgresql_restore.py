@@ -90,7 +90,8 @@ options:
   bin_dir:
     description:
       - The folder of C(pg_restore).
-      - Default is a client of the major version that made the dump, else the next newer one.
+      - Default is a client of the server's major version, else the next older one that is not older than what made the
+        dump, else the next newer one.
     type: path
   unchanged_since:
     description:
@@ -122,7 +123,7 @@ options:
     default: refuse
 requirements:
   - psycopg >= 3.1 or psycopg2, in the Python that runs the module
-  - C(pg_restore) of the major version that made the dump, or newer
+  - C(pg_restore) of the major version that made the dump, or newer; at least 12 for a server of 12 or newer
 notes:
   - Nuxeo must be stopped on all nodes. A session in the target database, whoever holds it, is an error that names it,
     and so is a prepared transaction.

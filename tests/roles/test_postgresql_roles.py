@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import typing as t
@@ -101,6 +102,46 @@ def test_a_second_restore_changes_nothing(
     refused = site.run("restore", **site.admin(postgresql15))
     assert refused.rc != 0
     assert "not empty" in " ".join(refused.failures)
+
+
+def test_what_is_written_while_the_server_stops_is_no_half_restore(
+    site: Site,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+    tmp_path: Path,
+) -> None:
+    """As a server takes itself off the list of a cluster's."""
+    database = make_database(postgresql15)
+    instance = make_nuxeo(database).start()
+    instance.create_documents(3)
+    site.add("acme", instance)
+    site.backup()
+    site.restore(postgresql15, restore_overwrite=True)
+    control = tmp_path / "nuxeoctl"
+    control.write_text(
+        f"""#!/bin/sh
+        case "$*" in *stop*)
+          export PGHOST={postgresql15.host} PGPORT={postgresql15.port} PGUSER={database.user}
+          PGPASSWORD={shlex.quote(database.password)} {postgresql15.program("psql")} -q -d {database.name} \\
+            -c "insert into hierarchy (id) values ('last words $$')"
+        esac
+        exec {instance.home}/bin/nuxeoctl "$@"
+        """
+    )
+    control.chmod(0o755)
+    marker = instance.data_dir / ".nuxeo-platform-restore.json"
+    before = marker.read_text()
+    options = {**site.admin(postgresql15), "restore_overwrite": True, "restore_service": str(control)}
+    refused = site.run("restore", **options)
+    assert refused.rc, refused.stdout
+    assert "has changed its database since it was planned to keep it" in " ".join(refused.failures)
+    assert instance.running, "nothing was changed"
+    assert guard.BEGIN not in instance.conf.read_text()
+    assert marker.read_text() == before
+    site.run("restore", **options).check()
+    left = "select count(*) from hierarchy where id like 'last words%'"
+    assert postgresql15.psql(left, database.name) == "0"
 
 
 def test_check_mode_changes_nothing_and_predicts(

@@ -68,18 +68,20 @@ def clients(run: Run, bin_dir: str | None = None) -> list[Client]:
     return sorted(found, key=lambda client: numbers(client.version))
 
 
-def choose(run: Run, at_least: int, bin_dir: str | None, purpose: str) -> Client:
-    """The newest client of the lowest major version that is at least the server's.
+def choose(run: Run, at_least: int, bin_dir: str | None, purpose: str, server: int = 0) -> Client:
+    """The newest client of the server's major version, or of the one that is next to it and at least what is needed.
 
     The server's own major version is best: its dump can be restored by the same version again, while an archive of a
     newer client can't be read by an older one.
 
+    :param server: the major version of a server that is restored to; a client that is older is better than a newer
     :param purpose: for the error, e.g. ``Dump of database 'nuxeo' on db1:5432``
     """
     there = clients(run, bin_dir)
     fit = [client for client in there if client.major >= at_least]
     if fit:
-        return [client for client in fit if client.major == fit[0].major][-1]
+        best = [*[client for client in fit if client.major <= server][-1:], fit[0]][0]
+        return [client for client in fit if client.major == best.major][-1]
     seen = ", ".join(f"{client.version} in {client.folder}" for client in there) or "none"
     raise DatabaseError(
         purpose,

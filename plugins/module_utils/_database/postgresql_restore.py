@@ -25,6 +25,9 @@ from .login import PostgresLogin
 from .postgresql import Database, fingerprint
 from .target import Target, access, administer, content, drop, give_access, look, sessions
 
+WITHOUT_OIDS = 12
+"""A pg_restore before it sets a parameter that servers from it on do not know."""
+
 IN_USE = "55006"
 """What the server says in any language: others are connected to the database."""
 
@@ -112,8 +115,7 @@ def _begin(admin: Database, request: RestoreRequest, run: Run) -> tuple[dict[str
         "duration": 0.0,
     }
     if request.unchanged_since and target.existing:
-        with Database(request.worker) as database:
-            now = {**fingerprint(database), "owner": owner, "privileges": privileges}
+        now = {**_settled(request.worker, busy=request.in_use), "owner": owner, "privileges": privileges}
         if _text(now) == _text(request.unchanged_since):
             return {**result, "changed": False, "kept_aside": "", "fingerprint": now}, None
     found, what = _problems(admin, request, run, target, owner, privileges)
@@ -141,7 +143,7 @@ def _problems(
 ) -> tuple[list[str], t.Optional[Filling]]:
     known = checks.recorded(request.src)
     found: list[str] = []
-    client, made = _client(request, run, known, found)
+    client, made = _client(request, run, known, target.server.major, found)
     found += checks.of_version(known, target)
     found += checks.of_locale(admin, known, target, request.locale)
     found += checks.of_extensions(admin, known, target)
@@ -163,12 +165,14 @@ def _problems(
 
 
 def _client(
-    request: RestoreRequest, run: Run, known: checks.Recorded, found: list[str]
+    request: RestoreRequest, run: Run, known: checks.Recorded, server: int, found: list[str]
 ) -> tuple[t.Optional[Client], t.Optional[archive.Archive]]:
     """The client that can read the archive, and what it reads; a failure is one problem of several."""
     try:
         at_least = int(str(known["client_version"]).split(".", maxsplit=1)[0])
-        client = choose(run, at_least, request.bin_dir, f"Restore of '{request.src}'")
+        if server >= WITHOUT_OIDS:
+            at_least = max(at_least, WITHOUT_OIDS)
+        client = choose(run, at_least, request.bin_dir, f"Restore of '{request.src}'", server)
         return client, archive.read(run, client, os.path.join(request.src, "dump"))
     except DatabaseError as error:
         found.append(str(error))
@@ -336,14 +340,14 @@ def _without_empty(admin: Database, old: PostgresLogin) -> str:
     return old.name
 
 
-def _settled(login: PostgresLogin) -> dict[str, t.Any]:
-    """The fingerprint, as soon as the counts of the sessions that have ended are all in it."""
+def _settled(login: PostgresLogin, busy: bool = False) -> dict[str, t.Any]:
+    """The fingerprint, as soon as the counts of sessions that have ended are all in it; at once where it is busy."""
     last: dict[str, t.Any] = {}
     for _attempt in range(20):
         with Database(login) as database:
             found = fingerprint(database)
             others = sessions(database, login.name)
-        if found == last and not others:
+        if busy or (found == last and not others):
             break
         last = found
         time.sleep(0.6)

@@ -18,6 +18,9 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._database.clients i
     compression,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.error import DatabaseError
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.login import PostgresLogin
+from ansible_collections.nuxeo.platform.plugins.module_utils._database.postgresql_restore import RestoreRequest, _client
+from ansible_collections.nuxeo.platform.plugins.module_utils._errors import PlatformError
 from ansible_collections.nuxeo.platform.plugins.module_utils._process import Finished, run
 
 NO_SERVER = 'pg_dump: error: connection to server on socket "/dev/null/none/.s.PGSQL.5432" failed: Not a directory\n'
@@ -63,6 +66,32 @@ def test_the_lowest_fitting_major_and_of_it_the_newest(
     for version in there:
         install(version)
     assert choose(run, server, None, "Dump").version == wanted
+
+
+@pytest.mark.parametrize(
+    ("there", "server", "wanted"),
+    [
+        (["14.2", "15.1", "16.1", "16.3", "18.1"], 16, "16.3"),
+        (["14.2", "15.1", "18.1"], 16, "15.1"),
+        (["14.2", "17.1", "18.1"], 16, "17.1"),
+    ],
+)
+def test_for_a_restore_the_one_that_fits_the_server(
+    install: t.Callable[[str], str], there: list[str], server: int, wanted: str
+) -> None:
+    for version in there:
+        install(version)
+    assert choose(run, 15, None, "Restore", server).version == wanted
+
+
+def test_one_that_sets_what_the_server_knows_no_more_restores_nothing(install: t.Callable[[str], str]) -> None:
+    """``default_with_oids``, for each table."""
+    folder, found = install("11.22"), t.cast(t.List[str], [])
+    request = RestoreRequest("/src", PostgresLogin("h", "", "n", "u"))
+    assert _client(request, run, {"client_version": "9.6.24"}, 15, found) == (None, None)
+    assert f"it needs the client programs of PostgreSQL 12 or newer, found: 11.22 in {folder}" in found[0]
+    with pytest.raises(PlatformError, match=rf"Start of '{folder}/pg_restore'"):  # the stand-in has none
+        _client(request, run, {"client_version": "9.6.24"}, 11, found)
 
 
 def test_older_ones_are_refused_and_named(install: t.Callable[[str], str]) -> None:
