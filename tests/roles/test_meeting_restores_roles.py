@@ -6,19 +6,40 @@
 from __future__ import annotations
 
 import json
+import signal
 import typing as t
 from pathlib import Path
 
 import pytest
 from servers.deployment import Site
 from servers.nuxeo import proof
+from servers.playbook import Run, wait_for
 
 MARKER = ".nuxeo-platform-restore.json"
+GUARD = "restore guard"
 
 
 def marker_of(data_dir: Path) -> dict[str, t.Any]:
     path = data_dir / MARKER
     return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def is_filled(data_dir: Path, set_id: str) -> bool:
+    """Whether a restore of that set has come as far as its database."""
+    marker = marker_of(data_dir)
+    return marker.get("set") == set_id and bool(marker.get("filled"))
+
+
+def come_to(run: Run, what: t.Callable[[], bool]) -> None:
+    """Let a run come to something, and stand still there."""
+    wait_for(lambda: what() or run.process.poll() is not None, 300)
+    assert run.process.poll() is None, run.shown
+    run.process.send_signal(signal.SIGSTOP)
+
+
+def go_on(run: Run) -> t.Any:
+    run.process.send_signal(signal.SIGCONT)
+    return run.wait()
 
 
 @pytest.fixture
@@ -60,3 +81,27 @@ def test_a_set_of_another_instance_with_the_same_id_is_restored(
     (staging.data_dir / MARKER).write_text(json.dumps(marker))
     site.restore(postgresql15, restore_from_instance="other", restore_overwrite=True)
     assert proof.documents(postgresql15, place.name) == proof.documents(postgresql15, other_database.name)
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_server_that_was_started_meanwhile_is_not_taken_for_the_restored_one(
+    site: Site, acme: t.Any, postgresql15: t.Any, starts: bool
+) -> None:
+    """Configuration management writes its own nuxeo.conf, and the service is to run."""
+    conf = acme.conf.read_bytes()
+    options = {"restore_overwrite": True, "restore_start": starts, **site.admin(postgresql15)}
+    run = site.start("restore", **options)
+    come_to(run, lambda: is_filled(acme.data_dir, site.sets("acme")[0].name))
+    acme.conf.write_bytes(conf)
+    if starts:
+        acme.start()
+    done = go_on(run)
+    told = " ".join(done.failures)
+    assert done.rc != 0 and "nuxeo.conf of acme has lost the block of this restore" in told
+    assert "keeps the server from being started" not in told and "OK acme" not in done.stdout
+    assert acme.running is starts and marker_of(acme.data_dir)["status"] == "begun"
+    if starts:
+        refused = site.run("restore", **{**options, "restore_overwrite": False})
+        assert refused.rc != 0 and "it is not empty" in " ".join(refused.failures), "somebody may have worked there"
+        site.restore(postgresql15, restore_overwrite=True)
+        assert acme.running
