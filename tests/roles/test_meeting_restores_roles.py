@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import typing as t
 from pathlib import Path
@@ -105,3 +106,33 @@ def test_a_server_that_was_started_meanwhile_is_not_taken_for_the_restored_one(
         assert refused.rc != 0 and "it is not empty" in " ".join(refused.failures), "somebody may have worked there"
         site.restore(postgresql15, restore_overwrite=True)
         assert acme.running
+
+
+def test_a_run_that_cannot_begin_leaves_the_guard_of_another(
+    site: Site,
+    database: t.Any,
+    postgresql15: t.Any,
+    make_nuxeo: t.Callable[..., t.Any],
+    node_apart: t.Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """Its own data folder says nothing of that restore, which has another one."""
+    instance, second = make_nuxeo(database), tmp_path / "second"
+    shutil.copytree(instance.home, second)
+    instance.start().create_documents(4)
+    site.add("a1", instance, nuxeo_instance="acme")
+    site.add("a2", instance, nuxeo_instance="acme", restore_start=False)
+    site.hosts["a2"]["ansible_python_interpreter"] = str(node_apart({instance.home: second}))
+    site.backup()
+    elsewhere = tmp_path / "new" / "data"
+    options = {"restore_overwrite": True, **site.admin(postgresql15)}
+    run = site.start("restore", restore_data_dir=str(elsewhere), **options)
+    wait_for(lambda: is_filled(elsewhere, site.sets("acme")[0].name))
+    run.kill()
+    confs = [home / "bin" / "nuxeo.conf" for home in (instance.home, second)]
+    assert [GUARD in conf.read_text() for conf in confs] == [True, True]
+    (second / "bin" / ".nuxeo.conf.lock").mkdir()  # so that it cannot be written
+    refused = site.run("restore", **options)
+    assert refused.rc != 0 and refused.of("mark it as unfinished") == []
+    assert [GUARD in conf.read_text() for conf in confs] == [True, True]
+    assert not instance.running
