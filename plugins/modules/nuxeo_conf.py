@@ -133,6 +133,11 @@ guard_changed:
   type: bool
   returned: success
   sample: false
+guard_replaced:
+  description: Whether the restore guard was armed in the place of one that another restore has left there.
+  type: bool
+  returned: success
+  sample: false
 backup_file:
   description: The copy of the file as it was, null when none was made.
   type: str
@@ -194,6 +199,7 @@ def main() -> None:
             conf=plan.path,
             properties_changed=plan.properties_changed,
             guard_changed=plan.guard_changed,
+            guard_replaced=plan.guard_replaced,
             backup_file=backup_file,
             diff=plan.diff,
         )

@@ -160,6 +160,9 @@ def test_a_step_is_waited_for(
     job = {"ansible_job_id": "j1", "started": 1, "finished": 0}
     known = {
         "__restore_leader": "acme",
+        "__restore_members": ["acme"],
+        "__restore_set_id": "20261123T020004Z",
+        "__restore_run": {"who": "run r1"},
         "__restore_already": False,
         "__restore_has_folder": False,
         "__restore_node": {"facts": {"conf": str(instance.conf), "home": str(instance.home)}},
@@ -169,7 +172,9 @@ def test_a_step_is_waited_for(
     include = {"ansible.builtin.include_role": {"name": "nuxeo.platform.restore", "tasks_from": "start"}}
     play = tmp_path / "start.yml"
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [include]}]))
+    plain = instance.conf.read_bytes()
     for finished in (0, 1):
+        instance.conf.write_bytes(guard.armed(plain, "20261123T020004Z", "run r1"))
         steps = {"__restore_files": {"results": []}, "__restore_blobs": {"results": [{**job, "finished": finished}]}}
         done = run_playbook(play, local_inventory(acme={**known, **steps})).check()
         assert len(done.of("the node may be started")) == finished

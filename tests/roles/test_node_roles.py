@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 
 Vars = t.Dict[str, t.Any]
 Play = t.Callable[[t.Mapping[str, Vars], t.Sequence[Vars]], t.Any]
@@ -103,13 +104,15 @@ def test_no_node_is_changed_by_a_restore_that_has_lost_its_place(
     assert two.conf.read_bytes() == before[1]
 
 
-@pytest.mark.parametrize("half_done", [False, True])
+@pytest.mark.parametrize("half_done", [None, "by its marker", "by a guard"])
 def test_nodes_that_share_a_nuxeo_conf_run_again_after_a_refused_restore(
-    steps: Play, make_nuxeo: t.Callable[..., t.Any], half_done: bool
+    steps: Play, make_nuxeo: t.Callable[..., t.Any], half_done: str | None
 ) -> None:
     """One of them has armed the guard, and the others find it so. Where one is half restored, none is touched."""
     instance = make_nuxeo(None).start()  # so that two nodes on one host do not race for one port
     before = instance.conf.read_bytes()
+    if half_done == "by a guard":
+        instance.conf.write_bytes(guard.armed(before, "20261122T020004Z", "another"))
     facts = {"conf": str(instance.conf), "home": str(instance.home), "version": "10.10"}
     known = {
         "nuxeo_instance": "acme",
@@ -125,13 +128,13 @@ def test_nodes_that_share_a_nuxeo_conf_run_again_after_a_refused_restore(
         "__restore_already": False,
     }
     arm = {"path": str(instance.conf), "restore_guard": "armed", "restore_set": "20261123T020004Z", "restore_by": "r"}
-    guard = {"name": "arm", "nuxeo.platform.nuxeo_conf": arm, "register": "__restore_guarded"}
+    arming = {"name": "arm", "nuxeo.platform.nuxeo_conf": arm, "register": "__restore_guarded"}
     undo = {"block": [part("restore", "begin_undo")], "rescue": [part("restore", "report")]}
-    marked = {"__restore_target": {"marker": {"status": "begun" if half_done else "finished"}}}
-    done = steps({"n1": {**known, **marked}, "n2": known}, [guard, undo])
+    marked = {"__restore_target": {"marker": {"status": "begun" if half_done == "by its marker" else "finished"}}}
+    done = steps({"n1": {**known, **marked}, "n2": known}, [arming, undo])
     assert sorted(task.status for task in done.of("arm")) == ["changed", "ok"]
     started = {task.host for task in done.of("Start the node again") if task.status in ("ok", "changed")}
     assert started == (set() if half_done else {"n1", "n2"})
-    assert (instance.conf.read_bytes() == before) is not half_done
+    assert (instance.conf.read_bytes() == before) is (half_done is None)
     verdicts = [task.result["msg"] for task in done.of("The instance was not restored")]
-    assert ["The restore had begun" in told for told in verdicts] == [half_done] * 2
+    assert ["The restore had begun" in told for told in verdicts] == [half_done is not None] * 2

@@ -33,6 +33,7 @@ class Plan:
     new: bytes
     properties_changed: list[str]
     guard_changed: bool
+    guard_replaced: bool
     diff: dict[str, str]
 
     @property
@@ -88,7 +89,8 @@ def change(
         "before_header": conf,
         "after_header": conf,
     }
-    return Plan(conf, old, new, changed, was_armed != block_after, diff)
+    guards = was_armed != block_after, bool(was_armed) and block_after not in ("", was_armed)
+    return Plan(conf, old, new, changed, *guards, diff)
 
 
 def _edit(editor: Editor, properties: Properties, present: bool) -> list[str]:

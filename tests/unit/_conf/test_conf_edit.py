@@ -354,7 +354,11 @@ def test_the_guard_stays_while_properties_are_set(conf: Path) -> None:
     assert not done.guard_changed
     done.write()
     assert guard.is_armed(str(conf))
+    for set_id, another in (("20261123T020004Z", False), ("20261124T020004Z", True)):
+        done = plan(conf, restore_guard="armed", restore_set=set_id)
+        assert (done.guard_changed, done.guard_replaced) == (another, another)
     done = plan(conf, restore_guard="absent")
+    assert not done.guard_replaced
     assert done.guard_changed and done.changed
     done.write()
     assert "a=2" in conf.read_text(encoding="utf-8")
