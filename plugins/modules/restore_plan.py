@@ -150,6 +150,10 @@ trees:
   returned: success
   type: list
   elements: dict
+folder:
+  description: Owner, group and mode of a data folder that is made, for O(nuxeo.platform.restore_marker#module:folder).
+  returned: success
+  type: dict
 lines:
   description: The plan, for people.
   returned: success

@@ -84,6 +84,20 @@ def owner_problems(
     ]
 
 
+def own_folder(path: str, leader: str, owner: str | None, group: str | None) -> dict[str, str | None]:
+    """Owner, group and mode of a data folder that is made: as the leader's of the set, unless others are named.
+    Without root an owner that is not named stays the one who makes it, None here.
+    """
+    entries = read_tree_list(os.path.join(path, "files", leader, "data.jsonl"))
+    recorded = next(entry for entry in entries if entry.path == ".")
+    root = os.geteuid() == 0
+    return {
+        "owner": owner or (recorded.owner if root else None),
+        "group": group or (recorded.group if root else None),
+        "mode": f"{recorded.mode:04o}",
+    }
+
+
 def inner_problems(path: str, target: dict[str, t.Any]) -> list[str]:
     """What the data folder holds is moved aside: neither what is restored from nor the server may be in it."""
     folder = ancestors(target["data_dir"])[0]

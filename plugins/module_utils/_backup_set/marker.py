@@ -17,12 +17,14 @@ import json
 import os
 import typing as t
 
+from .._blobs.deliver import make_owned
 from .._errors import PlatformError
-from .._files.at import below
+from .._files.at import below, group_id, user_id
 from .._io import fsync_directory, now, write_atomic, write_json
 
 MARKER = ".nuxeo-platform-restore.json"
 ASIDE = ".nuxeo-platform-before-"
+FRESH = ".nuxeo-platform-new-"
 Marker = t.Dict[str, t.Any]
 _KEYS = ("status", "set", "instance", "run", "kept_aside", "database")
 
@@ -59,7 +61,12 @@ def write_marker(data_dir: str, marker: Marker) -> None:
 
 
 def begin(
-    data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Sequence[str] = (), resumes: bool = True
+    data_dir: str,
+    marker: Marker,
+    keep: t.Sequence[str],
+    emptied: t.Sequence[str] = (),
+    resumes: bool = True,
+    folder: t.Mapping[str, str | None] | None = None,
 ) -> Marker:
     """Move what lies in the data folder aside and mark the folder as being restored.
 
@@ -69,22 +76,14 @@ def begin(
     :param keep: blob stores that stay where they are
     :param emptied: of these, the ones whose blobs are moved aside, in the store itself; the others are healed in place
     :param resumes: whether it may go on with an unfinished restore
+    :param folder: ``owner``, ``group`` and ``mode`` of a data folder that is made, see :func:`folders.own_folder`
     :returns: the marker as written; ``kept_aside`` is the folder with what was there, or None
     """
-    made = not os.path.isdir(data_dir)
-    if made:
-        os.makedirs(data_dir, mode=0o750)
+    if not os.path.isdir(data_dir):
+        _make(os.path.normpath(data_dir), folder or {})
     earlier = read_marker(data_dir) or {}
     resumed = resumes and earlier.get("status") == "begun"
-    # a database that was filled with another set is no part of this restore
-    same = resumed and all(earlier[key] == marker[key] for key in ("set", "instance", "run"))
-    started = {
-        "status": "begun",
-        "kept_aside": earlier.get("kept_aside") if resumed else None,
-        "database": earlier.get("database") if same else None,
-        "filled": earlier.get("filled") if same else None,
-        **marker,
-    }
+    started = _begun(earlier if resumed else {}, marker)
     names = to_move(data_dir, staying(data_dir, keep))
     # what was being moved when a run was killed is of the same state of the folder: it goes to the same place
     moving = os.path.basename(earlier.get("moving") or "") if resumed else ""
@@ -108,6 +107,34 @@ def begin(
             ) from error
     write_marker(data_dir, started)
     return started
+
+
+def _begun(earlier: Marker, marker: Marker) -> Marker:
+    """What a run notes first; of an unfinished one that it goes on with, what that has noted."""
+    # a database that was filled with another set is no part of this restore
+    same = all(earlier.get(key) == marker[key] for key in ("set", "instance", "run"))
+    return {
+        "status": "begun",
+        "kept_aside": earlier.get("kept_aside"),
+        "database": earlier.get("database") if same else None,
+        "filled": earlier.get("filled") if same else None,
+        **marker,
+    }
+
+
+def _make(data_dir: str, folder: t.Mapping[str, str | None]) -> None:
+    """Make the data folder, from the start of whose it is to be: the set may have no file of it that would tell."""
+    what, parent = f"Making of data folder '{data_dir}'", os.path.dirname(data_dir)
+    owner, group = folder.get("owner"), folder.get("group")
+    fresh = os.path.join(parent, f"{FRESH}{os.path.basename(data_dir)}")
+    try:
+        numbers = user_id(owner) if owner else -1, group_id(group) if group else -1
+        os.makedirs(parent, exist_ok=True)
+        make_owned(os.fsencode(data_dir), os.fsencode(fresh), *numbers, int(folder.get("mode") or "0750", 8))
+    except LookupError as error:
+        raise RestoreError(what, str(error.args[0]), "Make it, or set restore_owner and restore_group") from error
+    except OSError as error:
+        raise RestoreError(what, str(error.strerror), "Mend that, then run the restore again") from error
 
 
 def movable(folder: str) -> list[str]:

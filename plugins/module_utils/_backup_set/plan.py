@@ -14,7 +14,7 @@ from .._blobs.store import read_config, settings
 from .._files.at import is_inside
 from .._search.audit import is_embedded
 from .clones import clone_problems, place_problems, shared_problems
-from .folders import access_problems, inner_problems, mount_problems, owner_problems
+from .folders import access_problems, inner_problems, mount_problems, own_folder, owner_problems
 from .marker import Marker
 from .plan_words import audit_lines, index_lines, node_lines, set_lines
 from .preflight import POOLED_BLOBS, disagreements, node_problems
@@ -306,13 +306,15 @@ def plan(wish: Wish) -> dict[str, t.Any]:
 
     :returns: ``already`` (this very set is there, its database untouched), ``stores``, ``keep`` (the paths of those
         that stay where they are), ``emptied`` (of these, whose blobs are moved aside in them), ``providers`` (of all
-        stores of the source), ``trees``, ``data_dir``, ``lines``, ``problems``
+        stores of the source), ``trees``, ``folder`` (whose a data folder is that is made), ``data_dir``, ``lines``,
+        ``problems``
     """
     manifest, target = wish.manifest, wish.target
     blind = blind_problems(manifest, wish.path, wish.blind)
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
-        return {**nothing, "keep": [], "emptied": [], "problems": node_problems(wish.nodes, True) + blind, "lines": []}
+        nothing.update({"keep": [], "emptied": [], "folder": {}})
+        return {**nothing, "problems": node_problems(wish.nodes, True) + blind, "lines": []}
     stores, problems = store_plan(manifest, target, wish.blob_stores)
     trees, homeless = tree_plan(manifest, target, stores)
     keep = kept_in_place(stores, target["data_dir"])
@@ -325,6 +327,7 @@ def plan(wish: Wish) -> dict[str, t.Any]:
         "emptied": emptied(stores, keep),
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
+        "folder": own_folder(wish.path, manifest["leader"], wish.owner, wish.group),
     }
     problems += lacking + homeless + node_problems(wish.nodes, cold=True) + disagreements(wish.nodes, wish.leader)
     problems += kind_problems(manifest, target) + file_problems(manifest, target, wish.streams)

@@ -245,6 +245,24 @@ def test_an_absent_folder_is_made_and_nothing_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "data" / marker.MARKER).stat().st_mode & 0o7777 == 0o600
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to others")
+def test_a_folder_that_is_made_is_of_whose_it_is_to_be(tmp_path: Path) -> None:
+    """On a node of which the set has nothing no file of it corrects that."""
+    data, nobody = tmp_path / "a" / "data", {"owner": "65534", "group": "12345", "mode": "0751"}
+    (tmp_path / "a" / f"{marker.FRESH}data").mkdir(parents=True)  # of a run that was killed just then
+    marker.begin(str(data), WHO, [], folder=nobody)
+    info = data.stat()
+    assert (info.st_uid, info.st_gid, info.st_mode & 0o7777) == (65534, 12345, 0o751)
+    assert [path.name for path in data.parent.iterdir()] == ["data"]
+    marker.begin(str(data), WHO, [], folder={"owner": "0", "group": "0", "mode": "0700"})
+    assert data.stat().st_uid == 65534, "one that is there stays as it is"
+    marker.begin(str(tmp_path / "own"), WHO, [], folder={"owner": None, "group": None, "mode": "0750"})
+    assert (tmp_path / "own").stat().st_uid == os.geteuid()
+    with pytest.raises(marker.RestoreError, match="no user 'no-such-user' on this host.*restore_owner"):
+        marker.begin(str(tmp_path / "x"), WHO, [], folder={**nobody, "owner": "no-such-user"})
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_second_begin_of_unfinished_work_remembers_the_first(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("1")
     first = marker.begin(str(tmp_path), WHO, [])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import types
 import typing as t
 from pathlib import Path
@@ -25,6 +26,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan im
     tree_plan,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan_words import set_lines
+from ansible_collections.nuxeo.platform.plugins.module_utils._files.entry import Entry, write_tree_list
 
 SET = "20261123T020004Z"
 DATABASE = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"}
@@ -66,11 +68,12 @@ def planned(
     database: t.Mapping[str, t.Any] = UNCHANGED,
     audit: t.Mapping[str, t.Any] = NOTHING,
     streams: t.Mapping[str, t.Any] = NOTHING,
+    entries: t.Sequence[Entry] = (Entry(".", "dir", 0o750, "root", "root", 0),),
     **nodes: dict[str, t.Any],
 ) -> dict[str, t.Any]:
     folder = Path(facts["data_dir"]).with_name("set")
     (folder / "files" / "n1").mkdir(parents=True, exist_ok=True)
-    (folder / "files" / "n1" / "data.jsonl").touch()
+    write_tree_list(str(folder / "files" / "n1" / "data.jsonl"), entries)
     known = {name: {"facts": facts, **node} for name, node in nodes.items()}
     wish = Wish("acme", manifest_of(facts), known, "n1", facts, str(folder), {}, overwrite=overwrite)
     return plan(dataclasses.replace(wish, database=dict(database), audit=dict(audit), **streams))
@@ -85,6 +88,19 @@ def test_a_folder_of_another_node_that_holds_anything_is_refused(facts: dict[str
     assert planned(facts, n1={}, n2={**full, "marker": {**FINISHED, "status": "begun"}})["problems"] == []
     other = {**full, "marker": {**FINISHED, "set": "20261122T020004Z"}}
     assert ["it is not empty" in problem for problem in planned(facts, n1={}, n2=other)["problems"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("user", "given", "owner"), [(0, None, "of-set"), (0, "me", "me"), (7, None, None), (7, "me", "me")]
+)
+def test_whose_a_data_folder_becomes_of_which_the_set_has_nothing(
+    facts: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch, user: int, given: str | None, owner: str | None
+) -> None:
+    """As the files that are put back: without root their owner stays the one who does it."""
+    entries = [Entry(path, "dir", 0o751, "of-set", "of-set", 0) for path in (".", "stream")]
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    found = planned(facts, entries=entries, streams={"owner": given}, n1={})
+    assert found["folder"] == {"owner": owner, "group": None if user else "of-set", "mode": "0751"}
 
 
 def test_it_is_there_already_only_when_it_is_on_every_node(facts: dict[str, t.Any]) -> None:
