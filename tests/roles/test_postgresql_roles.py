@@ -74,14 +74,19 @@ def test_a_second_restore_changes_nothing(
     postgresql15.psql(f'alter database "{database.name}" set temp_tablespaces = nowhere')
     site.backup()
     site.backup()
-    first = site.restore(postgresql15, restore_overwrite=True)
+    url = {"restore_properties": {"nuxeo.url": "http://one.example.com/nuxeo"}}
+    first = site.restore(postgresql15, restore_overwrite=True, **url)
     assert "NOT as in the set: The parameter temp_tablespaces of the database could not be set" in first.stdout
     oid = postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'")
     before = tree_hash(instance.data_dir, skip=("stream",))
     assert not (instance.data_dir / ".nuxeo-platform-run" / "lease.json").exists(), "it was given back"
-    again = site.restore(postgresql15)
+    again = site.restore(postgresql15, **url)
     assert again.changed == []
     assert postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'") == oid
+    conf, elsewhere = instance.conf.read_bytes(), {"repository.binary.store": str(site.root.parent / "new")}
+    refused = site.run("restore", **site.admin(postgresql15), restore_properties=elsewhere)
+    assert "would not see that repository.binary.store" in " ".join(refused.failures), "it runs"
+    assert (refused.rc, instance.conf.read_bytes()) == (2, conf)
     assert tree_hash(instance.data_dir, skip=("stream",)) == before
     clid = next(path for path in instance.data_dir.iterdir() if path.is_file() and not path.name.startswith("."))
     clid.unlink()
