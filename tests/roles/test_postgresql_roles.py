@@ -16,6 +16,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
 from servers.nuxeo.ports import free_port
+from servers.playbook import wait_for
 
 
 def removals(ledger: Path) -> set[str]:
@@ -100,6 +101,30 @@ def test_a_second_restore_changes_nothing(
     refused = site.run("restore", **site.admin(postgresql15))
     assert refused.rc != 0
     assert "not empty" in " ".join(refused.failures)
+
+
+def test_what_was_there_before_a_killed_restore_is_told_by_the_one_of_another_set(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    """Besides what that one replaces, which nobody misses."""
+    database = make_database(postgresql15)
+    instance = make_nuxeo(database).start()
+    site.add("acme", instance)
+    instance.create_documents(2)
+    half = proof.documents(postgresql15, database.name)
+    site.backup()
+    instance.create_documents(2)
+    site.backup()
+    instance.create_documents(2)
+    before, marker = proof.documents(postgresql15, database.name), instance.data_dir / ".nuxeo-platform-restore.json"
+    one, other = (path.name for path in site.sets("acme"))
+    run = site.start("restore", restore_overwrite=True, restore_set=one, **site.admin(postgresql15))
+    wait_for(lambda: marker.exists() and json.loads(marker.read_text()).get("filled"))
+    run.kill()
+    done = site.restore(postgresql15, restore_set=other)
+    (told,) = (task.result["msg"] for task in done.of("What was restored"))
+    names = [word.rstrip(",") for word in told.partition("kept aside: ")[2].split() if word.startswith(database.name)]
+    assert [proof.documents(postgresql15, name) for name in names] == [before, half], told
 
 
 def test_check_mode_changes_nothing_and_predicts(

@@ -118,6 +118,7 @@ def _begun(earlier: Marker, marker: Marker) -> Marker:
         "kept_aside": earlier.get("kept_aside"),
         "database": earlier.get("database") if same else None,
         "filled": earlier.get("filled") if same else None,
+        "kept_databases": earlier.get("kept_databases", []),
         **marker,
     }
 
@@ -215,9 +216,11 @@ def note_filled(data_dir: str, run: str, restored: t.Mapping[str, t.Any]) -> Non
     """
     marker = read_marker(data_dir)
     if marker and (marker["status"], marker["run"]) == ("begun", run):
-        filled = {key: restored[key] for key in ("kept_aside", "messages")}
+        # with those that unfinished restores of other sets have kept aside: the first is what was there before
+        kept = dict.fromkeys([*marker.get("kept_databases", []), restored["kept_aside"] or ""])
+        filled = {"filled": {"messages": restored["messages"]}, "kept_databases": [name for name in kept if name]}
         try:
-            write_marker(data_dir, {**marker, "database": restored["fingerprint"], "filled": filled})
+            write_marker(data_dir, {**marker, "database": restored["fingerprint"], **filled})
         except OSError as error:
             raise RestoreError(
                 f"Note in '{data_dir}' that the database is whole", str(error.strerror), "Mend that, then run again"

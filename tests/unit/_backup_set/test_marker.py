@@ -285,8 +285,18 @@ def test_a_run_that_goes_on_knows_the_database_that_was_filled(tmp_path: Path, o
     assert marker.read_marker(str(tmp_path))["database"] is None
     marker.note_filled(str(tmp_path), WHO["run"], restored)
     again = marker.begin(str(tmp_path), {**WHO, **other}, [])
-    wanted = (None, None) if other else ({"oid": 1}, {"kept_aside": "", "messages": []})
+    wanted = (None, None) if other else ({"oid": 1}, {"messages": []})
     assert (again["status"], again["database"], again["filled"]) == ("begun", *wanted)
+
+
+def test_every_database_that_unfinished_restores_have_kept_aside_is_known(tmp_path: Path) -> None:
+    """The first is that of before; the next one's is half restored."""
+    restored = {"fingerprint": {"oid": 1}, "messages": []}
+    for run, name in (("r1", "before"), ("r1", "before"), ("r2", "half"), ("r3", "")):
+        marker.begin(str(tmp_path), {**WHO, "run": run}, [])
+        marker.note_filled(str(tmp_path), run, {**restored, "kept_aside": name})
+    assert marker.begin(str(tmp_path), WHO, [])["kept_databases"] == ["before", "half"]
+    assert marker.begin(str(tmp_path), WHO, [], resumes=False)["kept_databases"] == []
 
 
 def test_after_a_finished_restore_a_new_one_keeps_its_own(tmp_path: Path) -> None:
