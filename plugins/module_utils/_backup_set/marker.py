@@ -41,6 +41,10 @@ def read_marker(data_dir: str) -> Marker | None:
             marker = json.load(stream)
     except FileNotFoundError:
         return None
+    except PermissionError as error:  # who removed it would lose what it says
+        raise RestoreError(
+            f"Reading of the restore marker '{path}'", str(error.strerror), "Run as root, or as the user of whom it is"
+        ) from error
     except (OSError, ValueError) as error:
         raise RestoreError(
             f"Reading of the restore marker '{path}'", str(error), "Look at the folder, then remove that file"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -318,6 +319,22 @@ def test_a_marker_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / marker.MARKER).write_text("{}")
     with pytest.raises(marker.RestoreError, match="missing"):
         marker.read_marker(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_marker_of_another_user_is_not_to_be_removed() -> None:
+    """Nuxeo's own user could, and with it would go where streams are and that the database is untouched."""
+    with tempfile.TemporaryDirectory() as folder:  # which others may pass through
+        marker.begin(folder, WHO, [])
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(marker.RestoreError) as refused:
+                marker.read_marker(folder)
+        finally:
+            os.seteuid(0)
+    assert "Permission denied. Run as root, or as the user of whom it is" in str(refused.value)
+    assert "remove" not in str(refused.value)
 
 
 def test_a_note_needs_a_marker(tmp_path: Path) -> None:
