@@ -85,6 +85,13 @@ options:
       - The module fails and names those that are neither in the store nor in the pool.
       - With O(src_layout=pool) it names those that O(keys) does not hold, and fails before it changes anything.
     type: path
+  like:
+    description:
+      - A folder of the user whose the store is to be, such as the data folder of its server. A store that is not there
+        and would be made in a folder of another user gets owner, group and mode from it. Without it they are those of
+        the nearest folder that exists, as for all that is put into a store.
+      - Used with O(src_layout=pool).
+    type: path
   record_digests:
     description:
       - A file with the digests that the database has of records, a key, a tab and a digest to a line.
@@ -260,6 +267,7 @@ def main() -> None:
             "set_keys": {"type": "path", "no_log": False},
             "keys": {"type": "path", "no_log": False},
             "required": {"type": "path"},
+            "like": {"type": "path"},
             "record_digests": {"type": "path"},
             "full": {"type": "bool", "default": False},
             "full_every": {"type": "int", "default": 20},

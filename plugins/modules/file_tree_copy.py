@@ -83,10 +83,11 @@ options:
   owner:
     description:
       - Owner of everything on the way back. Default is the recorded one, by its name.
-      - Without root the owner stays the one who runs this, and RV(unowned) counts where that makes a difference.
+      - Without root one that is not given stays the one who runs this, and RV(unowned) counts where that makes a
+        difference. Nobody else can be given then.
     type: str
   group:
-    description: Likewise the group.
+    description: Likewise the group. Without root it can be one of those of the user.
     type: str
 notes:
   - Extended attributes and hard links are not kept.

@@ -85,6 +85,22 @@ options:
     description: With O(state=finished), whether the server is still to be asked to rebuild its index of documents.
     type: bool
     default: false
+  folder:
+    description:
+      - With O(state=begun), C(owner), C(group) and C(mode) of the data folder if it is made, as
+        RV(nuxeo.platform.restore_plan#module:folder) told them. An owner that is not given is the one who runs this.
+    type: dict
+    suboptions:
+      owner:
+        description: Its name or number.
+        type: str
+      group:
+        description: Its name or number.
+        type: str
+      mode:
+        description: The mode, octal.
+        type: str
+        default: "0750"
   keep:
     description: Blob stores that stay where they are, links below O(data_dir) that lead to them too.
     type: list
@@ -132,6 +148,11 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import shell_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
+FOLDER: dict[str, dict[str, t.Any]] = {
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "str", "default": "0750"},
+}
 KEPT = ("set", "instance", "run", "streams", "replaces")
 
 
@@ -161,6 +182,7 @@ def main() -> None:
             "database": {"type": "bool", "default": True},
             "restored": {"type": "dict"},
             "reindex": {"type": "bool", "default": False},
+            "folder": {"type": "dict", "options": FOLDER},
             "keep": {"type": "list", "elements": "path", "default": []},
             "emptied": {"type": "list", "elements": "path", "default": []},
             **NUXEO_CONF,
@@ -174,7 +196,7 @@ def main() -> None:
             written = marker.read_marker(p["data_dir"]) or {}
         elif p["state"] == "begun":
             begun = {key: p[key] for key in KEPT}
-            written = marker.begin(p["data_dir"], begun, p["keep"], p["emptied"], p["resumes"])
+            written = marker.begin(p["data_dir"], begun, p["keep"], p["emptied"], p["resumes"], p["folder"])
         elif p["state"] == "reindexed":
             written = marker.note(p["data_dir"], {"reindex": False})
         else:

@@ -119,6 +119,7 @@ already:
   description:
     - Whether this very set is there and its database has not changed since it was restored. V(false) with O(overwrite),
       since files but blobs are not looked at.
+    - Where only C(nuxeo.conf) would change, this is a problem, since a server that runs would not see it.
   returned: success
   type: bool
 data_dir:
@@ -150,6 +151,10 @@ trees:
   returned: success
   type: list
   elements: dict
+folder:
+  description: Owner, group and mode of a data folder that is made, for O(nuxeo.platform.restore_marker#module:folder).
+  returned: success
+  type: dict
 lines:
   description: The plan, for people.
   returned: success

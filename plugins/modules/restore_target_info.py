@@ -52,6 +52,8 @@ target:
       generated before; C(unread) names the properties that it would not see then.
     - C(by_url) says whether Nuxeo connects by C(nuxeo.db.jdbc.url), or, with C(nuxeo.db.xaMode), by the single
       properties.
+    - C(unset) names those of O(properties) that C(nuxeo.conf) does not have so yet; C(guarded) says whether a restore
+      keeps the server from being started.
   returned: success
   type: dict
 marker:

@@ -360,7 +360,7 @@ def test_a_database_that_is_filled_when_its_run_is_gone_is_not_filled_again(
     _wait(lambda: _dumping(site, "pg_restore", "--use-list"))
     run.kill(modules=False)
     marker = acme.data_dir / ".nuxeo-platform-restore.json"
-    aside = _wait(lambda: json.loads(marker.read_text()).get("filled"))["kept_aside"]
+    (aside,) = _wait(lambda: json.loads(marker.read_text()).get("kept_databases"))
     done = site.restore(postgresql15)
     assert not done.of("community.postgresql.postgresql_db")
     assert f"kept aside: {aside}" in done.stdout

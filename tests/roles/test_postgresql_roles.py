@@ -17,6 +17,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._conf import guard
 from servers.deployment import Site, tree_hash
 from servers.nuxeo import proof
 from servers.nuxeo.ports import free_port
+from servers.playbook import wait_for
 
 
 def removals(ledger: Path) -> set[str]:
@@ -75,14 +76,19 @@ def test_a_second_restore_changes_nothing(
     postgresql15.psql(f'alter database "{database.name}" set temp_tablespaces = nowhere')
     site.backup()
     site.backup()
-    first = site.restore(postgresql15, restore_overwrite=True)
+    url = {"restore_properties": {"nuxeo.url": "http://one.example.com/nuxeo"}}
+    first = site.restore(postgresql15, restore_overwrite=True, **url)
     assert "NOT as in the set: The parameter temp_tablespaces of the database could not be set" in first.stdout
     oid = postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'")
     before = tree_hash(instance.data_dir, skip=("stream",))
     assert not (instance.data_dir / ".nuxeo-platform-run" / "lease.json").exists(), "it was given back"
-    again = site.restore(postgresql15)
+    again = site.restore(postgresql15, **url)
     assert again.changed == []
     assert postgresql15.psql(f"select oid from pg_database where datname = '{database.name}'") == oid
+    conf, elsewhere = instance.conf.read_bytes(), {"repository.binary.store": str(site.root.parent / "new")}
+    refused = site.run("restore", **site.admin(postgresql15), restore_properties=elsewhere)
+    assert "would not see that repository.binary.store" in " ".join(refused.failures), "it runs"
+    assert (refused.rc, instance.conf.read_bytes()) == (2, conf)
     assert tree_hash(instance.data_dir, skip=("stream",)) == before
     clid = next(path for path in instance.data_dir.iterdir() if path.is_file() and not path.name.startswith("."))
     clid.unlink()
@@ -142,6 +148,30 @@ def test_what_is_written_while_the_server_stops_is_no_half_restore(
     site.run("restore", **options).check()
     left = "select count(*) from hierarchy where id like 'last words%'"
     assert postgresql15.psql(left, database.name) == "0"
+
+
+def test_what_was_there_before_a_killed_restore_is_told_by_the_one_of_another_set(
+    site: Site, postgresql15: t.Any, make_database: t.Callable[..., t.Any], make_nuxeo: t.Callable[..., t.Any]
+) -> None:
+    """Besides what that one replaces, which nobody misses."""
+    database = make_database(postgresql15)
+    instance = make_nuxeo(database).start()
+    site.add("acme", instance)
+    instance.create_documents(2)
+    half = proof.documents(postgresql15, database.name)
+    site.backup()
+    instance.create_documents(2)
+    site.backup()
+    instance.create_documents(2)
+    before, marker = proof.documents(postgresql15, database.name), instance.data_dir / ".nuxeo-platform-restore.json"
+    one, other = (path.name for path in site.sets("acme"))
+    run = site.start("restore", restore_overwrite=True, restore_set=one, **site.admin(postgresql15))
+    wait_for(lambda: marker.exists() and json.loads(marker.read_text()).get("filled"))
+    run.kill()
+    done = site.restore(postgresql15, restore_set=other)
+    (told,) = (task.result["msg"] for task in done.of("What was restored"))
+    names = [word.rstrip(",") for word in told.partition("kept aside: ")[2].split() if word.startswith(database.name)]
+    assert [proof.documents(postgresql15, name) for name in names] == [before, half], told
 
 
 def test_check_mode_changes_nothing_and_predicts(

@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from .._files.entry import read_tree_list
-from .._files.restore import unknown_owners
+from .._files.restore import owners_todo, unknown_owners
 from .marker import leads, staying
 from .mounts import away, mounts, unmounted
 from .place import ancestors
@@ -72,16 +72,30 @@ def conf_problems(conf: str) -> list[str]:
 def owner_problems(
     path: str, leader: str, trees: t.Sequence[dict[str, str]], owner: str | None, group: str | None
 ) -> list[str]:
-    """Owners of files of the set that the target does not know."""
+    """Owners of files of the set that the target does not know, or that this user may not set."""
     entries = [
         entry
         for tree in trees
         for entry in read_tree_list(os.path.join(path, "files", leader, f"{tree['name']}.jsonl"))
     ]
     return [
-        f"Restore of the files of set '{path}': {unknown}. Make it, or set restore_owner and restore_group."
+        f"Restore of the files of set '{path}': {unknown}. {owners_todo()}."
         for unknown in unknown_owners(entries, owner, group)
     ]
+
+
+def own_folder(path: str, leader: str, owner: str | None, group: str | None) -> dict[str, str | None]:
+    """Owner, group and mode of a data folder that is made: as the leader's of the set, unless others are named.
+    Without root an owner that is not named stays the one who makes it, None here.
+    """
+    entries = read_tree_list(os.path.join(path, "files", leader, "data.jsonl"))
+    recorded = next(entry for entry in entries if entry.path == ".")
+    root = os.geteuid() == 0
+    return {
+        "owner": owner or (recorded.owner if root else None),
+        "group": group or (recorded.group if root else None),
+        "mode": f"{recorded.mode:04o}",
+    }
 
 
 def inner_problems(path: str, target: dict[str, t.Any]) -> list[str]:

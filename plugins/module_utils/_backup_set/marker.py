@@ -17,12 +17,14 @@ import json
 import os
 import typing as t
 
+from .._blobs.deliver import make_owned
 from .._errors import PlatformError
-from .._files.at import below
+from .._files.at import below, group_id, user_id
 from .._io import fsync_directory, now, write_atomic, write_json
 
 MARKER = ".nuxeo-platform-restore.json"
 ASIDE = ".nuxeo-platform-before-"
+FRESH = ".nuxeo-platform-new-"
 Marker = t.Dict[str, t.Any]
 _KEYS = ("status", "set", "instance", "run", "kept_aside", "database")
 
@@ -39,6 +41,10 @@ def read_marker(data_dir: str) -> Marker | None:
             marker = json.load(stream)
     except FileNotFoundError:
         return None
+    except PermissionError as error:  # who removed it would lose what it says
+        raise RestoreError(
+            f"Reading of the restore marker '{path}'", str(error.strerror), "Run as root, or as the user of whom it is"
+        ) from error
     except (OSError, ValueError) as error:
         raise RestoreError(
             f"Reading of the restore marker '{path}'", str(error), "Look at the folder, then remove that file"
@@ -59,7 +65,12 @@ def write_marker(data_dir: str, marker: Marker) -> None:
 
 
 def begin(
-    data_dir: str, marker: Marker, keep: t.Sequence[str], emptied: t.Sequence[str] = (), resumes: bool = True
+    data_dir: str,
+    marker: Marker,
+    keep: t.Sequence[str],
+    emptied: t.Sequence[str] = (),
+    resumes: bool = True,
+    folder: t.Mapping[str, str | None] | None = None,
 ) -> Marker:
     """Move what lies in the data folder aside and mark the folder as being restored.
 
@@ -69,22 +80,14 @@ def begin(
     :param keep: blob stores that stay where they are
     :param emptied: of these, the ones whose blobs are moved aside, in the store itself; the others are healed in place
     :param resumes: whether it may go on with an unfinished restore
+    :param folder: ``owner``, ``group`` and ``mode`` of a data folder that is made, see :func:`folders.own_folder`
     :returns: the marker as written; ``kept_aside`` is the folder with what was there, or None
     """
-    made = not os.path.isdir(data_dir)
-    if made:
-        os.makedirs(data_dir, mode=0o750)
+    if not os.path.isdir(data_dir):
+        _make(os.path.normpath(data_dir), folder or {})
     earlier = read_marker(data_dir) or {}
     resumed = resumes and earlier.get("status") == "begun"
-    # a database that was filled with another set is no part of this restore
-    same = resumed and all(earlier[key] == marker[key] for key in ("set", "instance", "run"))
-    started = {
-        "status": "begun",
-        "kept_aside": earlier.get("kept_aside") if resumed else None,
-        "database": earlier.get("database") if same else None,
-        "filled": earlier.get("filled") if same else None,
-        **marker,
-    }
+    started = _begun(earlier if resumed else {}, marker)
     names = to_move(data_dir, staying(data_dir, keep))
     # what was being moved when a run was killed is of the same state of the folder: it goes to the same place
     moving = os.path.basename(earlier.get("moving") or "") if resumed else ""
@@ -108,6 +111,35 @@ def begin(
             ) from error
     write_marker(data_dir, started)
     return started
+
+
+def _begun(earlier: Marker, marker: Marker) -> Marker:
+    """What a run notes first; of an unfinished one that it goes on with, what that has noted."""
+    # a database that was filled with another set is no part of this restore
+    same = all(earlier.get(key) == marker[key] for key in ("set", "instance", "run"))
+    return {
+        "status": "begun",
+        "kept_aside": earlier.get("kept_aside"),
+        "database": earlier.get("database") if same else None,
+        "filled": earlier.get("filled") if same else None,
+        "kept_databases": earlier.get("kept_databases", []),
+        **marker,
+    }
+
+
+def _make(data_dir: str, folder: t.Mapping[str, str | None]) -> None:
+    """Make the data folder, from the start of whose it is to be: the set may have no file of it that would tell."""
+    what, parent = f"Making of data folder '{data_dir}'", os.path.dirname(data_dir)
+    owner, group = folder.get("owner"), folder.get("group")
+    fresh = os.path.join(parent, f"{FRESH}{os.path.basename(data_dir)}")
+    try:
+        numbers = user_id(owner) if owner else -1, group_id(group) if group else -1
+        os.makedirs(parent, exist_ok=True)
+        make_owned(os.fsencode(data_dir), os.fsencode(fresh), *numbers, int(folder.get("mode") or "0750", 8))
+    except LookupError as error:
+        raise RestoreError(what, str(error.args[0]), "Make it, or set restore_owner and restore_group") from error
+    except OSError as error:
+        raise RestoreError(what, str(error.strerror), "Mend that, then run the restore again") from error
 
 
 def movable(folder: str) -> list[str]:
@@ -188,9 +220,11 @@ def note_filled(data_dir: str, run: str, restored: t.Mapping[str, t.Any]) -> Non
     """
     marker = read_marker(data_dir)
     if marker and (marker["status"], marker["run"]) == ("begun", run):
-        filled = {key: restored[key] for key in ("kept_aside", "messages")}
+        # with those that unfinished restores of other sets have kept aside: the first is what was there before
+        kept = dict.fromkeys([*marker.get("kept_databases", []), restored["kept_aside"] or ""])
+        filled = {"filled": {"messages": restored["messages"]}, "kept_databases": [name for name in kept if name]}
         try:
-            write_marker(data_dir, {**marker, "database": restored["fingerprint"], "filled": filled})
+            write_marker(data_dir, {**marker, "database": restored["fingerprint"], **filled})
         except OSError as error:
             raise RestoreError(
                 f"Note in '{data_dir}' that the database is whole", str(error.strerror), "Mend that, then run again"

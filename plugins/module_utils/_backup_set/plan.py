@@ -13,8 +13,9 @@ from .._blobs.errors import BlobError
 from .._blobs.store import read_config, settings
 from .._files.at import is_inside
 from .._search.audit import is_embedded
+from .already import conf_problems, is_there, lacking_problems
 from .clones import clone_problems, place_problems, shared_problems
-from .folders import access_problems, inner_problems, mount_problems, owner_problems
+from .folders import access_problems, inner_problems, mount_problems, own_folder, owner_problems
 from .marker import Marker
 from .plan_words import audit_lines, index_lines, node_lines, set_lines
 from .preflight import POOLED_BLOBS, disagreements, node_problems
@@ -239,13 +240,6 @@ def _layout_problems(what: str, path: str, kind: str, saved: str | None, todo: s
     ]
 
 
-def is_there(node: dict[str, t.Any], manifest: Manifest) -> bool:
-    """Whether a node's data folder says that this very set was restored into it, to the end."""
-    marker: Marker = node.get("marker") or {}
-    told = marker.get("status"), marker.get("set"), marker.get("instance")
-    return told == ("finished", manifest["id"], manifest["instance"])
-
-
 def fixed_problems(nodes: dict[str, dict[str, t.Any]], data_dir: str, keep: t.Sequence[str]) -> list[str]:
     """What cannot be changed: mounts in the data folder, stores that stay, the nodes' nuxeo.conf."""
     fixed = [f"Node '{name}': {why}" for name, node in sorted(nodes.items()) for why in node.get("fixed", ())]
@@ -301,57 +295,54 @@ def plan(wish: Wish) -> dict[str, t.Any]:
 
     :returns: ``already`` (this very set is there, its database untouched), ``stores``, ``keep`` (the paths of those
         that stay where they are), ``emptied`` (of these, whose blobs are moved aside in them), ``providers`` (of all
-        stores of the source), ``trees``, ``data_dir``, ``lines``, ``problems``
+        stores of the source), ``trees``, ``folder`` (whose a data folder is that is made), ``data_dir``, ``lines``,
+        ``problems``
     """
     manifest, target = wish.manifest, wish.target
     blind = blind_problems(manifest, wish.path, wish.blind)
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
-        return {**nothing, "keep": [], "emptied": [], "problems": node_problems(wish.nodes, True) + blind, "lines": []}
+        nothing.update({"keep": [], "emptied": [], "folder": {}})
+        return {**nothing, "problems": node_problems(wish.nodes, True) + blind, "lines": []}
     stores, problems = store_plan(manifest, target, wish.blob_stores)
     trees, homeless = tree_plan(manifest, target, stores)
     keep = kept_in_place(stores, target["data_dir"])
-    lacking = _lacking_problems(wish)
+    already, lacking = _is_already_there(wish)
     found = {
-        "already": _is_already_there(wish) and not lacking,
+        "already": already,
         "data_dir": target["data_dir"],
         "stores": stores,
         "keep": keep,
         "emptied": emptied(stores, keep),
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
+        "folder": own_folder(wish.path, manifest["leader"], wish.owner, wish.group),
     }
     problems += lacking + homeless + node_problems(wish.nodes, cold=True) + disagreements(wish.nodes, wish.leader)
     problems += kind_problems(manifest, target) + file_problems(manifest, target, wish.streams)
     problems += _source_problems(wish, stores) + _holding_problems(wish, found)
     lines = set_lines(wish.instance, manifest, target, stores, found["already"], wish.overwrite)
     lines += node_lines(manifest, wish.nodes, wish.leader)
-    lines += audit_lines(wish.audit) + index_lines(target, wish.drop_index)
-    if not found["already"]:
+    lines += audit_lines(wish.audit)
+    if not already:
         hindrances, untold = _folder_problems(wish, found)
         problems += hindrances
-        lines += untold + left_lines(manifest, target, wish.streams)
+        lines += index_lines(target, wish.drop_index) + untold + left_lines(manifest, target, wish.streams)
     return {**found, "problems": problems + blind, "lines": lines}
 
 
-def _is_already_there(wish: Wish) -> bool:
-    """Who lets it be overwritten wants all of it back, and nobody has looked at its files."""
-    audit = wish.audit
+def _is_already_there(wish: Wish) -> tuple[bool, list[str]]:
+    """Who lets it be overwritten wants all of it back, and nobody has looked at its files.
+
+    :returns: whether it is, and what of it alone is not
+    """
+    if wish.overwrite:
+        return False, []
+    audit, of = wish.audit, (wish.leader, wish.nodes, wish.manifest, wish.streams)
     unchanged = wish.database.get("changed") is False and not (audit.get("names") and audit.get("changed", True))
-    return unchanged and not wish.overwrite and all(is_there(node, wish.manifest) for node in wish.nodes.values())
-
-
-def _lacking_problems(wish: Wish) -> list[str]:
-    """Streams that a finished restore was told to leave out come back with all the rest only: its server runs, and goes
-    on with others."""
-    node = wish.nodes[wish.leader]
-    wanted = wish.streams and "streams" in wish.manifest and not wish.overwrite
-    if not wanted or not is_there(node, wish.manifest) or (node["marker"].get("streams") or {}).get("prefix"):
-        return []
-    return [
-        f"Restore of the streams: this set was restored onto '{wish.leader}' without them. Set restore_overwrite to "
-        "true to have all of it restored, or leave them out again by restore_streams."
-    ]
+    there = unchanged and all(is_there(node, wish.manifest) for node in wish.nodes.values())
+    problems = lacking_problems(*of) + (conf_problems(*of) if there else [])
+    return there and not problems, problems
 
 
 def _source_problems(wish: Wish, stores: t.Sequence[dict[str, t.Any]]) -> list[str]:
@@ -366,9 +357,11 @@ def _source_problems(wish: Wish, stores: t.Sequence[dict[str, t.Any]]) -> list[s
 def _holding_problems(wish: Wish, found: dict[str, t.Any]) -> list[str]:
     """What the target's folders hold, and may not lose unasked."""
     data_dir, accepted = found["data_dir"], found["already"] or wish.overwrite
-    marker = wish.nodes[wish.leader].get("marker")
+    marker = wish.nodes[wish.leader].get("marker") or {}
     problems = full_problems(data_dir, wish.nodes.values(), accepted)
-    return problems + store_problems(wish.manifest, data_dir, found["stores"], marker, accepted)
+    if found["already"]:  # the stores that it was restored to are its own still, and no others
+        marker = {**marker, "status": "begun"}
+    return problems + store_problems(wish.manifest, data_dir, found["stores"], marker, wish.overwrite)
 
 
 def _folder_problems(wish: Wish, found: dict[str, t.Any]) -> tuple[list[str], list[str]]:

@@ -229,11 +229,8 @@ class Delivery:
             )
 
     def _make_folders(self, root: str) -> int:
-        """The store's folders and its config.xml, with owner and mode of the nearest folder that exists."""
-        above = root
-        while not os.path.isdir(above):
-            above = os.path.dirname(above)
-        info = os.stat(above)
+        """The store's folders and its config.xml; the mode of its folders."""
+        info = self._whose(root)
         mode = info.st_mode & 0o2777  # a group that the store hands on is handed on
         for path in (root, os.path.join(root, "data")):
             missing = path
@@ -251,6 +248,19 @@ class Delivery:
                 os.fchown(stream.fileno(), info.st_uid, info.st_gid)
                 stream.write(config.encode())
         return mode
+
+    def _whose(self, root: str) -> os.stat_result:
+        """Owner and mode that what is made gets, from the nearest folder that exists. A store that is made in a folder
+        of another user, such as a volume of root's, is like the folder that is named for that.
+        """
+        above = root
+        while not os.path.isdir(above):
+            above = os.path.dirname(above)
+        info = os.stat(above)
+        if above == root or self.options.like is None:
+            return info
+        like = os.stat(self.options.like)
+        return info if info.st_uid == like.st_uid else like
 
     @property
     def _config(self) -> str:

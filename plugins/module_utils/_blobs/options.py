@@ -35,6 +35,7 @@ class Options:
     set_keys: t.Optional[str] = None
     keys: t.Optional[str] = None
     required: t.Optional[str] = None
+    like: t.Optional[str] = None
     record_digests: t.Optional[str] = None
     full: bool = False
     full_every: int = 20

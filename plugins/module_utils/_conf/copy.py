@@ -17,7 +17,7 @@ import typing as t
 
 from .._files.at import group_id, user_id
 from .._files.entry import FOLDER, Entry, TreeResult, read_tree_list, write_tree_list
-from .._files.restore import restore_tree, unknown_owners
+from .._files.restore import owners_todo, restore_tree, unknown_owners
 from .._files.tree import copy_file, copy_tree
 from .._io import fsync_directory, write_json
 from .configuration import Configuration
@@ -150,7 +150,7 @@ class Restorer:
             raise ConfError(
                 f"Restore of the configuration of '{self.src}'",
                 "; ".join(unknown),
-                "Make them, or name others by restore_owner and restore_group (owner, group)",
+                owners_todo(),
             )
         for part in wanted:
             try:

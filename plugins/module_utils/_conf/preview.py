@@ -27,8 +27,9 @@ def facts_with(
 ) -> dict[str, t.Any]:
     """The facts as :func:`resolve_with` finds them.
 
-    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change) and ``by_url`` (whether
-        Nuxeo connects by its JDBC URL); what it would not see of the properties is among ``unread``
+    :returns: the facts; beside them ``regenerates`` (whether the next start heeds a change), ``by_url`` (whether Nuxeo
+        connects by its JDBC URL), ``unset`` (which of the properties the file does not have so) and ``guarded``
+        (whether a restore guard stands in it); what it would not see of the properties is among ``unread``
     """
     place = locate(path, home, environment)
     configuration, plan = _resolved(properties, place, version)
@@ -36,6 +37,8 @@ def facts_with(
         **facts(configuration),
         "regenerates": regenerates(configuration),
         "by_url": connects_by_url(configuration),
+        "unset": plan.properties_changed,
+        "guarded": plan.guard_changed,
     }
     if not found["regenerates"]:
         found["unread"] = sorted({*plan.properties_changed, *found["unread"]})

@@ -48,9 +48,7 @@ def restore_tree(
     what = f"Restore of '{src}' to '{dest}'"
     unknown = unknown_owners(entries, owner, group)
     if unknown:
-        raise FilesError(
-            what, "; ".join(unknown), "Make them, or name others by restore_owner and restore_group (owner, group)"
-        )
+        raise FilesError(what, "; ".join(unknown), owners_todo())
     for entry in entries:
         if progress and not check:
             progress.check(look=True)  # whoever took this run's place may restore another set to the same folder
@@ -67,21 +65,28 @@ def restore_tree(
 
 
 def unknown_owners(entries: t.Sequence[Entry], owner: str | None, group: str | None) -> list[str]:
-    """A sentence for each user and group that would be set and is not known here."""
-    if os.geteuid() != 0 and (owner, group) == (None, None):
-        return []
-    problems = []
-    wanted = [
-        (user_id, {owner or entry.owner for entry in entries}),
-        (group_id, {group or entry.group for entry in entries}),
+    """A sentence for each user and group that would be set, and is not known here or may not be set."""
+    root = os.geteuid() == 0
+    recorded = entries if root else ()  # others leave what is not named as it is
+    wanted: list[tuple[str, t.Callable[[str], int], set[str], t.Collection[int]]] = [
+        ("user", user_id, {owner} if owner else {entry.owner for entry in recorded}, {os.geteuid()}),
+        ("group", group_id, {group} if group else {entry.group for entry in recorded}, {os.getegid(), *os.getgroups()}),
     ]
-    for number_of, names in wanted:
+    problems = []
+    for what, number_of, names, own in wanted:
         for name in sorted(names):
             try:
-                number_of(name)
+                if number_of(name) not in own and not root:
+                    problems.append(f"only root, and not user {os.geteuid()}, may give files to {what} '{name}'")
             except LookupError as error:
                 problems.append(str(error.args[0]))
     return problems
+
+
+def owners_todo() -> str:
+    """What to do about these."""
+    act = "Make them" if os.geteuid() == 0 else "Run as root"
+    return f"{act}, or name others by restore_owner and restore_group (owner, group)"
 
 
 class _Restorer:
@@ -228,12 +233,15 @@ class _Restorer:
         return True
 
     def wanted(self, entry: Entry, found: os.stat_result) -> tuple[int, int] | None:
-        """The owner to set, None when there is nothing to set."""
-        owner, group = self.owners[0] or entry.owner, self.owners[1] or entry.group
-        if os.geteuid() != 0 and self.owners == (None, None):
-            self.result.unowned += (user_name(found.st_uid), group_name(found.st_gid)) != (owner, group)
-            return None
-        wanted = (user_id(owner), group_id(group))
+        """The owner to set, None when there is nothing to set. Only root gives files to others: what nobody has named
+        stays as it is.
+        """
+        owner, group = self.owners
+        if os.geteuid() == 0:
+            owner, group = owner or entry.owner, group or entry.group
+        left = owner is None and user_name(found.st_uid) != entry.owner
+        self.result.unowned += left or (group is None and group_name(found.st_gid) != entry.group)
+        wanted = user_id(owner) if owner else found.st_uid, group_id(group) if group else found.st_gid
         return wanted if wanted != (found.st_uid, found.st_gid) else None
 
     def finish(self) -> None:

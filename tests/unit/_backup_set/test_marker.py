@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -245,6 +246,24 @@ def test_an_absent_folder_is_made_and_nothing_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "data" / marker.MARKER).stat().st_mode & 0o7777 == 0o600
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to others")
+def test_a_folder_that_is_made_is_of_whose_it_is_to_be(tmp_path: Path) -> None:
+    """On a node of which the set has nothing no file of it corrects that."""
+    data, nobody = tmp_path / "a" / "data", {"owner": "65534", "group": "12345", "mode": "0751"}
+    (tmp_path / "a" / f"{marker.FRESH}data").mkdir(parents=True)  # of a run that was killed just then
+    marker.begin(str(data), WHO, [], folder=nobody)
+    info = data.stat()
+    assert (info.st_uid, info.st_gid, info.st_mode & 0o7777) == (65534, 12345, 0o751)
+    assert [path.name for path in data.parent.iterdir()] == ["data"]
+    marker.begin(str(data), WHO, [], folder={"owner": "0", "group": "0", "mode": "0700"})
+    assert data.stat().st_uid == 65534, "one that is there stays as it is"
+    marker.begin(str(tmp_path / "own"), WHO, [], folder={"owner": None, "group": None, "mode": "0750"})
+    assert (tmp_path / "own").stat().st_uid == os.geteuid()
+    with pytest.raises(marker.RestoreError, match="no user 'no-such-user' on this host.*restore_owner"):
+        marker.begin(str(tmp_path / "x"), WHO, [], folder={**nobody, "owner": "no-such-user"})
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_second_begin_of_unfinished_work_remembers_the_first(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("1")
     first = marker.begin(str(tmp_path), WHO, [])
@@ -267,8 +286,18 @@ def test_a_run_that_goes_on_knows_the_database_that_was_filled(tmp_path: Path, o
     assert marker.read_marker(str(tmp_path))["database"] is None
     marker.note_filled(str(tmp_path), WHO["run"], restored)
     again = marker.begin(str(tmp_path), {**WHO, **other}, [])
-    wanted = (None, None) if other else ({"oid": 1}, {"kept_aside": "", "messages": []})
+    wanted = (None, None) if other else ({"oid": 1}, {"messages": []})
     assert (again["status"], again["database"], again["filled"]) == ("begun", *wanted)
+
+
+def test_every_database_that_unfinished_restores_have_kept_aside_is_known(tmp_path: Path) -> None:
+    """The first is that of before; the next one's is half restored."""
+    restored = {"fingerprint": {"oid": 1}, "messages": []}
+    for run, name in (("r1", "before"), ("r1", "before"), ("r2", "half"), ("r3", "")):
+        marker.begin(str(tmp_path), {**WHO, "run": run}, [])
+        marker.note_filled(str(tmp_path), run, {**restored, "kept_aside": name})
+    assert marker.begin(str(tmp_path), WHO, [])["kept_databases"] == ["before", "half"]
+    assert marker.begin(str(tmp_path), WHO, [], resumes=False)["kept_databases"] == []
 
 
 def test_after_a_finished_restore_a_new_one_keeps_its_own(tmp_path: Path) -> None:
@@ -290,6 +319,22 @@ def test_a_marker_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / marker.MARKER).write_text("{}")
     with pytest.raises(marker.RestoreError, match="missing"):
         marker.read_marker(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_marker_of_another_user_is_not_to_be_removed() -> None:
+    """Nuxeo's own user could, and with it would go where streams are and that the database is untouched."""
+    with tempfile.TemporaryDirectory() as folder:  # which others may pass through
+        marker.begin(folder, WHO, [])
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(marker.RestoreError) as refused:
+                marker.read_marker(folder)
+        finally:
+            os.seteuid(0)
+    assert "Permission denied. Run as root, or as the user of whom it is" in str(refused.value)
+    assert "remove" not in str(refused.value)
 
 
 def test_a_note_needs_a_marker(tmp_path: Path) -> None:

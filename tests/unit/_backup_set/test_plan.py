@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import types
 import typing as t
 from pathlib import Path
@@ -25,6 +26,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan im
     tree_plan,
 )
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan_words import set_lines
+from ansible_collections.nuxeo.platform.plugins.module_utils._files.entry import Entry, write_tree_list
 
 SET = "20261123T020004Z"
 DATABASE = {"kind": "postgresql", "host": "db", "port": 5432, "name": "nuxeo", "user": "nuxeo"}
@@ -66,11 +68,12 @@ def planned(
     database: t.Mapping[str, t.Any] = UNCHANGED,
     audit: t.Mapping[str, t.Any] = NOTHING,
     streams: t.Mapping[str, t.Any] = NOTHING,
+    entries: t.Sequence[Entry] = (Entry(".", "dir", 0o750, "root", "root", 0),),
     **nodes: dict[str, t.Any],
 ) -> dict[str, t.Any]:
     folder = Path(facts["data_dir"]).with_name("set")
     (folder / "files" / "n1").mkdir(parents=True, exist_ok=True)
-    (folder / "files" / "n1" / "data.jsonl").touch()
+    write_tree_list(str(folder / "files" / "n1" / "data.jsonl"), entries)
     known = {name: {"facts": facts, **node} for name, node in nodes.items()}
     wish = Wish("acme", manifest_of(facts), known, "n1", facts, str(folder), {}, overwrite=overwrite)
     return plan(dataclasses.replace(wish, database=dict(database), audit=dict(audit), **streams))
@@ -85,6 +88,19 @@ def test_a_folder_of_another_node_that_holds_anything_is_refused(facts: dict[str
     assert planned(facts, n1={}, n2={**full, "marker": {**FINISHED, "status": "begun"}})["problems"] == []
     other = {**full, "marker": {**FINISHED, "set": "20261122T020004Z"}}
     assert ["it is not empty" in problem for problem in planned(facts, n1={}, n2=other)["problems"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("user", "given", "owner"), [(0, None, "of-set"), (0, "me", "me"), (7, None, None), (7, "me", "me")]
+)
+def test_whose_a_data_folder_becomes_of_which_the_set_has_nothing(
+    facts: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch, user: int, given: str | None, owner: str | None
+) -> None:
+    """As the files that are put back: without root their owner stays the one who does it."""
+    entries = [Entry(path, "dir", 0o751, "of-set", "of-set", 0) for path in (".", "stream")]
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    found = planned(facts, entries=entries, streams={"owner": given}, n1={})
+    assert found["folder"] == {"owner": owner, "group": None if user else "of-set", "mode": "0751"}
 
 
 def test_it_is_there_already_only_when_it_is_on_every_node(facts: dict[str, t.Any]) -> None:
@@ -106,6 +122,61 @@ def test_it_is_there_already_only_when_nothing_of_it_has_changed(facts: dict[str
     assert planned(facts, audit={**names, "changed": False}, n1=there)["already"]
     for audit in ({**names, "changed": True}, names):
         assert not planned(facts, audit=audit, n1=there)["already"]
+
+
+def test_it_is_not_there_already_where_nuxeo_conf_would_change_under_a_server_that_runs(
+    facts: dict[str, t.Any],
+) -> None:
+    there = {"marker": FINISHED, "occupied": ["instance.clid"]}
+    changes = {**there, "facts": {**facts, "unset": ["nuxeo.url", "repository.binary.store"]}}
+    guarded = {**there, "facts": {**changes["facts"], "guarded": True}}
+    assert planned(facts, n1=there, n2=guarded)["already"], "an earlier run has not come to it, and nothing runs"
+    for nodes in ({"n1": changes, "n2": there}, {"n1": there, "n2": changes}):
+        found = planned(facts, **nodes)
+        assert not found["already"]
+        (told,) = (problem for problem in found["problems"] if "nuxeo.url, repository.binary.store" in problem)
+        assert "would not see" in told and "restore_overwrite" in told
+        assert planned(facts, overwrite=True, **nodes)["problems"] == []
+    assert planned(facts, n1={"facts": changes["facts"]})["problems"] == [], "nothing was restored yet"
+
+
+@pytest.mark.parametrize(("prefix", "wanted"), [("nuxeo-", True), ("nuxeo-", False), (f"nuxeo-{SET}-", True)])
+def test_it_is_not_there_already_where_the_restored_streams_would_take_the_place_of_others(
+    facts: dict[str, t.Any], prefix: str, wanted: bool
+) -> None:
+    """Configuration management may have set the prefix back, and the server worked with the old streams since."""
+    there = {"marker": {**FINISHED, "streams": {"prefix": f"nuxeo-{SET}-"}}, "occupied": ["instance.clid"]}
+    node = {**there, "facts": {**facts, "streams": {"kind": "kafka", "prefix": prefix, "bootstrap_servers": []}}}
+    manifest = {**manifest_of(facts), "streams": {"prefix": "nuxeo-", "topics": 3}}
+    found = planned(facts, streams={"manifest": manifest, "streams": wanted}, n1=node)
+    assert found["already"] is (not wanted or prefix != "nuxeo-")
+    told = [problem for problem in found["problems"] if "kafka.topicPrefix" in problem]
+    assert bool(told) is not found["already"]
+
+
+def test_a_store_that_nuxeo_conf_names_since_then_is_not_the_one_that_was_restored(
+    facts: dict[str, t.Any], tmp_path: Path
+) -> None:
+    """What lies there is not overwritten unasked."""
+    store = {"provider": "default", "path": str(tmp_path / "blobs"), "kind": "file", "digest": "MD5", "depth": 2}
+    saved = {"kind": "digest", "digest": "MD5", "depth": 2, "keys": 1, "config_xml": None}
+    known = {**facts, "blobs": [store]}
+    (tmp_path / "blobs/data").mkdir(parents=True)
+    for then, refused in ((store["path"], False), (str(tmp_path / "before"), True)):
+        node = {"marker": {**FINISHED, "replaces": {"stores": [then]}}, "occupied": ["instance.clid"]}
+        wish = {"manifest": {**manifest_of(known), "blobs": {"default": saved}}}
+        found = planned(known, streams=wish, n1=node)
+        assert ["blobs': it is not empty" in problem for problem in found["problems"]] == [True] * refused
+
+
+def test_an_index_that_stays_is_not_said_to_be_deleted(facts: dict[str, t.Any]) -> None:
+    told = {
+        **facts,
+        "search": {"kind": "elasticsearch", "index": "nuxeo", "url": ["http://es:9200"], "embedded": False},
+    }
+    for node, says in (({"marker": FINISHED}, False), ({}, True)):
+        lines = planned(told, streams={"instance": "clone", "drop_index": ["http://es:9200"]}, n1=node)["lines"]
+        assert any("of documents will be deleted" in line for line in lines) is says
 
 
 def test_streams_that_a_restore_has_left_out_are_not_there_already(facts: dict[str, t.Any]) -> None:

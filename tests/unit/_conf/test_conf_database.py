@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.database import URL, database, sql_database
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.errors import ConfError
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.facts import facts
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import armed
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import Configuration, resolve
@@ -256,6 +257,16 @@ def test_a_url_of_its_own_leaves_properties_without_effect(
     wanted = {f"nuxeo.db.{key}": value for key, value in properties.items()}
     found = without_effect(wanted, facts_with(wanted, str(conf), str(tmp_path / "home"), {}, "2023"))
     assert [problem.partition("=")[0] for problem in found] == [f"nuxeo.db.{key}" for key in lost]
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_what_nuxeo_conf_does_not_have_yet_is_named(tmp_path: Path, guarded: bool) -> None:
+    conf = write_home(tmp_path / "home", "nuxeo.url=http://one/\n#nuxeo.db.name=n\n", "nuxeo.db.name=n\n")
+    if guarded:
+        conf.write_bytes(armed(conf.read_bytes(), "20261123T020004Z", "r1"))
+    wanted = {"nuxeo.url": "http://one/", "nuxeo.db.name": "n", "org.nuxeo.dev": "true"}
+    found = facts_with(wanted, str(conf), str(tmp_path / "home"), {}, "2023")
+    assert (found["unset"], found["guarded"]) == (["nuxeo.db.name", "org.nuxeo.dev"], guarded)
 
 
 @pytest.mark.parametrize("xa", [True, False])

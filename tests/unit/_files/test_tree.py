@@ -324,7 +324,7 @@ def test_owners_by_name_or_given(data: pathlib.Path, tmp_path: pathlib.Path) -> 
     (tmp_path / "files").mkdir()
     (tmp_path / "tree.jsonl").rename(tmp_path / "files/tree.jsonl")
     (unknown,) = owner_problems(str(tmp_path), "", [{"name": "tree"}], None, "games")
-    assert "no user 'no-such-user' on this host. Make it, or set restore_owner" in unknown
+    assert "no user 'no-such-user' on this host. Make them, or name others by restore_owner" in unknown
     (unknown,) = owner_problems(str(tmp_path), "", [{"name": "tree"}], "daemon", "no-such-group")
     assert "no group 'no-such-group' on this host" in unknown
 
