@@ -5,29 +5,86 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import tempfile
+import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives folders away, and becomes another user")
+NOBODY = 65534
+KEY = hashlib.md5(b"blob").hexdigest()
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to a group")
-def test_folders_hand_on_the_group_that_the_store_hands_on(tmp_path: Path) -> None:
-    key = hashlib.md5(b"blob").hexdigest()
-    blob = tmp_path / "from/data" / key[:2] / key[2:4] / key
+
+def saved(tmp_path: Path) -> t.Callable[[Path], None]:
+    """A set of one blob and a config.xml, and what brings it back to a store."""
+    blob = tmp_path / "from/data" / KEY[:2] / KEY[2:4] / KEY
     blob.parent.mkdir(parents=True)
     blob.write_bytes(b"blob")
-    pool, keys, store = str(tmp_path / "pool"), str(tmp_path / "sets/1/blobs/default"), tmp_path / "to"
+    (tmp_path / "from/config.xml").write_text("<binary-store><digest>MD5</digest><depth>2</depth></binary-store>")
+    pool, keys = str(tmp_path / "pool"), str(tmp_path / "sets/1/blobs/default")
     copy(Options(str(tmp_path / "from"), pool, set_keys=keys, jobs=1), None)
+
+    def restore(store: Path) -> None:
+        copy(Options(pool, str(store), src_layout="pool", dest_layout="store", keys=keys, jobs=1), None)
+
+    return restore
+
+
+@contextlib.contextmanager
+def nobody(tmp_path: Path) -> t.Iterator[None]:
+    """This process is that user, who owns what is there."""
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    for folder in tmp_path.parents:
+        if folder.stat().st_mode & 0o005 != 0o005:  # pytest's own, how many depends on xdist
+            assert str(folder).startswith(f"{tempfile.gettempdir()}/"), folder
+            folder.chmod(0o755)
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+def test_folders_hand_on_the_group_that_the_store_hands_on(tmp_path: Path) -> None:
+    restore, store = saved(tmp_path), tmp_path / "to"
     store.mkdir()
-    os.chown(store, 65534, 12345)
+    os.chown(store, NOBODY, 12345)
     store.chmod(0o2770)
-    back = Options(pool, str(store), src_layout="pool", dest_layout="store", keys=keys, jobs=1)
-    copy(back, None)
+    restore(store)
     found = {path: path.stat() for path in store.rglob("*")}
-    assert {(info.st_uid, info.st_gid) for info in found.values()} == {(65534, 12345)}
+    assert {(info.st_uid, info.st_gid) for info in found.values()} == {(NOBODY, 12345)}
     assert {oct(info.st_mode & 0o7777) for path, info in found.items() if path.is_dir()} == {"0o2770"}
-    assert oct(found[store / "data" / key[:2] / key[2:4] / key].st_mode & 0o7777) == "0o660"
+    assert oct(found[store / "data" / KEY[:2] / KEY[2:4] / KEY].st_mode & 0o7777) == "0o660"
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "mode"), [(NOBODY, 12345, 0o750), (0, NOBODY, 0o2775)], ids=["group", "mount"]
+)
+def test_without_root_everything_belongs_to_the_one_who_runs_it(
+    tmp_path: Path, owner: int, group: int, mode: int
+) -> None:
+    """By then the database is replaced: it is no time to stop for an owner that only root could give."""
+    restore, store = saved(tmp_path), tmp_path / "to"
+    store.mkdir()
+    with nobody(tmp_path):
+        os.seteuid(0)
+        os.chown(store, owner, group)
+        store.chmod(mode)
+        os.seteuid(NOBODY)
+        restore(store)
+    found = {path: path.stat() for path in store.rglob("*")}
+    assert {(info.st_uid, info.st_gid) for info in found.values()} == {(NOBODY, NOBODY)}
+    assert {path.name for path in found if path.is_file()} == {"config.xml", KEY}
+    assert (store / "data" / KEY[:2] / KEY[2:4] / KEY).read_bytes() == b"blob"
