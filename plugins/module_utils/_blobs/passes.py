@@ -350,7 +350,7 @@ class Pass:
             raise BlobError(
                 f"Copy of blob store '{self.options.src}'",
                 f"{problems.count} could not be copied: {problems.listed()}",
-                "All others are in the pool. Mend or remove these, then run again",
+                f"All others are in the pool. {problems.todo}, then run again",
                 self.report.result(),
             )
         if self.report.missing_count:
