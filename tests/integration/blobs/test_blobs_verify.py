@@ -277,6 +277,53 @@ def test_a_python_that_fails_at_once_says_why(lab: t.Any, tmp_path: Path) -> Non
     assert (done.rc, "it ended: python3: too old" in done.result["msg"]) == (1, True), done.output
 
 
+DROPPED = "kex_exchange_identification: read: Connection reset by peer\\nConnection reset by 192.0.2.7 port 22"
+JUMP = "me@jump: Permission denied (publickey).\\nkex_exchange_identification: Connection closed by remote host"
+
+
+@pytest.mark.parametrize(
+    ("said", "lets", "met", "told"),
+    [
+        (DROPPED, 2, 4, ""),
+        ("kex_exchange_identification: Connection closed by remote host", 3, 6, ""),
+        (DROPPED, 99, 3, "Raise MaxStartups of its sshd, or set fewer jobs"),
+        ("me@far: Permission denied (publickey).", 99, 1, "reach that host by ssh without a password"),
+        (JUMP, 99, 1, "reach that host by ssh without a password"),
+        ("Connection closed by 192.0.2.7 port 22", 99, 1, "reach that host by ssh without a password"),
+    ],
+    ids=["reset", "closed", "always", "refused", "jump", "later"],
+)
+def test_a_connection_that_sshd_drops_before_the_login_is_tried_again(
+    lab: t.Any,
+    far: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    lets: int,
+    met: int,
+    told: str,
+) -> None:
+    """By default, sshd begins to drop some when ten are not logged in yet; a login that is refused stays so."""
+    from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, options, remote
+
+    monkeypatch.setattr(remote, "WAITS", (0.2, 0.1))
+    lab.make(20)
+    tried, busy = tmp_path / "tried", tmp_path / "busy"
+    busy.write_text(
+        f"#!/bin/sh\necho x >> {tried}\n"
+        f"[ $(($(wc -l < {tried}) % {lets})) = 0 ] || {{ printf '{said}\\n' >&2; exit 255; }}\nexec {far[0]} \"$@\"\n"
+    )
+    busy.chmod(0o755)
+    wish = options.Options(str(lab.store), f"far:{lab.pool}", jobs=1, rsh=[str(busy)])
+    if told:
+        with pytest.raises(remote.BlobError, match="Connection to 'far': it ended: ") as error:
+            copy.copy(wish, None)
+        assert told in str(error.value)
+    else:
+        assert copy.copy(wish, None)["copied"] == 20
+    assert len(tried.read_text().split()) == met
+
+
 def test_real_ssh_says_why_it_cannot_connect(lab: t.Any) -> None:
     lab.make(3)
     done = lab.backup(dest=f"127.0.0.1:{lab.pool}", rsh=["ssh", "-p", "1", "-o", "BatchMode=yes"])
