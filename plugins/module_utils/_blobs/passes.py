@@ -66,8 +66,7 @@ class Pass:
             "boot": boot_id(),
             "generation": found["generation"],
             "kind": self.options.kind,
-            "data": os.fsdecode(self.store.data),
-            "pool": self.options.dest,
+            "paths": states.digest_of(self.store.data, os.fsencode(self.options.dest)),
         }
 
     def _refuse_overlap(self, source: t.List[t.List[int]], found: t.Dict[str, t.Any]) -> None:
