@@ -75,6 +75,20 @@ def test_a_file_that_lies_beside_the_folders_of_a_pool_is_no_blob(lab: t.Any, fa
 
 
 @pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_what_a_volume_keeps_for_itself_is_no_part_of_a_pool(
+    lab: t.Any, far: list[str], strace: t.Any, remote: bool
+) -> None:
+    """Only root can look into that folder of ext4, and the rot in others would not be told."""
+    keys = sorted(set(lab.make(20)))
+    lab.backup("a")
+    rot(lab, keys[3])
+    (lab.pool / "lost+found").mkdir()
+    options = {"pool": f"far:{lab.pool}", "rsh": far} if remote else {"pool": str(lab.pool)}
+    done = lab.run("blob_verify", prefix=strace("openat", "error=EACCES", lab.pool / "lost+found"), **options)
+    assert (done.rc, done.result.get("rotten"), done.result.get("checked")) == (1, [keys[3]], len(keys)), done.output
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
 def test_a_pool_that_is_not_there_fails(lab: t.Any, far: list[str], remote: bool) -> None:
     done = lab.verify(**({"pool": f"far:{lab.pool}", "rsh": far} if remote else {}))
     assert done.rc == 1, done.output
