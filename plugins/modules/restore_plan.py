@@ -46,10 +46,16 @@ options:
     required: true
   pools:
     description:
-      - Where the blobs of each store of the set are, RV(nuxeo.platform.backup_set_info#module:pools). What the target
-        lacks of those on this host has to have room.
+      - Where the blobs of each store of the set are, RV(nuxeo.platform.backup_set_info#module:pools). Each blob
+        that the target lacks has to be there, and what it lacks of those on this host has to have room.
     type: dict
     required: true
+  rsh:
+    description:
+      - How a pool on another host is reached, as for O(nuxeo.platform.blob_verify#module:rsh).
+    type: list
+    elements: str
+    default: [ssh, -o, BatchMode=yes, -o, ConnectTimeout=30, -o, ServerAliveInterval=15]
   blind:
     description: Nodes that do not see it.
     type: list
@@ -169,6 +175,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import Wish, plan
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import RSH
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error, fail_json_on_problems
 
 
@@ -183,6 +190,7 @@ def main() -> None:
             "target": {"type": "dict", "required": True},
             "path": {"type": "path", "required": True},
             "pools": {"type": "dict", "required": True},
+            "rsh": {"type": "list", "elements": "str", "default": list(RSH)},
             "blind": {"type": "list", "elements": "str", "default": []},
             "database": {"type": "dict", "default": {}},
             "audit": {"type": "dict", "default": {}},
@@ -200,7 +208,7 @@ def main() -> None:
     others = wish.pop("problems")
     with fail_json_on_error(module):
         found = plan(Wish(**wish))
-    problems = found.pop("problems") + others
+    problems = list(dict.fromkeys(found.pop("problems") + others))  # a host that does not answer: each has met it
     fail_json_on_problems(module, f"Restore to instance '{wish['instance']}'", problems)
     module.exit_json(changed=False, problems=problems, **found)
 

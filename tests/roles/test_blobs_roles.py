@@ -86,7 +86,15 @@ def test_a_pool_on_another_host(site: Site, make_nuxeo: t.Callable[..., t.Any], 
     assert instance.running, "what cannot be read is known before the first change"
     down.unlink()
     victim = next(iter(blobs))
-    next((instance.store / "data").rglob(victim)).write_bytes(b"rot")
+    here, saved = (next(folder.rglob(victim)) for folder in (instance.store / "data", there))
+    here.unlink()
+    saved.rename(tmp_path / victim)
+    refused = site.run("restore", restore_overwrite=True)
+    assert refused.rc != 0
+    assert f"1 are neither there nor in pool 'far:{there}/acme/blobs/default': {victim}" in refused.stdout
+    assert instance.running, "a blob that is lost is known before the first change, too"
+    (tmp_path / victim).rename(saved)
+    here.write_bytes(b"rot")
     site.restore(None, restore_overwrite=True)
     back = {name.rpartition("/")[2]: content for name, content in files(instance.store / "data").items()}
     assert back == blobs

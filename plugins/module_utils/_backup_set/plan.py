@@ -10,6 +10,7 @@ import os
 import typing as t
 
 from .._blobs.errors import BlobError
+from .._blobs.options import RSH
 from .._blobs.store import read_config, settings
 from .._files.at import is_inside
 from .._search.audit import is_embedded
@@ -272,6 +273,8 @@ class Wish:
     """The folder of the set."""
     pools: dict[str, str]
     """Where the blobs of each store of the set are."""
+    rsh: t.Sequence[str] = RSH
+    """How those on another host are reached."""
     blind: t.Sequence[str] = ()
     """Nodes that do not see the set."""
     database: dict[str, t.Any] = dataclasses.field(default_factory=dict)
@@ -369,6 +372,6 @@ def _folder_problems(wish: Wish, found: dict[str, t.Any]) -> tuple[list[str], li
     files = wish.path, wish.manifest["leader"]
     problems = fixed_problems(wish.nodes, found["data_dir"], found["keep"])
     problems += prefix_problems(wish.nodes, wish.streams and "streams" in wish.manifest)
-    lacking, untold = space_problems(*files, found, wish.pools)
+    lacking, untold = space_problems(*files, found, wish.pools, wish.rsh)
     problems += lacking + owner_problems(*files, found["trees"], wish.owner, wish.group)
     return problems + inner_problems(wish.path, wish.target), untold

@@ -113,8 +113,7 @@ class Agent:
         if digest.encode() == name:
             into.place(path, size)
             return
-        into.drop()
-        self.rejected.append((name.decode(), f"rotten: its bytes have the digest {digest}"))
+        self.rejected.append((name.decode(), into.refuse(digest)))
 
     def on_commit(self, _payload: bytes) -> t.Tuple[t.Any, bytes]:
         t.cast("copier.Copier", self.copier).commit()

@@ -12,7 +12,7 @@ import os
 import stat
 import typing as t
 
-from .errors import SourceError, Vanished, os_reason
+from .errors import ENCRYPTED, SourceError, Vanished, os_reason
 from .waiting import Waiting
 
 CHUNK = 1 << 20
@@ -20,6 +20,10 @@ CHUNK = 1 << 20
 _FICLONE = 0x40049409
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+_MAGIC = b"NUXEOCRYPT"
+"""What a file that Nuxeo has encrypted begins with."""
 
 
 def open_blob(path: bytes) -> t.Tuple[int, os.stat_result]:
@@ -145,6 +149,13 @@ class Copier(Waiting):
             return False
         finally:
             os.close(target)
+
+    def refuse(self, digest: str) -> str:
+        """Drop the file that was made last, which has not the digest that it should; what is said of it."""
+        with open(self.current, "rb") as stream:
+            encrypted = stream.read(len(_MAGIC)) == _MAGIC
+        self.drop()
+        return f"{ENCRYPTED if encrypted else 'rotten: '}its bytes have the digest {digest}"
 
     def receive(self, blocks: t.Iterator[bytes], algorithm: str, beside: bytes = b"") -> t.Tuple[str, int]:
         """Like :meth:`copy`, from blocks of bytes. All blocks are taken even when the source turns out bad."""

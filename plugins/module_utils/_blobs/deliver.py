@@ -44,13 +44,22 @@ class Target(t.NamedTuple):
     dry: bool
 
 
+def give(descriptor: int, uid: int, gid: int) -> None:
+    """Give a file or folder its owner and group; without root everything belongs to the one who runs it."""
+    try:
+        os.fchown(descriptor, uid, gid)
+    except PermissionError:
+        if os.geteuid() == 0:
+            raise
+
+
 def make_owned(path: bytes, fresh: bytes, uid: int, gid: int, mode: int) -> None:
     """Make a folder, under another name until it is whose it should be: nobody mends one that a killed run left."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(fresh, 0o700)
     descriptor = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        os.fchown(descriptor, uid, gid)
+        give(descriptor, uid, gid)
         os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
@@ -76,7 +85,7 @@ class Deliverer:
         """What was done, and the number of the group that must have its names before that is said."""
 
     def _adopt(self, descriptor: int) -> None:
-        os.fchown(descriptor, self.target.uid, self.target.gid)
+        give(descriptor, self.target.uid, self.target.gid)
         os.fchmod(descriptor, self.target.folder_mode & 0o666)
 
     def _make_folder(self, path: bytes) -> None:
@@ -245,7 +254,7 @@ class Delivery:
         if self._misleads(root) or (config and not os.path.exists(path)):
             remove_unfinished(root, r"config\.xml")
             with replaced(path, mode & 0o666) as stream:
-                os.fchown(stream.fileno(), info.st_uid, info.st_gid)
+                give(stream.fileno(), info.st_uid, info.st_gid)
                 stream.write(config.encode())
         return mode
 

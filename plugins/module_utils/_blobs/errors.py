@@ -11,6 +11,9 @@ import typing as t
 from .._errors import PlatformError
 from .names import shown
 
+ENCRYPTED = "it is encrypted, "
+"""Begins what is said of a blob that Nuxeo has encrypted in a store that is not known to be of that kind."""
+
 SHOWN = 20
 """How many names a result holds, whatever the store."""
 
@@ -63,6 +66,16 @@ class Problems:
     def merge(self, names: t.List[str], count: int) -> None:
         self.count += count
         self.names.extend(names[: SHOWN - len(self.names)])
+
+    @property
+    def todo(self) -> str:
+        """What to do about those of a store."""
+        if not any(f": {ENCRYPTED}" in name for name in self.names):
+            return "Mend or remove these"
+        return (
+            "Give the store of those that are encrypted the kind encrypted, in backup_blob_stores, and mend or remove "
+            "the others"
+        )
 
     def listed(self) -> str:
         """All names in one sentence, and how many more there are."""

@@ -31,9 +31,13 @@ def _reading(pool: bytes) -> t.Iterator[None]:
 
 
 def folders(pool: bytes) -> t.List[bytes]:
-    """Where a pool has its blobs, sorted. A file that lies beside these is none: a short name has a folder too."""
+    """Where a pool has its blobs, sorted. A file that lies beside these is none: a short name has a folder too.
+
+    Nor is what ext4 keeps for itself, and root: a pool may be the root of a volume.
+    """
     with _reading(pool), os.scandir(pool) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(b".") and entry.is_dir())
+        found = [entry.name for entry in entries if not entry.name.startswith(b".") and entry.is_dir()]
+    return sorted(name for name in found if name != b"lost+found")
 
 
 def all_names(pool: bytes, folder: bytes) -> t.Iterator[bytes]:

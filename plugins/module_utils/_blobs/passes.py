@@ -66,8 +66,7 @@ class Pass:
             "boot": boot_id(),
             "generation": found["generation"],
             "kind": self.options.kind,
-            "data": os.fsdecode(self.store.data),
-            "pool": self.options.dest,
+            "paths": states.digest_of(self.store.data, os.fsencode(self.options.dest)),
         }
 
     def _refuse_overlap(self, source: t.List[t.List[int]], found: t.Dict[str, t.Any]) -> None:
@@ -350,7 +349,7 @@ class Pass:
             raise BlobError(
                 f"Copy of blob store '{self.options.src}'",
                 f"{problems.count} could not be copied: {problems.listed()}",
-                "All others are in the pool. Mend or remove these, then run again",
+                f"All others are in the pool. {problems.todo}, then run again",
                 self.report.result(),
             )
         if self.report.missing_count:

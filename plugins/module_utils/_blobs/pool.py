@@ -127,8 +127,7 @@ class LocalShelf:
         path = names.pool_path(name)
         digest, size = self.copier.copy(source, algorithm, path)
         if digest.encode() != name:
-            self.copier.drop()
-            raise Changed(f"rotten: its bytes have the digest {digest}")
+            raise Changed(self.copier.refuse(digest))
         self.copier.place(path, size)
         self._placed.add(name)
         return size

@@ -71,6 +71,10 @@ PING = 60.0
 """Seconds after which the far side, which holds the lock, is told that this run lives."""
 
 
+WAITS = (1, 2, 4, 8, 16)
+"""Seconds, at most, before the next attempts to connect: sshd drops some of many that have not logged in yet."""
+
+
 class Connection:
     """One helper on the far side. Made in the process that uses it."""
 
@@ -79,25 +83,28 @@ class Connection:
         self.ready = False
         """Whether the helper has its program, and ends when it is told nothing more."""
         self._begun = False
+        self._argv = [*rsh, host, _START]
+        self._connect()
+        self._program = program(path)
+
+    def _connect(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         there, feed = os.pipe()
         back, answer = os.pipe()
         actions = [(os.POSIX_SPAWN_DUP2, there, 0), (os.POSIX_SPAWN_DUP2, answer, 1)]
         actions.append((os.POSIX_SPAWN_DUP2, self._errors.fileno(), 2))
-        argv = [*rsh, host, _START]
+        argv, defaults = self._argv, [signal.SIGPIPE]
         try:
-            self._pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setsigdef=[signal.SIGPIPE])
+            self._pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setsigdef=defaults)
         except OSError as error:
-            raise BlobError(
-                f"Connection to '{host}'", f"{argv[0]}: {error.strerror}", "Install it, or set rsh"
-            ) from error
+            why = f"{argv[0]}: {error.strerror}"
+            raise BlobError(f"Connection to '{self.host}'", why, "Install it, or set rsh") from error
         finally:
             os.close(there)
             os.close(answer)
         self._feed = feed
         self._reader = open(back, "rb", buffering=1 << 20)  # noqa: SIM115 - closed by close()
         self.channel = Channel(self._reader, feed)
-        self._program = program(path)
 
     @property
     def connecting(self) -> bool:
@@ -110,7 +117,14 @@ class Connection:
             return
         self._begun = True
         with self._talking():
-            self._greeted()
+            for wait in (*WAITS, 0):
+                if self._greeted():
+                    break
+                if not (wait and self._dropped):
+                    raise EOFError
+                self.close()
+                time.sleep(wait * (1 + os.urandom(1)[0] / 255) / 2)  # others were dropped in this moment, too
+                self._connect()
             self.channel.send_raw(b"%010d" % len(self._program) + self._program)
         self.ready = True
 
@@ -125,19 +139,30 @@ class Connection:
         except EOFError:
             self._lost()
 
-    def _greeted(self) -> None:
+    def _greeted(self) -> bool:
         """Wait for the helper's first word, and for nothing after what is no part of it: that may be all that comes.
 
-        Nothing may come behind it either: the helper has been asked nothing yet.
+        Nothing may come behind it either: the helper has been asked nothing yet. False when the connection has ended.
         """
         said = b""
         while said != GREETING:
             more = os.read(self._reader.fileno(), _PRINTED)
             if not more:
-                raise EOFError
+                return False
             said += more
             if not GREETING.startswith(said):
                 raise Garbled(said.replace(GREETING, b""))
+        return True
+
+    def _said(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read()[-400:].decode("utf-8", "replace").strip().replace("\n", " ")
+
+    @property
+    def _dropped(self) -> bool:
+        """Whether sshd has hung up before it heard who this is. Of a host on the way ssh would say more before that."""
+        first, _colon, why = self._said().partition("_exchange_identification: ")
+        return first in ("kex", "ssh") and ("reset by peer" in why or "closed by remote host" in why)
 
     def _printed(self, said: bytes) -> t.NoReturn:
         raise BlobError(
@@ -159,14 +184,11 @@ class Connection:
             raise BlobError(*json.loads(message[1]))
 
     def _lost(self) -> t.NoReturn:
-        self._errors.seek(0)
-        said = self._errors.read()[-400:].decode("utf-8", "replace").strip().replace("\n", " ")
-        raise BlobError(
-            f"Connection to '{self.host}'",
-            f"it ended: {said or 'without a word'}",
-            "Let this user reach that host by ssh without a password, with python3 there, of 3.9 or newer; "
-            "what is copied stays",
-        )
+        todo = "Let this user reach that host by ssh without a password, with python3 there, of 3.9 or newer"
+        if self._dropped:
+            todo = "Raise MaxStartups of its sshd, or set fewer jobs"
+        why = f"it ended: {self._said() or 'without a word'}"
+        raise BlobError(f"Connection to '{self.host}'", why, f"{todo}; what is copied stays")
 
     def call(self, name: str, payload: bytes = b"") -> t.Tuple[t.Any, bytes]:
         """Ask, and wait for the answer."""
@@ -206,12 +228,15 @@ class Connection:
 
     def close(self) -> None:
         """Hang up, and wait for ssh to end."""
+        if not self._pid:  # done, and the next attempt could not even begin
+            return
         os.close(self._feed)
         self._reader.close()
         self._errors.close()
         if not self.ready:  # what is there instead of the helper may go on for ever
             os.kill(self._pid, signal.SIGTERM)
         os.waitpid(self._pid, 0)
+        self._pid = 0
 
 
 class RemoteHome:

@@ -83,6 +83,21 @@ def test_a_rotten_source_is_named_and_does_not_get_into_the_pool(lab: t.Any) -> 
 
 
 @pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_blobs_that_nuxeo_has_encrypted_are_not_to_be_removed(lab: t.Any, far: list[str], remote: bool) -> None:
+    """A contribution makes a store encrypted, and nuxeo.conf knows nothing of it."""
+    more: dict[str, t.Any] = {"dest": f"far:{lab.pool}", "rsh": far} if remote else {}
+    lab.make(0)
+    for number in range(30):
+        lab.add(b"NUXEOCRYPT\1" + lab.random.randbytes(99), hashlib.md5(b"clear %d" % number).hexdigest())
+    done = lab.backup(**more)
+    assert (done.rc, done.result["problem_count"]) == (1, 30), done.output
+    assert all(": it is encrypted, its bytes have the digest " in problem for problem in done.result["problems"])
+    assert "Give the store of those that are encrypted the kind encrypted, in backup_blob_stores" in done.result["msg"]
+    assert "mend or remove the others, then run again" in done.result["msg"]
+    assert lab.backup(kind="encrypted", **more).result["copied"] == 30
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
 @pytest.mark.parametrize("error", ["EIO", "EACCES"])
 @pytest.mark.parametrize("calls", ["openat", "read"])
 def test_a_blob_that_cannot_be_read_is_named(

@@ -75,6 +75,20 @@ def test_a_file_that_lies_beside_the_folders_of_a_pool_is_no_blob(lab: t.Any, fa
 
 
 @pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
+def test_what_a_volume_keeps_for_itself_is_no_part_of_a_pool(
+    lab: t.Any, far: list[str], strace: t.Any, remote: bool
+) -> None:
+    """Only root can look into that folder of ext4, and the rot in others would not be told."""
+    keys = sorted(set(lab.make(20)))
+    lab.backup("a")
+    rot(lab, keys[3])
+    (lab.pool / "lost+found").mkdir()
+    options = {"pool": f"far:{lab.pool}", "rsh": far} if remote else {"pool": str(lab.pool)}
+    done = lab.run("blob_verify", prefix=strace("openat", "error=EACCES", lab.pool / "lost+found"), **options)
+    assert (done.rc, done.result.get("rotten"), done.result.get("checked")) == (1, [keys[3]], len(keys)), done.output
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "far"])
 def test_a_pool_that_is_not_there_fails(lab: t.Any, far: list[str], remote: bool) -> None:
     done = lab.verify(**({"pool": f"far:{lab.pool}", "rsh": far} if remote else {}))
     assert done.rc == 1, done.output
@@ -275,6 +289,53 @@ def test_a_python_that_fails_at_once_says_why(lab: t.Any, tmp_path: Path) -> Non
     rsh.chmod(0o755)
     done = lab.backup("a", dest=f"far:{lab.pool}", rsh=[str(rsh)])
     assert (done.rc, "it ended: python3: too old" in done.result["msg"]) == (1, True), done.output
+
+
+DROPPED = "kex_exchange_identification: read: Connection reset by peer\\nConnection reset by 192.0.2.7 port 22"
+JUMP = "me@jump: Permission denied (publickey).\\nkex_exchange_identification: Connection closed by remote host"
+
+
+@pytest.mark.parametrize(
+    ("said", "lets", "met", "told"),
+    [
+        (DROPPED, 2, 4, ""),
+        ("kex_exchange_identification: Connection closed by remote host", 3, 6, ""),
+        (DROPPED, 99, 3, "Raise MaxStartups of its sshd, or set fewer jobs"),
+        ("me@far: Permission denied (publickey).", 99, 1, "reach that host by ssh without a password"),
+        (JUMP, 99, 1, "reach that host by ssh without a password"),
+        ("Connection closed by 192.0.2.7 port 22", 99, 1, "reach that host by ssh without a password"),
+    ],
+    ids=["reset", "closed", "always", "refused", "jump", "later"],
+)
+def test_a_connection_that_sshd_drops_before_the_login_is_tried_again(
+    lab: t.Any,
+    far: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    lets: int,
+    met: int,
+    told: str,
+) -> None:
+    """By default, sshd begins to drop some when ten are not logged in yet; a login that is refused stays so."""
+    from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy, options, remote
+
+    monkeypatch.setattr(remote, "WAITS", (0.2, 0.1))
+    lab.make(20)
+    tried, busy = tmp_path / "tried", tmp_path / "busy"
+    busy.write_text(
+        f"#!/bin/sh\necho x >> {tried}\n"
+        f"[ $(($(wc -l < {tried}) % {lets})) = 0 ] || {{ printf '{said}\\n' >&2; exit 255; }}\nexec {far[0]} \"$@\"\n"
+    )
+    busy.chmod(0o755)
+    wish = options.Options(str(lab.store), f"far:{lab.pool}", jobs=1, rsh=[str(busy)])
+    if told:
+        with pytest.raises(remote.BlobError, match="Connection to 'far': it ended: ") as error:
+            copy.copy(wish, None)
+        assert told in str(error.value)
+    else:
+        assert copy.copy(wish, None)["copied"] == 20
+    assert len(tried.read_text().split()) == met
 
 
 def test_real_ssh_says_why_it_cannot_connect(lab: t.Any) -> None:

@@ -47,11 +47,13 @@ class Set:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
 
-    def told(self, data: Path, store: Path, kind: str = "digest", pool: str = "") -> tuple[list[str], list[str]]:
+    def told(
+        self, data: Path, store: Path, kind: str = "digest", pool: str = "", rsh: t.Sequence[str] = ()
+    ) -> tuple[list[str], list[str]]:
         stores = [{"provider": "default", "path": str(store), "kind": kind, "depth": 3 if kind == "digest" else None}]
         keep = [str(store)] if kind == "digest" else []
         found = {"stores": stores, "keep": keep, "emptied": [], "trees": [{"name": "data", "dest": str(data)}]}
-        return space_problems(str(self.path), "n1", found, {"default": pool or str(self.pool)})
+        return space_problems(str(self.path), "n1", found, {"default": pool or str(self.pool)}, rsh)
 
 
 def test_only_what_the_target_lacks_needs_room_where_it_goes(tmp_path: Path, mounted: t.Callable[..., Path]) -> None:
@@ -96,12 +98,6 @@ def test_a_volume_that_cannot_be_looked_at_is_a_problem(tmp_path: Path, monkeypa
     assert f"Stale file handle at '{tmp_path}'. Is its volume mounted" in problem
 
 
-def test_a_pool_on_another_host_is_told_and_refuses_nothing(tmp_path: Path) -> None:
-    problems, lines = Set(tmp_path).told(tmp_path / "new", tmp_path / "new/binaries", pool="nas:/blobs/default")
-    assert problems == []
-    assert lines == ["blobs    default: room is not checked, its pool is on another host, nas:/blobs/default"]
-
-
 def test_a_blob_that_the_pool_has_lost_is_told_before_anything_is_changed(tmp_path: Path) -> None:
     """A sample of a large pool does not meet it, and the database would be replaced before the copy does."""
     made = Set(tmp_path)
@@ -111,3 +107,25 @@ def test_a_blob_that_the_pool_has_lost_is_told_before_anything_is_changed(tmp_pa
     assert f"1 are neither there nor in pool '{made.pool}': {lost}: missing. Take another set, or" in problem
     made.put(store / "data", lost, 3, b"")
     assert made.told(tmp_path / "new", store) == ([], []), "the target has it still"
+
+
+def test_a_blob_that_a_pool_on_another_host_has_lost_is_told_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space, "BATCH", 2)
+    made, shell = Set(tmp_path), tmp_path / "rsh"
+    shell.write_text('#!/bin/sh\n[ "$1" = nas ] || { echo "no route" >&2; exit 255; }\nexec sh -c "$2"\n')
+    shell.chmod(0o755)
+    lost, store, pool, rsh = made.keys[2:5], tmp_path / "new/binaries", f"nas:{made.pool}", [str(shell)]
+    room = [f"blobs    default: room is not checked, its pool is on another host, {pool}"]
+    assert made.told(tmp_path / "new", store, pool=pool, rsh=rsh) == ([], room)
+    for key in lost:
+        (made.pool / key[:2] / key[2:4] / key).unlink()
+    (problem,), _lines = made.told(tmp_path / "new", store, pool=pool, rsh=rsh)
+    assert f"3 are neither there nor in pool '{pool}': {sorted(lost)[0]}: missing; " in problem
+    for key in lost:
+        made.put(store / "data", key, 3, b"")
+    assert made.told(tmp_path / "new", store, pool=pool, rsh=rsh) == ([], room), "the target has them still"
+    assert "3 are neither" in made.told(tmp_path / "new", store, "record", pool, rsh)[0][0], "these are moved aside"
+    (problem,), lines = made.told(tmp_path / "new", store, pool=f"san:{made.pool}", rsh=rsh)
+    assert ("Connection to 'san': it ended: no route" in problem, len(lines)) == (True, 1), "not known is not there"

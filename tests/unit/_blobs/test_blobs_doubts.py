@@ -195,3 +195,16 @@ def test_an_old_python_on_the_pools_host_is_told(lab: Lab, monkeypatch: pytest.M
     lab.add(b"one")
     with pytest.raises(BlobError, match=r"its python3 is 3\.\d+, not 3\.9 or newer\. .*of 3\.9 or newer"):
         lab.backup(**lab.far())
+
+
+def test_a_state_of_places_with_very_long_names_is_kept_and_known_again(tmp_path: Path, lab: Lab) -> None:
+    """As long as names may be, of letters that JSON needs six bytes for: the copy itself was done by then."""
+    deep = tmp_path.joinpath(*("\u044b" * 127 for _level in range(4)))
+    deep.mkdir(parents=True)
+    long = Lab(deep)
+    long.add(b"one")
+    assert long.backup("a")["full_pass"] is True
+    assert long.backup("b")["full_pass"] is False
+    (deep / "pool").rename(deep / "other")
+    other = long.backup("c", dest=str(deep / "other"))
+    assert other["full_pass"] is True, "the same folder by another name"
