@@ -84,6 +84,28 @@ def test_a_set_of_another_instance_with_the_same_id_is_restored(
     assert proof.documents(postgresql15, place.name) == proof.documents(postgresql15, other_database.name)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_was_there_already_is_not_started_into_another_restore(
+    site: Site, acme: t.Any, postgresql15: t.Any, killed: bool
+) -> None:
+    acme.create_documents(3)
+    site.backup()
+    old, new = (path.name for path in site.sets("acme"))
+    site.restore(postgresql15, restore_set=new, restore_overwrite=True)
+    late = site.start("restore", restore_set=new, **site.admin(postgresql15))
+    come_to(late, lambda: any(task.task.endswith("Keep what was predicted") for task in late.tasks()))
+    first = site.start("restore", restore_set=old, restore_overwrite=True, **site.admin(postgresql15))
+    come_to(first, lambda: is_filled(acme.data_dir, old))
+    if killed:
+        first.kill()
+    done = go_on(late)
+    told = " ".join(done.failures)
+    assert done.rc != 0 and ("has come between" if killed else f"process {first.process.pid}) is on since") in told
+    assert not acme.running and GUARD in acme.conf.read_text()
+    if not killed:
+        assert go_on(first).check() and acme.running
+
+
 @pytest.mark.parametrize("starts", [True, False])
 def test_a_server_that_was_started_meanwhile_is_not_taken_for_the_restored_one(
     site: Site, acme: t.Any, postgresql15: t.Any, starts: bool
