@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
 import tempfile
 import time
 import typing as t
@@ -193,16 +191,15 @@ class Pass:
         draft, state = None, self.state
         with contextlib.ExitStack() as stack:
             with self._writing_state():
-                if folder:
-                    self._clear(folder, prefix)
                 if not self.report.full_pass and (self.changes or self.options.set_keys):
                     self._prove_state()
-                working = stack.enter_context(tempfile.TemporaryDirectory(dir=folder or None, prefix=prefix))
+                working = stack.enter_context(proof.working_folder(folder, prefix))
                 if self.changes or not self.state.header:
                     regular = proof.in_order(self.store.depth)
                     draft = stack.enter_context(states.Draft(working, self.state, self.changes, regular))
                     self.changes.clear()
                     state = states.load(draft.path)
+                    stack.callback(proof.unmap, state.text)
                 listing = proof.Listing(state, self.store.depth, working)
             self._conclude(listing, draft, state)
 
@@ -224,13 +221,6 @@ class Pass:
             "it is not what the last pass has written",
             "Check its volume, and run again: without it every folder is looked at",
         )
-
-    @staticmethod
-    def _clear(folder: str, prefix: str) -> None:
-        """Remove what killed passes over this store have left, each as large as the state."""
-        left = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")
-        for name in filter(left.fullmatch, os.listdir(folder)):
-            shutil.rmtree(os.path.join(folder, name))
 
     def _conclude(self, listing: proof.Listing, draft: t.Optional[states.Draft], state: states.State) -> None:
         try:
