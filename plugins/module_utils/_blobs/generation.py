@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PRIVATE to the collection: the mark of a pool. Who takes something out of it changes the mark: the next pass then
-looks for every name.
+looks for every name. So does a pass that has put something in, and keeps the new one with what it knows of the pool:
+one that was set back, by a snapshot of its volume, has an older mark.
 """
 
 from __future__ import annotations

@@ -234,6 +234,7 @@ class Pass:
             if not self.options.check:
                 if self.report.counts.get("copied") or self.report.counts.get("present") or back:
                     self.home.sync()  # of this run, or of one that was killed before it came to that
+                    self.identity["generation"] = self.home.look()["generation"]
                 self._keep_state(draft, listing.count)
             self._tell()
             if self.options.set_keys and not self.options.check:
