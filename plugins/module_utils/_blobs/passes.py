@@ -114,7 +114,8 @@ class Pass:
             if not self.options.check:
                 self._identify(self.home.begin())
                 if self.state_path:
-                    os.makedirs(os.path.dirname(self.state_path), mode=0o700, exist_ok=True)
+                    with self._writing_state():
+                        os.makedirs(os.path.dirname(self.state_path), mode=0o700, exist_ok=True)
             self._look()
         except OSError as error:
             raise writing_failed(os.fsencode(self.options.dest), error) from error
@@ -205,6 +206,7 @@ class Pass:
 
     @contextlib.contextmanager
     def _writing_state(self) -> t.Iterator[None]:
+        """An error meanwhile is one of the state's volume, not of the pool's."""
         try:
             yield
         except OSError as error:
@@ -260,7 +262,8 @@ class Pass:
         Returns what was found: nobody can say whether the bytes of the keys of the pool have changed before they went,
         nor whether those that came late are what the dump means.
         """
-        wanted = proof.missing(listing.text, self.options, listing.folder)
+        with self._writing_state():
+            wanted = proof.missing(listing.text, self.options, listing.folder)
         content_named = self.options.kind != "digest"
         known = proof.pool_lines(wanted, self.state, content_named)
         lacking = self.home.lacking([name for _line, name in known])
@@ -270,7 +273,8 @@ class Pass:
         fetched = self._fetch([key for key in wanted if key not in held])
         back |= {names.parse(line).key for line in fetched}
         there += fetched
-        listing.add(sorted(there))
+        with self._writing_state():
+            listing.add(sorted(there))
         held = {names.parse(line).key for line in there}
         gone, self.report.foreign = proof.told_apart([key for key in wanted if key not in held], self.options)
         self.report.keys = listing.count
@@ -288,7 +292,8 @@ class Pass:
             return
         source = source_maker(self.options.dest, self.options.rsh)()
         older, wrong = records.settle(source, now, proof.earlier(list(digests), self.state), digests)
-        listing.add([key + b"\t" + sha for key, sha in sorted(older.items())], over=True)
+        with self._writing_state():
+            listing.add([key + b"\t" + sha for key, sha in sorted(older.items())], over=True)
         self.report.superseded = len(older)
         for key in wrong:
             self.report.problems.add(

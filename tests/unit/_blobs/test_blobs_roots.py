@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import proof
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
@@ -95,3 +97,31 @@ def test_a_working_folder_that_cannot_be_removed_is_the_next_pass_to_clear(
     assert len(list(lab.state.glob(".blobs.*"))) == 1
     lab.backup()
     assert not list(lab.state.glob(".blobs.*"))
+
+
+@pytest.mark.parametrize("when", ["the folder is made", "keys are looked for", "keys are added"])
+def test_a_full_backup_root_is_not_the_pools_volume(lab: Lab, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """The pool may be on another host, which has room."""
+
+    def full(*_words: t.Any, **_more: t.Any) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if when != "the folder is made":
+        lab.backup()
+        lab.place(lab.keys[0]).unlink()
+    makedirs = os.makedirs
+
+    def made(path: t.Any, *words: t.Any, **more: t.Any) -> None:
+        if path == str(lab.state):
+            full()
+        makedirs(path, *words, **more)
+
+    if when == "the folder is made":
+        monkeypatch.setattr(os, "makedirs", made)
+    elif when == "keys are looked for":
+        monkeypatch.setattr(proof, "missing", full)
+    else:
+        monkeypatch.setattr(proof.Listing, "add", full)
+    told = f"Writing of blobs to '{lab.state}/blobs.state': No space left on device. Free space"
+    with pytest.raises(BlobError, match=told):
+        lab.backup(required=str(lab.root / "required"))
