@@ -26,6 +26,7 @@ def set_aside(pool: bytes, rotten: t.Sequence[bytes]) -> None:
             disk.fsync(pool)
             if rotten:
                 os.makedirs(aside, 0o700, exist_ok=True)
+                generation.adopt(pool, aside)
             for name in rotten:
                 path = pool + b"/" + names.pool_path(name)
                 if _is_rotten(path, name):

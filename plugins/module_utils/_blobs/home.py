@@ -86,6 +86,7 @@ class LocalHome:
     def sync(self) -> None:
         if self.volume is not None:
             self.volume.sync_names(())  # where that cannot be done for all at once, each commit has done it
+            generation.renew(self.pool)  # a pool that is set back to a time before this has another mark
 
     def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
         return {name for name in wanted if not holding.is_held(self.pool, name)}

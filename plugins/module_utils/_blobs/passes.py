@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
 import tempfile
 import time
 import typing as t
@@ -115,7 +113,8 @@ class Pass:
             if not self.options.check:
                 self._identify(self.home.begin())
                 if self.state_path:
-                    os.makedirs(os.path.dirname(self.state_path), mode=0o700, exist_ok=True)
+                    with self._writing_state():
+                        os.makedirs(os.path.dirname(self.state_path), mode=0o700, exist_ok=True)
             self._look()
         except OSError as error:
             raise writing_failed(os.fsencode(self.options.dest), error) from error
@@ -192,21 +191,21 @@ class Pass:
         draft, state = None, self.state
         with contextlib.ExitStack() as stack:
             with self._writing_state():
-                if folder:
-                    self._clear(folder, prefix)
                 if not self.report.full_pass and (self.changes or self.options.set_keys):
                     self._prove_state()
-                working = stack.enter_context(tempfile.TemporaryDirectory(dir=folder or None, prefix=prefix))
+                working = stack.enter_context(proof.working_folder(folder, prefix))
                 if self.changes or not self.state.header:
                     regular = proof.in_order(self.store.depth)
                     draft = stack.enter_context(states.Draft(working, self.state, self.changes, regular))
                     self.changes.clear()
                     state = states.load(draft.path)
+                    stack.callback(proof.unmap, state.text)
                 listing = proof.Listing(state, self.store.depth, working)
             self._conclude(listing, draft, state)
 
     @contextlib.contextmanager
     def _writing_state(self) -> t.Iterator[None]:
+        """An error meanwhile is one of the state's volume, not of the pool's."""
         try:
             yield
         except OSError as error:
@@ -224,13 +223,6 @@ class Pass:
             "Check its volume, and run again: without it every folder is looked at",
         )
 
-    @staticmethod
-    def _clear(folder: str, prefix: str) -> None:
-        """Remove what killed passes over this store have left, each as large as the state."""
-        left = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")
-        for name in filter(left.fullmatch, os.listdir(folder)):
-            shutil.rmtree(os.path.join(folder, name))
-
     def _conclude(self, listing: proof.Listing, draft: t.Optional[states.Draft], state: states.State) -> None:
         try:
             self.report.keys = listing.count
@@ -243,6 +235,7 @@ class Pass:
             if not self.options.check:
                 if self.report.counts.get("copied") or self.report.counts.get("present") or back:
                     self.home.sync()  # of this run, or of one that was killed before it came to that
+                    self.identity["generation"] = self.home.look()["generation"]
                 self._keep_state(draft, listing.count)
             self._tell()
             if self.options.set_keys and not self.options.check:
@@ -268,7 +261,8 @@ class Pass:
         Returns what was found: nobody can say whether the bytes of the keys of the pool have changed before they went,
         nor whether those that came late are what the dump means.
         """
-        wanted = proof.missing(listing.text, self.options, listing.folder)
+        with self._writing_state():
+            wanted = proof.missing(listing.text, self.options, listing.folder)
         content_named = self.options.kind != "digest"
         known = proof.pool_lines(wanted, self.state, content_named)
         lacking = self.home.lacking([name for _line, name in known])
@@ -278,7 +272,8 @@ class Pass:
         fetched = self._fetch([key for key in wanted if key not in held])
         back |= {names.parse(line).key for line in fetched}
         there += fetched
-        listing.add(sorted(there))
+        with self._writing_state():
+            listing.add(sorted(there))
         held = {names.parse(line).key for line in there}
         gone, self.report.foreign = proof.told_apart([key for key in wanted if key not in held], self.options)
         self.report.keys = listing.count
@@ -296,7 +291,8 @@ class Pass:
             return
         source = source_maker(self.options.dest, self.options.rsh)()
         older, wrong = records.settle(source, now, proof.earlier(list(digests), self.state), digests)
-        listing.add([key + b"\t" + sha for key, sha in sorted(older.items())], over=True)
+        with self._writing_state():
+            listing.add([key + b"\t" + sha for key, sha in sorted(older.items())], over=True)
         self.report.superseded = len(older)
         for key in wrong:
             self.report.problems.add(

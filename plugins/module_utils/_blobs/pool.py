@@ -38,7 +38,7 @@ class Home(t.Protocol):
         """Make it, lock it, clear what a killed run has left. What it is then, as :meth:`look`."""
 
     def sync(self) -> None:
-        """All names are durable after this."""
+        """All names are durable after this, and the pool has another mark: what is known of it is known by that."""
 
     def lacking(self, wanted: t.Sequence[bytes]) -> t.Set[bytes]:
         """Which of some names it does not have."""

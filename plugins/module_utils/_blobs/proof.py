@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import mmap
 import os
+import re
+import shutil
 import tempfile
 import typing as t
 
@@ -46,6 +49,29 @@ def lines_of(text: Buffer) -> t.Iterator[bytes]:
         end = keylist.line_end(text, min(at + (1 << 20), size - 1), size)
         yield from bytes(text[at:end]).splitlines(keepends=True)
         at = end
+
+
+@contextlib.contextmanager
+def working_folder(folder: str, prefix: str) -> t.Iterator[str]:
+    """A folder for temporary files, where others of that prefix are of killed passes, each as large as the state.
+
+    What cannot be removed at the end is left to the next pass: NFS keeps what one that has failed has still open.
+    """
+    if folder:
+        left = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")
+        for name in filter(left.fullmatch, os.listdir(folder)):
+            shutil.rmtree(os.path.join(folder, name))
+    path = tempfile.mkdtemp(dir=folder or None, prefix=prefix)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def unmap(text: Buffer) -> None:
+    """Let go of a file: NFS keeps one that is removed while it is mapped, and the folder that it is in."""
+    if isinstance(text, mmap.mmap):
+        text.close()
 
 
 class Listing:
@@ -118,9 +144,11 @@ class Listing:
         return found
 
     def close(self) -> None:
-        """Give the temporary file back."""
+        """Give the temporary file back, if there is one: nothing of it can be read after this."""
         if self._file is not None:
+            unmap(self.text)
             self._file.close()
+            self._file = None
 
 
 def _wanted(options: Options) -> t.Iterator[t.Tuple[bytes, bool]]:

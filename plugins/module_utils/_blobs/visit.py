@@ -102,6 +102,10 @@ def _keys(lines: t.Iterable[bytes]) -> t.Set[bytes]:
     return {names.parse(line).key for line in lines}
 
 
+def _text(lines: t.Iterable[bytes]) -> bytes:
+    return b"\n".join([*sorted(lines), b""])
+
+
 class Visitor:
     """Visits folders and copies what is new. The result of a task is a tuple: how many, folders, counts, problems."""
 
@@ -144,7 +148,7 @@ class Visitor:
 
     @staticmethod
     def _said(scan: Scan) -> t.List[t.Any]:
-        text: t.Any = None if scan.lines is None else b"".join(line + b"\n" for line in sorted(scan.lines))
+        text: t.Any = None if scan.lines is None else _text(scan.lines)
         if scan.same and scan.sound and not scan.copied and scan.modified != UNTRUSTED and text == scan.old:
             text = AS_BEFORE
         return [scan.path, scan.modified if scan.sound else UNTRUSTED, scan.changed, text, scan.below]
@@ -245,13 +249,7 @@ class Visitor:
     # --- copying
 
     def _copy_all(self, scans: t.Sequence[Scan]) -> None:
-        asked: t.List[bytes] = []
-        for scan in scans:
-            known = set() if self.plan.full else set(scan.old.splitlines())
-            asked.extend(key for key in scan.plain if key not in known)
-            if scan.named:
-                asked.extend(names.parse(line).sha256 for line in scan.old.splitlines() if b"\t" in line)
-        lacking = self._lacking(sorted(set(asked)))
+        lacking = self._lacking(self._asked(scans))
         for scan in scans:
             before = self.counts["copied"]
             if scan.plain:
@@ -261,13 +259,23 @@ class Visitor:
             scan.copied = self.counts["copied"] > before
             self.counts["doubted"] += self._is_doubted(scan)
 
+    def _asked(self, scans: t.Sequence[Scan]) -> t.List[bytes]:
+        """The names to be looked for in the pool. What is read for that is not kept: all records are in one folder."""
+        asked: t.Set[bytes] = set()
+        for scan in scans:
+            if scan.plain:
+                known = set() if self.plan.full else set(scan.old.splitlines())
+                asked.update(key for key in scan.plain if key not in known)
+            if scan.named:
+                asked.update(names.parse(line).sha256 for line in scan.old.splitlines() if b"\t" in line)
+        return sorted(asked)
+
     @staticmethod
     def _is_doubted(scan: Scan) -> bool:
         """Whether another time of the folder should have said that blobs came or went. A change of one does not."""
-        if not scan.same or scan.lines is None:
+        if not scan.same or scan.lines is None or _text(scan.lines) == scan.old:
             return False
-        old = scan.old.splitlines()
-        return sorted(scan.lines) != old and _keys(scan.lines) != _keys(old)
+        return _keys(scan.lines) != _keys(scan.old.splitlines())
 
     def _lacking(self, asked: t.List[bytes]) -> t.Set[bytes]:
         if not asked:

@@ -44,8 +44,8 @@ class Lab:
         return key
 
     def backup(self, **more: t.Any) -> dict[str, t.Any]:
-        where = str(self.root / "store"), str(self.root / "pool")
-        return copy(Options(*where, state=str(self.root / "state"), jobs=1, **more), None)
+        words = {"src": str(self.root / "store"), "dest": str(self.root / "pool"), "state": str(self.root / "state")}
+        return copy(Options(**{**words, "jobs": 1, **more}), None)
 
 
 @pytest.fixture
@@ -190,3 +190,69 @@ def test_while_the_pools_host_is_connected_to_times_of_folders_are_asked_for(
     connect()
     found = lab.backup(full=True)
     assert (found["copied"], found["doubted"], found["full_pass"]) == (0, 0, True)
+
+
+class Snapshot:
+    """Of a pool: what a volume that is set back has then. The folder itself stays the one that it is."""
+
+    def __init__(self, pool: Path) -> None:
+        self.pool = pool
+        self.kept = {path: path.read_bytes() for path in pool.rglob("*") if path.is_file()}
+
+    def set_back(self) -> None:
+        for path in sorted(self.pool.rglob("*"), reverse=True):
+            if path.is_file():
+                path.unlink()
+        for path, content in self.kept.items():
+            path.write_bytes(content)
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("how", ["copied", "of a killed run"])
+def test_a_pool_that_was_set_back_is_noticed(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far: bool, how: str
+) -> None:
+    """What the state knows of the pool may be gone, also what the pass that made it has found there."""
+    rsh = tmp_path / "rsh"
+    rsh.write_text('#!/bin/sh\nshift\nexec sh -c "$*"\n')
+    rsh.chmod(0o755)
+    words: dict[str, t.Any] = {"dest": f"far:{lab.root / 'pool'}", "rsh": [str(rsh)]} if far else {}
+    lab.add(b"one")
+    lab.backup(**words)
+    before = Snapshot(lab.root / "pool")
+    lab.add(b"two")
+    if how == "of a killed run":
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(passes.Pass, "_finish", killed)
+            lab.backup(**words)
+    lab.backup(**words)
+    assert lab.backup(**words)["full_pass"] is False
+    before.set_back()
+    found = lab.backup(**words)
+    assert (found["full_pass"], found["copied"], found["keys"]) == (True, 1, 2)
+    assert lab.backup(**words)["full_pass"] is False
+
+
+def killed(_one: passes.Pass) -> None:
+    raise KeyboardInterrupt
+
+
+def test_killed_between_the_mark_and_the_state_the_next_pass_is_full(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.add(b"one")
+    lab.backup()
+    lab.add(b"two")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(passes.Pass, "_keep_state", lambda *_words: killed(_words[0]))
+        lab.backup()
+    assert lab.backup()["full_pass"] is True
+    assert lab.backup()["full_pass"] is False
+
+
+def test_a_pass_in_which_nothing_is_new_leaves_the_pool_as_it_is(lab: Lab) -> None:
+    lab.add(b"one")
+    lab.backup()
+    before = (lab.root / "pool/.generation").stat()
+    for _time in range(2):
+        assert lab.backup(required=str(lab.root / "required"))["full_pass"] is False
+    after = (lab.root / "pool/.generation").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

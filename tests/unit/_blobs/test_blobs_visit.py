@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tracemalloc
 import typing as t
 from pathlib import Path
 
@@ -132,6 +133,43 @@ def test_of_a_folder_that_is_as_before_nothing_is_said(folder: Path) -> None:
         os.utime(folder, ns=(info.st_atime_ns, info.st_mtime_ns))
         state.changed[0] = os.stat(folder).st_ctime_ns
         assert [each[1] for each in said(Full())] == [UNTRUSTED], "what is wrong is told again, until it is mended"
+
+
+class Holding(Shelf):
+    """Has everything."""
+
+    def lacking(self, wanted: t.Sequence[bytes], full: bool) -> set[bytes]:
+        return set()
+
+
+def test_a_folder_of_very_many_records_is_looked_at_in_little_memory(tmp_path: Path) -> None:
+    """All records of a store are in one: what is known of them, and what is found, is there once at a time."""
+    count = 20_000
+    state = State()
+    for number in range(count):
+        (tmp_path / f"12051767-a926-425c-a7e0-{number:012d}").touch()
+    lines = []
+    for name in sorted(os.listdir(tmp_path)):
+        info = (tmp_path / name).stat()
+        signature = f"{info.st_ino}.{info.st_size}.{info.st_mtime_ns}.{info.st_ctime_ns}"
+        lines.append(f"{name}\t{hashlib.sha256(name.encode()).hexdigest()}\t{signature}\n")
+    state.text = "".join(lines).encode()
+    del lines
+    info = tmp_path.stat()
+    state.paths = [b""]
+    state.modified.append(info.st_mtime_ns)
+    state.changed.append(info.st_ctime_ns)
+    state.ends.append(len(state.text))
+    worker = Visitor(Plan(os.fsencode(tmp_path), b"/pool", True, False, False), state, Holding())
+    tracemalloc.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time_ns", lambda: info.st_ctime_ns + 3_000_000_000)
+        worker.handle([0, 1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    results = worker.take(True)
+    assert (results[-1][2]["present"], [each[1] for each in results[:-1]]) == (count, [[]])
+    assert peak < 600 * count
 
 
 class Written(Shelf):
