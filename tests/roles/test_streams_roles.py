@@ -335,12 +335,12 @@ def test_a_set_that_is_there_comes_back_under_another_prefix_with_all_the_rest(
     local_inventory: t.Callable[..., Path], run_playbook: t.Callable[..., t.Any], tmp_path: Path
 ) -> None:
     """The way out where it was restored with other options than are wanted."""
-    marker = {"set": "20261123T020004Z", "status": "finished", "streams": {"prefix": "first-"}}
+    marker = {"set": "20261123T020004Z", "run": "a1b2", "status": "finished", "streams": {"prefix": "first-"}}
     facts = {"data_dir": str(tmp_path), "streams": {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:1"]}}
     manifest = {"id": marker["set"], "instance": "acme", "streams": {"prefix": "nuxeo-", "topics": 3}}
     known = {
         "__restore_node": {"facts": facts},
-        "__restore_found": {"id": marker["set"], "manifest": manifest},
+        "__restore_found": {"id": marker["set"], "manifest": manifest, "manifest_sha256": marker["run"]},
         "__restore_target": {"marker": marker, "unchanged": True},
         "__restore_database_check": {"changed": False},
         "nuxeo_client_python": str(tmp_path / "none"),  # what comes after the prefix is no matter here
@@ -355,12 +355,14 @@ def test_a_set_that_is_there_comes_back_under_another_prefix_with_all_the_rest(
         "anew": (True, "", "first-"),
         "anew_same": (True, "first-", "first-"),
         "anew_other": (True, "other-", "other-"),
+        "of_another": (False, "other-", "other-"),  # instance, with the same id
     }
     hosts: dict[str, dict[str, t.Any]] = {
         name: {"__restore_leader": name, "__restore_members": [name], **known} for name in cases
     }
     for name, (overwrite, wanted, _prefix) in cases.items():
         hosts[name].update(restore_instance="acme", restore_overwrite=overwrite, restore_streams_prefix=wanted)
+    hosts["of_another"]["__restore_target"] = {"marker": {**marker, "run": "c3d4"}, "unchanged": True}
     told = {task.host: task.result for task in run_playbook(play, local_inventory(**hosts)).of("Under which prefix")}
     assert {name: told[name].get("prefix") for name in cases} == {name: case[2] for name, case in cases.items()}
     assert "restore_overwrite" in told["other"]["msg"]
