@@ -137,6 +137,10 @@ class Lab:
             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(self.pool).parts)
         }
 
+    def unfinished(self) -> list[Path]:
+        """What waits for its name in the pool, wherever it is."""
+        return [path for path in self.pool.rglob("*") if ".tmp/" in f"{path.relative_to(self.pool)}/"]
+
     def expected(self, keys: t.Iterable[str]) -> dict[str, bytes]:
         """What the pool should hold of digest-named blobs."""
         return {f"{key[:2]}/{key[2:4]}/{key}": self.path(key).read_bytes() for key in sorted(set(keys))}
