@@ -18,46 +18,12 @@ import typing as t
 
 from .._io import fsync_directory, remove_unfinished, replaced, write_atomic, write_json
 from .errors import BlobError
-from .state import WINDOW, Buffer, pieces, release
+from .text import WINDOW, Buffer, line_end, pieces, position, release
 
 REBASE = 400_000
 """Bytes of added and removed lines from which on a set gets a base of its own."""
 
 BLOCK = 4096
-
-
-def line_end(text: Buffer, at: int, size: int) -> int:
-    """The end of the line that holds a position."""
-    end = text.find(b"\n", at)
-    return size if end < 0 else end + 1
-
-
-def _after(text: Buffer, line: bytes, low: int, size: int) -> int:
-    """The position behind all lines up to a line, searched from ``low`` on. The line has no newline."""
-    high = size
-    while low < high:
-        middle = (low + high) // 2
-        start = max(text.rfind(b"\n", 0, middle) + 1 if middle else 0, low)
-        end = line_end(text, start, size)
-        if bytes(text[start:end]).rstrip(b"\n") <= line:
-            low = end
-        else:
-            high = start
-    return low
-
-
-def position(text: Buffer, line: bytes) -> int:
-    """The position of the first line that is not before a line."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high) // 2
-        start = max(text.rfind(b"\n", 0, middle) + 1 if middle else 0, low)
-        end = line_end(text, start, len(text))
-        if bytes(text[start:end]).rstrip(b"\n") < line:
-            low = end
-        else:
-            high = start
-    return low
 
 
 def _cost(lines: t.Iterable[bytes]) -> int:
@@ -69,7 +35,7 @@ def difference(old: Buffer, new: Buffer, most: t.Optional[int] = None) -> t.Tupl
     """The lines that only the second, and only the first of two sorted texts have; past ``most`` bytes not all."""
     added: t.List[bytes] = []
     removed: t.List[bytes] = []
-    at, done, size, old_size, upon, found = 0, 0, len(new), len(old), WINDOW, 0
+    at, done, size, upon, found = 0, 0, len(new), WINDOW, 0
     while at < size:
         if most is not None and found > most:
             return added, removed
@@ -83,7 +49,7 @@ def difference(old: Buffer, new: Buffer, most: t.Optional[int] = None) -> t.Tupl
             done += len(block)
         else:
             last = block.rstrip(b"\n").rpartition(b"\n")[2]
-            upto = _after(old, last, done, old_size)
+            upto = position(old, last + b"\0", done)
             theirs = set(bytes(old[done:upto]).splitlines())
             ours = set(block.splitlines())
             added.extend(sorted(ours - theirs))

@@ -15,11 +15,14 @@ from .._progress import Progress
 from . import keylist, names, proof, records
 from . import state as states
 from .errors import BlobError, SourceError, Vanished, writing_failed
+from .folders import Plan, changed_folders
 from .home import above, boot_id, place
 from .options import Options, Report
 from .places import open_home, shelf_maker, source_maker
+from .spool import Findings, Spool
 from .store import Store, open_store
-from .visit import AS_BEFORE, Plan, Visitor, changed_folders
+from .text import unmap
+from .visit import AS_BEFORE, Visitor
 from .workers import Workers
 
 CHUNK = 1024
@@ -43,7 +46,7 @@ class Pass:
         self.store: Store = open_store(options.src, options.kind, options.depth, options.digest, options.accept_shrink)
         self.home = open_home(options.dest, options.rsh)
         self.report = Report()
-        self.changes: t.Dict[bytes, t.Optional[states.Folder]] = {}
+        self.changes = Findings("")
         self.known: t.Optional[t.Set[bytes]] = None
         self.began = time.time_ns()
         self.state_path = f"{options.state}.state" if options.state else ""
@@ -134,11 +137,23 @@ class Pass:
         shelf = shelf_maker(self.options.dest, self.options.rsh, self.options.check)
         progress = Progress(self.progress_path, f"blobs {self.options.provider}", unit="folders")
         tasks = self._tasks(plan)
-        workers = Workers(self.options.workers if tasks else 0, lambda number: Visitor(plan, self.state, shelf(number)))
-        with workers, progress:
-            self._visit_all(workers, progress, tasks)
-            workers.close()
-            self._finish()
+        with contextlib.ExitStack() as stack:
+            with self._writing_state():
+                working = stack.enter_context(self._working_folder())
+            self.changes = Findings(working)
+            stack.callback(self.changes.close)
+            workers = Workers(
+                self.options.workers if tasks else 0,
+                lambda number: Visitor(plan, self.state, shelf(number), Spool(working, number)),
+            )
+            with workers, progress:
+                self._visit_all(workers, progress, tasks)
+                workers.close()
+                self._finish(working)
+
+    def _working_folder(self) -> t.ContextManager[str]:
+        folder = os.path.dirname(self.state_path) if self.state_path and not self.options.check else ""
+        return proof.working_folder(folder, f".{os.path.basename(self.state_path) or 'blobs'}.")
 
     def _tasks(self, plan: Plan) -> t.List[t.Any]:
         """The folders to be looked at: numbers of those of the state, paths of others."""
@@ -175,7 +190,7 @@ class Pass:
         fresh: t.List[bytes] = []
         for path, modified, changed, lines, below in found:
             if lines is not AS_BEFORE:
-                self.changes[path] = None if lines is None else states.Folder(modified, changed, lines)
+                self.changes.keep(path, None if lines is None else (modified, changed, lines))
             if below and self.known is None:
                 self.known = set(self.state.paths)
             fresh.extend(name for name in below if self.known is not None and name not in self.known)
@@ -185,21 +200,18 @@ class Pass:
 
     # --- after the folders
 
-    def _finish(self) -> None:
-        folder = os.path.dirname(self.state_path) if self.state_path and not self.options.check else ""
-        prefix = f".{os.path.basename(self.state_path) or 'blobs'}."
+    def _finish(self, working: str) -> None:
         draft, state = None, self.state
         with contextlib.ExitStack() as stack:
             with self._writing_state():
                 if not self.report.full_pass and (self.changes or self.options.set_keys):
                     self._prove_state()
-                working = stack.enter_context(proof.working_folder(folder, prefix))
                 if self.changes or not self.state.header:
                     regular = proof.in_order(self.store.depth)
                     draft = stack.enter_context(states.Draft(working, self.state, self.changes, regular))
-                    self.changes.clear()
+                    self.changes.close()
                     state = states.load(draft.path)
-                    stack.callback(proof.unmap, state.text)
+                    stack.callback(unmap, state.text)
                 listing = proof.Listing(state, self.store.depth, working)
             self._conclude(listing, draft, state)
 

@@ -118,25 +118,27 @@ class LocalShelf:
         self.pool = pool
         self.copier = Copier(pool, b"%s/%s/%d" % (pool, TEMPORARY, number))
         self._look = local_look(pool)
-        self._placed: t.Set[bytes] = set()
+        self._placed: t.Dict[int, t.Set[bytes]] = {}
+        """What has no name yet, by the number of its group."""
 
     def lacking(self, wanted: t.Sequence[bytes], full: bool) -> t.Set[bytes]:
-        return self._look(wanted, full) - self._placed
+        return self._look(wanted, full).difference(*self._placed.values())
+
+    def _place(self, name: bytes, size: int) -> None:
+        self.copier.place(names.pool_path(name), size)
+        self._placed.setdefault(self.copier.open, set()).add(name)
 
     def copy(self, source: bytes, name: bytes, algorithm: str) -> int:
-        path = names.pool_path(name)
-        digest, size = self.copier.copy(source, algorithm, path)
+        digest, size = self.copier.copy(source, algorithm, names.pool_path(name))
         if digest.encode() != name:
             raise Changed(self.copier.refuse(digest))
-        self.copier.place(path, size)
-        self._placed.add(name)
+        self._place(name, size)
         return size
 
     def store(self, source: bytes) -> t.Tuple[bytes, int]:
         digest, size = self.copier.copy(source, "sha256")
         name = digest.encode()
-        self.copier.place(names.pool_path(name), size)
-        self._placed.add(name)
+        self._place(name, size)
         return name, size
 
     @property
@@ -160,8 +162,8 @@ class LocalShelf:
         return self._forget()
 
     def _forget(self) -> Rejected:
-        if not self.copier.pending:
-            self._placed.clear()
+        for group in [each for each in self._placed if each < self.copier.named]:
+            del self._placed[group]
         return []
 
 

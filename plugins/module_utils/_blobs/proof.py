@@ -17,38 +17,43 @@ import typing as t
 from . import keylist, names
 from .errors import SHOWN, BlobError, os_reason
 from .options import Options
-from .state import Buffer, State
+from .state import State
+from .text import Buffer, Sorter, first_line, last_line, line_end, lines_of, position, unmap
 
 
-def in_order(depth: int) -> t.Callable[[bytes, bytes], bool]:
+def in_order(depth: int) -> t.Callable[[bytes, Buffer], bool]:
     """Whether the lines of a folder are where Nuxeo looks for them: then the order of folders is that of keys."""
 
-    def regular(name: bytes, text: bytes) -> bool:
+    def regular(name: bytes, text: Buffer) -> bool:
         level = name.count(b"/") + 1 if name else 0
         prefix = name.replace(b"/", b"")
-        final = text[text.rfind(b"\n", 0, -1) + 1 :]
-        return level == depth and len(prefix) == 2 * depth and text.startswith(prefix) and final.startswith(prefix)
+        if level != depth or len(prefix) != 2 * depth:
+            return False
+        return first_line(text).startswith(prefix) and last_line(text).startswith(prefix)
 
     return regular
 
 
 def _cut(line: bytes) -> bytes:
     """A line of the state as a line of a list: without the third field."""
-    return line if b"\t" not in line else b"\t".join(line.split(b"\t")[:2])
+    return line if b"\t" not in line else b"\t".join(line.rstrip(b"\n").split(b"\t")[:2]) + b"\n"
+
+
+def _parted(line: bytes, folder: bytes, depth: int) -> bytes:
+    """A line of a list to be sorted among those of other folders: what its folder says of it stands behind the key."""
+    key = _key(line)
+    return b"%b\0%d%b" % (key, folder != names.folder_of(key, depth), _cut(line)[len(key) :])
+
+
+def _joined(line: bytes) -> bytes:
+    """The line that was parted."""
+    key, _zero, rest = line.partition(b"\0")
+    return key + rest[1:]
 
 
 def _key(line: bytes) -> bytes:
     """What a line of a list is ordered by: a tab and a newline come before all that a key may hold."""
     return line.rstrip(b"\n").partition(b"\t")[0]
-
-
-def lines_of(text: Buffer) -> t.Iterator[bytes]:
-    """Each line of a text, with its newline."""
-    at, size = 0, len(text)
-    while at < size:
-        end = keylist.line_end(text, min(at + (1 << 20), size - 1), size)
-        yield from bytes(text[at:end]).splitlines(keepends=True)
-        at = end
 
 
 @contextlib.contextmanager
@@ -68,12 +73,6 @@ def working_folder(folder: str, prefix: str) -> t.Iterator[str]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def unmap(text: Buffer) -> None:
-    """Let go of a file: NFS keeps one that is removed while it is mapped, and the folder that it is in."""
-    if isinstance(text, mmap.mmap):
-        text.close()
-
-
 class Listing:
     """All keys of a store in one sorted text: that of the state, when it is in order, else a temporary file.
 
@@ -89,27 +88,27 @@ class Listing:
             self._sort(state, depth)
 
     def _sort(self, state: State, depth: int) -> None:
-        """Of two with one key that counts which lies where Nuxeo looks for it."""
-        odd: t.List[t.Tuple[bytes, bytes]] = []
-        self._replace(self._regular_lines(state, in_order(depth), odd))
-        odd.sort(key=lambda each: (_key(each[1]), each[0] != names.folder_of(_key(each[1]), depth), each[1]))
-        self.add([line for _folder, line in odd])
+        """Of two with one key that counts which lies where Nuxeo looks for it: it is the first of them."""
+        odd = Sorter(self.folder)
+        try:
+            self._replace(self._regular_lines(state, depth, odd))
+            self._merge(lines_of(self.text), map(_joined, odd.lines()))
+        finally:
+            odd.close()
 
     @staticmethod
-    def _regular_lines(
-        state: State, regular: t.Callable[[bytes, bytes], bool], odd: t.List[t.Tuple[bytes, bytes]]
-    ) -> t.Iterator[bytes]:
+    def _regular_lines(state: State, depth: int, odd: Sorter) -> t.Iterator[bytes]:
+        regular = in_order(depth)
         last = b""
         for index, name in enumerate(state.paths):
             text = state.lines(index)
             if not text:
                 continue
-            lines = [_cut(line) + b"\n" for line in text.splitlines()]
-            if not regular(name, text) or lines[0] <= last:
-                odd.extend((name, line.rstrip(b"\n")) for line in lines)
+            if not regular(name, text) or first_line(text) <= last:
+                odd.add(_parted(line, name, depth) for line in lines_of(text))
                 continue
-            last = lines[-1]
-            yield from lines
+            last = last_line(text)
+            yield from map(_cut, lines_of(text))
 
     def _replace(self, lines: t.Iterable[bytes]) -> None:
         """Take other lines; of two with one key the first stays."""
@@ -132,7 +131,10 @@ class Listing:
         """Merge further lines, sorted by their keys; what is there stays, or with ``over`` makes room for them."""
         if lines:
             both = [lines_of(self.text), iter([line + b"\n" for line in lines])]
-            self._replace(heapq.merge(*(reversed(both) if over else both), key=_key))
+            self._merge(*(reversed(both) if over else both))
+
+    def _merge(self, *lines: t.Iterable[bytes]) -> None:
+        self._replace(heapq.merge(*lines, key=_key))
 
     def names_of(self, keys: t.Iterable[bytes]) -> t.Dict[bytes, bytes]:
         """Under which names the pool has some keys, of those that are in the list."""
@@ -210,8 +212,8 @@ def _keys_only(text: Buffer, folder: t.Optional[str]) -> Buffer:
 def _line_of(text: Buffer, key: bytes) -> bytes:
     """The line of a key in a sorted list, by bisection; nothing where there is none."""
     size = len(text)
-    at = keylist.position(text, key)
-    line = bytes(text[at : keylist.line_end(text, at, size)]) if at < size else b""
+    at = position(text, key)
+    line = bytes(text[at : line_end(text, at, size)]) if at < size else b""
     return line.rstrip(b"\n") if line and _key(line) == key else b""
 
 
@@ -222,8 +224,8 @@ def earlier(wanted: t.Sequence[bytes], state: State) -> t.Dict[bytes, bytes]:
     if not asked or state.text.find(b"\t") < 0:
         return found
     for index in range(len(state.paths)):
-        for line in state.lines(index).splitlines():
-            entry = names.parse(line)
+        for line in lines_of(state.lines(index)):
+            entry = names.parse(line.rstrip(b"\n"))
             if entry.sha256 and entry.key in asked:
                 found[entry.key] = entry.sha256
     return found

@@ -22,32 +22,16 @@ import typing as t
 import zlib
 
 from .._io import write_atomic
+from .text import Buffer, first_line, last_line, part, pieces, release
 
 HEADER = 4096
 PAGE = mmap.ALLOCATIONGRANULARITY
 BLOCK = 1 << 20
-WINDOW = 1 << 18
-"""How much of a mapped text is in memory."""
-
 FORMAT = 2
 UNTRUSTED = -1
 """The time of a folder that must be listed again."""
 
-Buffer = t.Union[bytes, mmap.mmap]
 Header = t.Dict[str, t.Any]
-
-
-def release(text: Buffer) -> None:
-    """Let the kernel have back what was read of a mapped text: until then it counts as memory of this process."""
-    if isinstance(text, mmap.mmap):
-        text.madvise(mmap.MADV_DONTNEED)
-
-
-def pieces(text: Buffer) -> t.Iterator[bytes]:
-    """All of a text, piece by piece."""
-    for at in range(0, len(text), WINDOW):
-        yield bytes(text[at : at + WINDOW])
-        release(text)
 
 
 class Folder(t.NamedTuple):
@@ -55,7 +39,7 @@ class Folder(t.NamedTuple):
 
     modified: int
     changed: int
-    lines: bytes
+    lines: Buffer
     """Each ends in a newline; sorted."""
 
 
@@ -78,10 +62,9 @@ class State:
         """Where the lines of a folder are in the text."""
         return (self.ends[index - 1] if index else 0), self.ends[index]
 
-    def lines(self, index: int) -> bytes:
+    def lines(self, index: int) -> Buffer:
         """The lines of one folder."""
-        first, end = self.span(index)
-        return bytes(self.text[first:end])
+        return part(self.text, *self.span(index))
 
 
 def _checksum(blocks: t.Iterable[bytes]) -> int:
@@ -151,7 +134,7 @@ def rewrite_header(path: str, state: State, header: Header) -> None:
         os.close(descriptor)
 
 
-def _pieces(old: t.Sequence[bytes], changes: Changes) -> t.Iterator[t.Union[t.Tuple[int, int], bytes]]:
+def _in_order(old: t.Sequence[bytes], changes: Changes) -> t.Iterator[t.Union[t.Tuple[int, int], bytes]]:
     """What the folders are after some changes, in order: ranges of the old ones, and those that were listed."""
     position = 0
     for name in sorted(changes):
@@ -168,7 +151,7 @@ def _pieces(old: t.Sequence[bytes], changes: Changes) -> t.Iterator[t.Union[t.Tu
 class _Lines:
     """Writes the lines of folders, in order, and keeps what is to be known of them."""
 
-    def __init__(self, stream: t.IO[bytes], regular: t.Callable[[bytes, bytes], bool]) -> None:
+    def __init__(self, stream: t.IO[bytes], regular: t.Callable[[bytes, Buffer], bool]) -> None:
         self._stream = stream
         self._regular = regular
         self._last = b""
@@ -185,11 +168,12 @@ class _Lines:
         self.ends.append(self.end)
         if not text:
             return
-        self._write(text)
-        if b"\t" in text or not self._regular(name, text) or text[: text.index(b"\n")] <= self._last:
+        for piece in pieces(text):
+            self._write(piece)
+        if text.find(b"\t") >= 0 or not self._regular(name, text) or first_line(text) <= self._last:
             self.odd += 1
         else:
-            self._last = text[text.rfind(b"\n", 0, -1) + 1 : -1]
+            self._last = last_line(text)
 
     def _write(self, text: bytes) -> None:
         self._stream.write(text)
@@ -211,6 +195,7 @@ class _Lines:
         self.end += stop - begin
         for at in range(begin, stop, BLOCK):
             self._write(text[at : min(at + BLOCK, stop)])
+            release(text)
         if stop > begin:
             self._last = text[max(begin, text.rfind(b"\n", begin, stop - 1) + 1) : stop - 1]
 
@@ -221,7 +206,7 @@ class Draft:
     Not synced: after a crash of the host the boot id differs, and the state is not trusted.
     """
 
-    def __init__(self, folder: str, old: State, changes: Changes, regular: t.Callable[[bytes, bytes], bool]) -> None:
+    def __init__(self, folder: str, old: State, changes: Changes, regular: t.Callable[[bytes, Buffer], bool]) -> None:
         self.path = os.path.join(folder, f".state.{secrets.token_hex(4)}.tmp")
         self._old = old
         self._changes = changes
@@ -244,27 +229,26 @@ class Draft:
 
     def _write(self, stream: t.IO[bytes]) -> None:
         """The lines first, where they are to be; what is known after them goes before them."""
-        pieces = list(_pieces(self._old.paths, self._changes))
+        order = list(_in_order(self._old.paths, self._changes))
         paths: t.List[bytes] = []
-        for piece in pieces:
-            paths.extend(self._old.paths[slice(*piece)] if isinstance(piece, tuple) else [piece])
+        for each in order:
+            paths.extend(self._old.paths[slice(*each)] if isinstance(each, tuple) else [each])
         folders = b"\n".join(paths)
         sizes = [len(folders), *[array.array("q").itemsize * len(paths)] * 3]
         start = -(-(HEADER + sum(sizes)) // PAGE) * PAGE
         stream.seek(start)
         lines = _Lines(stream, self._regular)
-        for piece in pieces:
-            if isinstance(piece, tuple):
-                lines.add_range(self._old, *piece)
+        for each in order:
+            if isinstance(each, tuple):
+                lines.add_range(self._old, *each)
             else:
-                lines.add(piece, t.cast(Folder, self._changes[piece]))
+                lines.add(each, t.cast(Folder, self._changes[each]))
         release(self._old.text)
         self.header.update(format=FORMAT, sizes=sizes, start=start, text=lines.end, folders=len(paths))
         parts = [folders, *(times.tobytes() for times in (lines.modified, lines.changed, lines.ends))]
         self.header.update(lines=lines.lines, odd=lines.odd, parts_crc=_checksum(parts), text_crc=lines.checksum)
         stream.seek(HEADER)
-        for part in parts:
-            stream.write(part)
+        stream.writelines(parts)
         stream.write(b"\0" * (start - HEADER - sum(sizes)))
         stream.seek(0)
         stream.write(_pack(self.header))

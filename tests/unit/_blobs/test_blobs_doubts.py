@@ -68,7 +68,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit.DOUBT", 0)
+    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.folders.DOUBT", 0)
     return Lab(tmp_path)
 
 
@@ -159,9 +159,9 @@ def test_a_needed_blob_of_another_name_that_came_late_is_fetched(lab: Lab, monke
     (lab.root / "required").write_text("named-by-hand\n")
     finish = passes.Pass._finish
 
-    def late(one: passes.Pass) -> None:
+    def late(one: passes.Pass, working: str) -> None:
         lab.put(Path(os.fsdecode(proof.file_of(one.store.data, b"named-by-hand", 2))), b"content")
-        finish(one)
+        finish(one, working)
 
     monkeypatch.setattr(passes.Pass, "_finish", late)
     assert lab.backup("a", required=str(lab.root / "required"))["missing_count"] == 0

@@ -64,7 +64,7 @@ class Lab:
 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Lab]:
-    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit.DOUBT", 0)
+    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.folders.DOUBT", 0)
     with tempfile.TemporaryDirectory() as root:  # the user may not go where pytest has its own
         yield Lab(Path(root))
 

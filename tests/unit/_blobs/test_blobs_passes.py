@@ -50,7 +50,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit.DOUBT", 0)
+    monkeypatch.setattr("ansible_collections.nuxeo.platform.plugins.module_utils._blobs.folders.DOUBT", 0)
     return Lab(tmp_path, monkeypatch)
 
 
@@ -79,7 +79,7 @@ def test_a_store_whose_root_a_pass_did_not_see_is_looked_at_from_there_again(
 
     def blind(one: passes.Pass, found: t.Iterable[t.Any]) -> list[bytes]:
         fresh = take(one, found)
-        one.changes[b""] = None
+        one.changes.keep(b"", None)
         return fresh
 
     with monkeypatch.context() as patch:
@@ -132,11 +132,11 @@ def test_a_blob_that_came_late_is_in_the_set_when_it_is_what_it_says(
     lab.backup()
     finish, commit, added = passes.Pass._finish, pool.LocalShelf.commit, []
 
-    def late(one: passes.Pass) -> None:
+    def late(one: passes.Pass, working: str) -> None:
         added.append(lab.add(b"two"))
         if how == "rotten":
             (lab.root / "store/data" / os.fsdecode(names.pool_path(added[0].encode()))).write_bytes(b"rot")
-        finish(one)
+        finish(one, working)
 
     def reject(shelf: pool.LocalShelf) -> pool.Rejected:
         return [*commit(shelf), *((key.encode(), "rotten") for key in added)]
@@ -233,7 +233,7 @@ def test_a_pool_that_was_set_back_is_noticed(
     assert lab.backup(**words)["full_pass"] is False
 
 
-def killed(_one: passes.Pass) -> None:
+def killed(*_words: t.Any) -> None:
     raise KeyboardInterrupt
 
 
@@ -242,7 +242,7 @@ def test_killed_between_the_mark_and_the_state_the_next_pass_is_full(lab: Lab, m
     lab.backup()
     lab.add(b"two")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(passes.Pass, "_keep_state", lambda *_words: killed(_words[0]))
+        patch.setattr(passes.Pass, "_keep_state", killed)
         lab.backup()
     assert lab.backup()["full_pass"] is True
     assert lab.backup()["full_pass"] is False
