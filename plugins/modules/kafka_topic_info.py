@@ -273,7 +273,7 @@ def main() -> None:
         secrets=connection.secrets_in,
     )
     params, started = module.params, time.monotonic()
-    with fail_json_on_error(module), options.client_settings(params, module.run_command) as settings:
+    with fail_json_on_error(module), options.client_settings(params, module.run_command, module.tmpdir) as settings:
         cluster = Cluster(settings(None), params["timeout"])
         prefix = options.prefix_of(params, "prefix")
         earlier = snapshot.load(params["positions"]) if params["positions"] else None

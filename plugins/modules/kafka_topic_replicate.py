@@ -419,7 +419,7 @@ def main() -> None:
     params["workers"] = params["workers"] or min(4, len(os.sched_getaffinity(0)))
     if not 1 <= params["workers"] <= 64:
         module.fail_json(msg=f"Option workers is {params['workers']}: it must be from 1 to 64.")
-    with fail_json_on_error(module), options.client_settings(params, module.run_command) as make:
+    with fail_json_on_error(module), options.client_settings(params, module.run_command, module.tmpdir) as make:
         prefix = options.prefix_of(params, "source_prefix")
         result = entry.run(params, make, module.check_mode, prefix)
     if result["gap_count"]:

@@ -60,13 +60,14 @@ def prefix_of(params: t.Mapping[str, t.Any], option: str) -> str:
 
 @contextlib.contextmanager
 def client_settings(
-    params: t.Mapping[str, t.Any], run: Run
+    params: t.Mapping[str, t.Any], run: Run, tmpdir: t.Optional[str] = None
 ) -> t.Iterator[t.Callable[[t.Optional[t.Mapping[str, t.Any]]], Settings]]:
     """A function that gives a client's settings: the module's own, or of another cluster's options on top of them.
 
-    Converted key stores live in a private folder that is gone afterwards.
+    Converted key stores live in a private folder that is gone afterwards; ``tmpdir`` is that of a module, which Ansible
+    removes also when the module was killed.
     """
-    with tempfile.TemporaryDirectory(prefix="nuxeo-platform-kafka-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nuxeo-platform-kafka-", dir=tmpdir) as folder:
         conf = configuration(params)
         told = (conf.get("JAVA_HOME"), conf.environment.get("JAVA_HOME")) if conf is not None else ()
         run = found_in([*told, os.environ.get("JAVA_HOME")], run)

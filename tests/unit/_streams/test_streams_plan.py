@@ -123,8 +123,11 @@ def test_a_restore_reaches_kafka_as_it_will_be_reached(tmp_path):
     params = dict.fromkeys(options.CONNECTION) | {"prefix": None, "nuxeo_environment": {}, "timeout": 1, **named}
     params["nuxeo_properties"] = wanted
     assert options.prefix_of(params, "prefix") == "copy-"
-    with options.client_settings(params, None) as make:
+    (tmp_path / "tmp").mkdir()
+    with options.client_settings(params, None, str(tmp_path / "tmp")) as make:
         found = make(None)
+        assert len(list((tmp_path / "tmp").iterdir())) == 1, "Ansible removes it when the module is killed"
+    assert not list((tmp_path / "tmp").iterdir())
     assert (found["bootstrap.servers"], found["security.protocol"]) == ("b:9093", "SSL")
 
 
