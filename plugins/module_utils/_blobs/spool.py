@@ -45,11 +45,12 @@ class Spool:
     def write(self, text: bytes) -> None:
         """Append to it."""
         self.end += len(text)
+        if self.failed:
+            return
         with self._noting():
             if self._stream is None:
                 self._stream = open(self._path, "xb", buffering=1 << 16)  # noqa: SIM115 - until the worker ends
-            if not self.failed:
-                self._stream.write(text)
+            self._stream.write(text)
 
     def since(self, first: int) -> Span:
         """What was written from a position on."""
@@ -57,9 +58,10 @@ class Spool:
 
     def flush(self) -> None:
         """Let all of it be in the file."""
+        if self._stream is None or self.failed:
+            return
         with self._noting():
-            if self._stream is not None and not self.failed:
-                self._stream.flush()
+            self._stream.flush()
 
     def read(self, span: Span) -> t.Iterator[bytes]:
         """Lines that were written, without their newlines."""
@@ -79,7 +81,7 @@ class Spool:
         try:
             yield
         except OSError as error:
-            self.failed = self.failed or error.errno or errno.EIO
+            self.failed = error.errno or errno.EIO
 
 
 class Rewriting:
@@ -145,10 +147,10 @@ class Findings(t.Mapping[bytes, t.Optional[Folder]]):
 
     def _text(self, span: Span) -> Buffer:
         number, first, end = span
-        if first == end:
-            return b""
         if number < 0:
             raise OSError(-number, os.strerror(-number))
+        if first == end:
+            return b""
         text = self._files.get(number)
         if text is None:
             with open(_path(self._folder, number), "rb") as stream:

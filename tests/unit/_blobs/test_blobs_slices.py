@@ -174,7 +174,17 @@ def test_a_blob_of_a_slice_that_the_far_side_finds_wrong_is_taken_back(
     assert isinstance(said, dict) and (said["folders_listed"], len(lines)) == (1, 20)
 
 
-@pytest.mark.parametrize("what", ["keys", "lines"])
+class Full:
+    """A file in which all is taken, and nothing is kept."""
+
+    def write(self, content: bytes) -> int:
+        return len(content)
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("what", ["keys", "lines", "lines without those that are wrong"])
 def test_a_full_volume_of_the_state_is_not_the_pools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -187,11 +197,15 @@ def test_a_full_volume_of_the_state_is_not_the_pools(
     shrink(monkeypatch)
     if what == "keys":
         monkeypatch.setattr(text.Sorter, "add", full)
-    else:
+    elif what == "lines":
         monkeypatch.setattr(spool, "open", full, raising=False)
+    else:
+        monkeypatch.setattr(spool, "open", lambda *_words, **_more: Full(), raising=False)
+        commit = LocalShelf.commit
+        monkeypatch.setattr(LocalShelf, "commit", lambda shelf: [*commit(shelf), (b"0" * 64, "rotten")])
     where = "/inst/state" if what == "keys" else "/inst/state/blobs.state"
     assert lab.backup("a")[0] == f"Writing of blobs to '{where}': No space left on device"
-    if what == "lines":
+    if what != "keys":
         assert len(list((tmp_path / "inst/blobs/default").glob("??/??/*"))) == 20, "what is copied stays"
 
 
