@@ -7,7 +7,8 @@ Writes build/bench/blobs.json: ``ratios``, each measurement, and the floor besid
 of their own, start of the interpreter and all checks included. What a ratio means is said in docs/performance.md.
 
     BENCH_BLOBS_COUNT    blobs of about 8 KiB, default 300,000
-    BENCH_BLOBS_TINY     blobs for the measurement of memory, default 2,000,000; 0 leaves it out
+    BENCH_BLOBS_TINY     blobs for the measurement of memory, default 2,000,000; 0 leaves it out. Half as many
+                         records are for the same
     BENCH_BLOBS_ROUNDS   rounds, default 5; the ratios are of the medians
     BENCH_BLOBS_FOLDER   where everything is made, default build/bench/blobs. For root a file system of its own (ext4,
                          32 GiB, in a file beside it) is made and mounted there: nothing that was removed before, and
@@ -36,7 +37,7 @@ from blobs.host import another_host
 from blobs.place import COUNT, ROOT, ROUNDS, SIZE, TINY, clean, cold, discard, mounted, remove, say, settle
 from blobs.process import Ran, module, run
 from blobs.report import Measures
-from blobs.store import add, make_store
+from blobs.store import add, make_records, make_store
 
 
 class Bench:
@@ -215,13 +216,23 @@ class Bench:
         say(f"{TINY} tiny blobs")
         remove(self.store)
         make_store(self.store, TINY, 12, 7)
+        self._memory("rss", kind="digest")
+        remove(self.store)
+        say(f"{TINY // 2} records")
+        make_records(self.store, TINY // 2)
+        self._memory("records_rss", kind="record")
+
+    def _memory(self, name: str, **options: str) -> None:
+        """That of the largest process: of a first copy, with nothing new, of a full pass, each with a set's list."""
         instance = ROOT / "tiny"
-        keys = str(instance / "sets" / "x" / "blobs" / "default")
-        first, _said = self.ours(instance, set_keys=str(instance / "sets" / "w" / "blobs" / "default"))
-        second, _said = self.ours(instance, set_keys=keys)
-        third, _said = self.ours(instance, set_keys=keys, full=True)
-        self.other["rss_of"] = {"first": first.rss, "nothing_new": second.rss, "full_pass": third.rss}
-        self.other["rss_mb"] = max(first.rss, second.rss, third.rss) / 1e6
+        sets = instance / "sets"
+        runs = {"first": False, "nothing_new": False, "full_pass": True}
+        of = {
+            run: self.ours(instance, set_keys=str(sets / run / "blobs" / "default"), full=full, **options)[0].rss
+            for run, full in runs.items()
+        }
+        self.other[f"{name}_of"] = of
+        self.other[f"{name}_mb"] = max(of.values()) / 1e6
         remove(instance)
 
     def answer(self) -> None:

@@ -66,9 +66,8 @@ class Measures:
             found["new1000_extra_s"] = self.median("new1000") - self.median("new_noop")
         if "verify" in self.times:
             found["verify_vs_floor"] = self.other["verify_bytes_per_s"] / self.other["verify_floor"]
-        found.update(
-            {name: self.other[name] for name in ("touched_bytes", "rss_mb", "result_kb") if name in self.other}
-        )
+        others = ("touched_bytes", "rss_mb", "records_rss_mb", "result_kb")
+        found.update({name: self.other[name] for name in others if name in self.other})
         return {name: round(value, 3) for name, value in found.items()}
 
     def table(self) -> str:

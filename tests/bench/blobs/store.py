@@ -33,3 +33,13 @@ def add(root: Path, count: int, size: int, chance: random.Random) -> None:
         target = os.open(f"{root}/data/{key[:2]}/{key[2:4]}/{key}", os.O_WRONLY | os.O_CREAT, 0o644)
         os.write(target, content)
         os.close(target)
+
+
+def make_records(root: Path, count: int) -> None:
+    """A store of records: all in one folder, named by their documents."""
+    data = root / "data"
+    data.mkdir(parents=True)
+    for number in range(count):
+        target = os.open(f"{data}/12051767-a926-425c-a7e0-{number:012d}", os.O_WRONLY | os.O_CREAT, 0o644)
+        os.write(target, b"%d" % number)
+        os.close(target)
