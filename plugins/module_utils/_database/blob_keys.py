@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import typing as t
 
@@ -22,6 +23,8 @@ COLUMNS = ("data", "digest", "id", "length", "mime-type", "name")
 """What makes a table ``content`` one of Nuxeo's."""
 
 BATCH = 20000
+
+_NO_LINE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|^$")
 
 TABLES = """
 SELECT format('%%I.%%I', n.nspname, c.relname), format('%%I', a.attname), format('%%I', i.attname),
@@ -148,6 +151,11 @@ class Batch(t.NamedTuple):
     providers: t.Set[str]
 
 
+def is_line(key: str) -> bool:
+    """Whether a key can be one line of UTF-8. Names of files, which some stores have as keys, may hold any blank."""
+    return _NO_LINE.search(key) is None
+
+
 def batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[Batch]:
     """The lines of the file, some at a time; inside a transaction."""
     if not found:
@@ -160,7 +168,7 @@ def batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[Batch]:
             break
         encoded = [key.encode() for key in keys]
         for key, raw in zip(keys, encoded):
-            if not key.isprintable() or not raw > last:
+            if not is_line(key) or not raw > last:
                 _refuse(database, found, key)
             last = raw
         yield Batch(b"\n".join(encoded) + b"\n", len(keys), {provider(key) for key in keys})

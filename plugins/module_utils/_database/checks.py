@@ -37,6 +37,8 @@ ACTS = "SELECT r.rolname, pg_has_role(o.oid, r.oid, 'USAGE') FROM pg_roles r, pg
 
 SERVES = "SELECT pg_has_role(l.oid, o.oid, 'USAGE') FROM pg_roles l, pg_roles o WHERE l.rolname = %s AND o.rolname = %s"
 
+LOGS_IN = "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s"
+
 FILLS = """
 SELECT has_schema_privilege(r.oid, n.oid, 'CREATE') FROM pg_roles r, pg_namespace n
 WHERE r.rolname = %s AND n.nspname = 'public'
@@ -151,7 +153,10 @@ def may_act(admin: Database, owner: str, major: int) -> bool:
 
 
 def has_rights(admin: Database, known: Recorded, login: str, owner: str, privileges: bool) -> bool:
-    """Whether Nuxeo's login will have rights on what belongs to a role, by itself or as the dump grants them."""
+    """Whether Nuxeo's login will have rights on what belongs to a role, by itself or as the dump grants them.
+
+    Of a role that is not there that is told by itself.
+    """
     return admin.value(SERVES, login, owner) is not False or (
         privileges and login in known["database"].get("grantees", [])
     )
@@ -161,7 +166,13 @@ def of_login(
     admin: Database, known: Recorded, target: Target, login: str, owner: str, privileges: bool
 ) -> t.Iterator[str]:
     """Whether Nuxeo can work with what it gets."""
-    if not has_rights(admin, known, login, owner, privileges):
+    if not admin.value(LOGS_IN, login):
+        yield _problem(
+            f"Restore to {target.login.subject}",
+            f"Nuxeo logs in as '{login}', and the server has no role of that name that may log in",
+            "Make it by CREATE ROLE with LOGIN, or give Nuxeo another user",
+        )
+    elif not has_rights(admin, known, login, owner, privileges):
         yield _problem(
             f"Restore to {target.login.subject}",
             f"Nuxeo logs in as '{login}', which has no rights of its owner '{owner}'",

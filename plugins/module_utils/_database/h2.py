@@ -23,7 +23,7 @@ import time
 import typing as t
 
 from .._deps import numbers
-from .blob_keys import provider
+from .blob_keys import is_line, provider
 from .error import DatabaseError, told
 from .sorting import SortedLines
 
@@ -327,7 +327,7 @@ def _collect(session: _Session, lines: SortedLines, contents: list[tuple[str, st
     for (schema, table, _column), rows in zip(contents, session.ask(*queries)):
         for row in rows:
             key = row[0] if row else ""
-            if not key or not key.isprintable():
+            if not is_line(key):
                 raise DatabaseError(
                     f"Reading of the blob keys in table {schema}.{table}",
                     f"{key!r} can't be a blob's key",

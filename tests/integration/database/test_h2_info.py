@@ -181,6 +181,14 @@ def test_key_that_is_no_line(make_h2: t.Any, run_module: Run, tmp_path: Path) ->
     assert "'a\\nb' can't be a blob's key" in result["msg"]
 
 
+def test_key_with_a_blank_of_another_kind(make_h2: t.Any, run_module: Run, tmp_path: Path) -> None:
+    """As in a name of a file, which is the key where blobs are read from a file system."""
+    sql = MADE + "INSERT INTO CONTENT (ID, DATA) VALUES ('file', STRINGDECODE('fs:a\\u3000b\\u00a0c'));"
+    made = make_h2("2.2.224", sql=sql)
+    assert not run_module("h2_info", path=made.file, dest=tmp_path / "out", jar=made.jar).get("failed")
+    assert "fs:a\u3000b\u00a0c".encode() in (tmp_path / "out" / "blob-keys.txt").read_bytes().split(b"\n")
+
+
 def test_what_is_missing_is_named(make_h2: t.Any, run_module: Run, tmp_path: Path) -> None:
     result = run_module("h2_info", path=tmp_path / "none")
     assert "there is no such file" in result["msg"]

@@ -307,6 +307,22 @@ def test_an_owner_whose_rights_nuxeo_has_not_is_told_before(dump_of: t.Any, targ
     assert run_module("postgresql_restore", check=True, src=dumped.src, **options).get("changed"), "it is granted some"
 
 
+@pytest.mark.parametrize("how", ["is not there", "may not log in"])
+def test_a_login_that_nuxeo_cannot_have_is_told_before(
+    dump_of: t.Any, target_on: t.Any, run_module: Run, how: str
+) -> None:
+    """An administrator does the work: nothing else would try it before the server starts."""
+    dumped, target = dump_of("15"), target_on("15")
+    user = f"{target.user} {how}"
+    if how == "may not log in":
+        target.server.psql(f'CREATE ROLE "{user}"')
+    for owner in ({}, {"owner": target.user}):
+        options = {**as_admin(target), "login_user": user, **owner}
+        refused = run_module("postgresql_restore", check=True, src=dumped.src, **options)
+        why = f"Nuxeo logs in as '{user}', and the server has no role of that name that may log in"
+        assert any(why in problem for problem in refused["problems"]), refused["problems"]
+
+
 def test_the_schema_of_an_extension_whose_owner_has_a_blank_is_made_once(
     dump_of: t.Any, target_on: t.Any, restore: Run
 ) -> None:
