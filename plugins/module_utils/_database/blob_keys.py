@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import typing as t
 
+from .._blobs.names import refusal
 from .._io import fsync_directory
 from .error import DatabaseError
 from .postgresql import Database
@@ -23,8 +23,6 @@ COLUMNS = ("data", "digest", "id", "length", "mime-type", "name")
 """What makes a table ``content`` one of Nuxeo's."""
 
 BATCH = 20000
-
-_NO_LINE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|^$")
 
 TABLES = """
 SELECT format('%%I.%%I', n.nspname, c.relname), format('%%I', a.attname), format('%%I', i.attname),
@@ -153,7 +151,7 @@ class Batch(t.NamedTuple):
 
 def is_line(key: str) -> bool:
     """Whether a key can be one line of UTF-8. Names of files, which some stores have as keys, may hold any blank."""
-    return _NO_LINE.search(key) is None
+    return bool(key) and refusal(key.encode("utf-8", "surrogatepass")) is None
 
 
 def batches(database: Database, found: t.Sequence[Table]) -> t.Iterator[Batch]:
