@@ -157,6 +157,15 @@ trees:
   returned: success
   type: list
   elements: dict
+files_of:
+  description: The node of the set whose files the leader gets.
+  returned: success
+  type: str
+files_held_by:
+  description:
+    - Another node of the target that gets them too. Where its data folder is its own, it alone takes what was in it.
+  returned: success
+  type: str
 folder:
   description: Owner, group and mode of a data folder that is made, for O(nuxeo.platform.restore_marker#module:folder).
   returned: success

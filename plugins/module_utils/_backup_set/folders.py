@@ -70,13 +70,11 @@ def conf_problems(conf: str) -> list[str]:
 
 
 def owner_problems(
-    path: str, leader: str, trees: t.Sequence[dict[str, str]], owner: str | None, group: str | None
+    path: str, node: str, trees: t.Sequence[dict[str, str]], owner: str | None, group: str | None
 ) -> list[str]:
-    """Owners of files of the set that the target does not know, or that this user may not set."""
+    """Owners of the files of a node of the set that the target does not know, or that this user may not set."""
     entries = [
-        entry
-        for tree in trees
-        for entry in read_tree_list(os.path.join(path, "files", leader, f"{tree['name']}.jsonl"))
+        entry for tree in trees for entry in read_tree_list(os.path.join(path, "files", node, f"{tree['name']}.jsonl"))
     ]
     return [
         f"Restore of the files of set '{path}': {unknown}. {owners_todo()}."
@@ -84,11 +82,25 @@ def owner_problems(
     ]
 
 
-def own_folder(path: str, leader: str, owner: str | None, group: str | None) -> dict[str, str | None]:
-    """Owner, group and mode of a data folder that is made: as the leader's of the set, unless others are named.
+def leader_files(manifest: dict[str, t.Any], nodes: t.Collection[str], leader: str) -> dict[str, t.Any]:
+    """Whose files the leader of a restore gets: its own, as every node does.
+
+    :param nodes: of the target
+    :returns: ``files_of``, the node of the set: that which led the backup where the set has none of the leader (of a
+        clone, or a node that was down), and where the embedded database is among them. ``files_held_by``, if another
+        node of the target gets these too: where both have a data folder each it alone takes what was in it, or two
+        servers would go on with the same streams.
+    """
+    embedded = manifest["nuxeo"]["database"]["kind"] == "h2"
+    of = leader if manifest["nodes"].get(leader) and not embedded else manifest["leader"]
+    return {"files_of": of, "files_held_by": of if of != leader and of in nodes and not embedded else None}
+
+
+def own_folder(path: str, node: str, owner: str | None, group: str | None) -> dict[str, str | None]:
+    """Owner, group and mode of a data folder that is made: as that of a node of the set, unless others are named.
     Without root an owner that is not named stays the one who makes it, None here.
     """
-    entries = read_tree_list(os.path.join(path, "files", leader, "data.jsonl"))
+    entries = read_tree_list(os.path.join(path, "files", node, "data.jsonl"))
     recorded = next(entry for entry in entries if entry.path == ".")
     root = os.geteuid() == 0
     return {

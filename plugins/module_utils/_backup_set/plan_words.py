@@ -11,9 +11,10 @@ Facts = t.Dict[str, t.Any]
 Manifest = t.Dict[str, t.Any]
 
 
-def node_lines(manifest: Manifest, names: t.Collection[str], leader: str) -> list[str]:
-    """What becomes of nodes whose data folder is not the leader's."""
-    return [
+def node_lines(manifest: Manifest, names: t.Collection[str], leader: str, held_by: str | None) -> list[str]:
+    """What becomes of nodes whose data folder is not the leader's, and of that where the set has none of its own."""
+    held = f"node     {leader}: the set has none of it, it begins empty, unless it has one data folder with {held_by}"
+    return ([held] if held_by else []) + [
         f"node     {name}, where its data folder is its own: "
         + ("gets its files of the set" if manifest["nodes"].get(name) else "the set has none of it, it begins empty")
         for name in sorted(names)

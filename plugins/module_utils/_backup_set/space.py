@@ -104,32 +104,32 @@ def tree_needed(copy: str, dest: str, moved: bool) -> int:
 
 
 def space_problems(
-    path: str, leader: str, found: Named, pools: t.Mapping[str, str], rsh: t.Sequence[str]
+    path: str, node: str, found: Named, pools: t.Mapping[str, str], rsh: t.Sequence[str]
 ) -> t.Tuple[t.List[str], t.List[str]]:
     """Each blob store whose pool lacks what it needs, each volume that has not the room for what goes there, and a line
     for each store of which nobody can tell.
 
     :param path: the folder of the set
-    :param leader: the node whose trees are restored
+    :param node: the one of the set whose trees are restored
     :param found: the plan: ``stores``, ``keep``, ``emptied``, ``trees``
     :param pools: where the blobs of each store are
     :param rsh: how those on another host are reached
     """
     try:
-        return _space_problems(path, leader, found, pools, rsh)
+        return _space_problems(path, node, found, pools, rsh)
     except OSError as error:
         why = f"{error.strerror} at '{os.fsdecode(error.filename or path)}'"
         return [f"Check of the room for set '{path}': {why}. Is its volume mounted, and readable for this user?"], []
 
 
 def _space_problems(
-    path: str, leader: str, found: Named, pools: t.Mapping[str, str], rsh: t.Sequence[str]
+    path: str, node: str, found: Named, pools: t.Mapping[str, str], rsh: t.Sequence[str]
 ) -> t.Tuple[t.List[str], t.List[str]]:
     needs: t.Dict[str, int] = {}
     problems, lines = [], []
     for tree in (tree for tree in found["trees"] if tree["dest"]):
         dest = tree["dest"]
-        needs[dest] = tree_needed(os.path.join(path, "files", leader, tree["name"]), dest, tree["name"] == "data")
+        needs[dest] = tree_needed(os.path.join(path, "files", node, tree["name"]), dest, tree["name"] == "data")
     for store in (store for store in found["stores"] if store["path"]):
         pool, dest = pools[store["provider"]], os.path.join(store["path"], "data")
         stays = store["path"] in found["keep"] and store["path"] not in found["emptied"]
