@@ -148,8 +148,9 @@ backup_file:
 import functools
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change, open_secrets
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import change
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.secrets import in_properties
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.write import alone
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
 
@@ -168,11 +169,13 @@ SPEC: dict[str, dict[str, t.Any]] = {
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=SPEC, required_if=[("restore_guard", "armed", ["restore_set"])], supports_check_mode=True
+    module = EnvironmentModule(
+        argument_spec=SPEC,
+        secrets=lambda params: in_properties(params.get("properties")) if params.get("state") == "present" else (),
+        required_if=[("restore_guard", "armed", ["restore_set"])],
+        supports_check_mode=True,
     )
     given = module.params
-    module.no_log_values.update(open_secrets(given["properties"]) if given["state"] == "present" else ())
     with fail_json_on_error(module):
         compute = functools.partial(
             change,

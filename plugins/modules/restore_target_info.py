@@ -92,12 +92,12 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerp
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import conf_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
-from ansible_collections.nuxeo.platform.plugins.module_utils._conf.change import open_secrets
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.login import database_login
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.option import EnvironmentModule
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.preview import facts_with, without_effect
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.resolve import resolve
+from ansible_collections.nuxeo.platform.plugins.module_utils._conf.secrets import in_properties
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.service import Service, runner
 from ansible_collections.nuxeo.platform.plugins.module_utils._database.h2 import shell_of
 from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail_json_on_error
@@ -107,7 +107,7 @@ def main() -> None:
     """Ansible calls this."""
     module = EnvironmentModule(
         argument_spec={**NUXEO_CONF, "properties": {"type": "dict", "default": {}}, "service": {"type": "str"}},
-        secrets=lambda params: open_secrets(params.get("properties")),
+        secrets=lambda params: in_properties(params.get("properties")),
         supports_check_mode=True,
     )
     p = module.params

@@ -95,6 +95,36 @@ def test_instances_of_one_host_make_one_environment(caller: Caller) -> None:
     subprocess.run(words, check=True)
 
 
+def gone(venv: Path) -> None:
+    """The Python that it was made of is gone."""
+    for link in (venv / "bin").glob("python*"):
+        link.unlink()
+    (venv / "bin" / "python").symlink_to("python3")
+    (venv / "bin" / "python3").symlink_to("/nowhere/bin/python3")
+
+
+def of_another_version(venv: Path) -> None:
+    """The link leads to a newer Python, which does not look into the folder of the older one."""
+    (folder,) = (venv / "lib").iterdir()
+    folder.rename(venv / "lib" / "python3.0")
+
+
+@pytest.mark.parametrize("change", [gone, of_another_version])
+def test_environment_outlives_an_upgrade_of_the_python(caller: Caller, change: t.Callable[[Path], None]) -> None:
+    """What is needed is installed again, and what a site has put there stays."""
+    wheel(caller.wheels, "first")
+    caller.run(clients_requirements=["first>=1"]).check()
+    (caller.venv / "notes").write_text("ours\n")
+    change(caller.venv)
+    predicted = caller.run("--check", clients_requirements=["first>=1"]).check()
+    assert "would be made" in predicted.stdout and predicted.changed == []
+    caller.run(clients_requirements=["first>=1"]).check()
+    python = str(caller.venv / "bin" / "python")
+    assert subprocess.check_output([python, "-c", "import first; print(first.WORD)"]) == b"there\n"
+    assert caller.run(clients_requirements=["first>=1"]).check().changed == []
+    assert (caller.venv / "notes").read_text() == "ours\n"
+
+
 def test_what_is_nowhere_is_told(caller: Caller) -> None:
     """The library and what to set are in the message."""
     failed = caller.run(clients_requirements=["nowhere-to-be-had"])

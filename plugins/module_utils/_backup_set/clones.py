@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import typing as t
 from urllib.parse import SplitResult, urlsplit
@@ -132,9 +133,17 @@ def _hosts(urls: t.Iterable[str], port: int | None = None) -> set[str]:
 
     :param port: what stands for one that is not given, when ports count
     """
-    parts = [part.strip() for url in urls for part in str(url).split(",")]
+    parts = [_in_brackets(part.strip()) for url in urls for part in str(url).split(",")]
     found = [urlsplit(part if "//" in part else f"//{part}") for part in parts]
     return {f"{url.hostname}:{_port(url) or port}" if port else url.hostname for url in found if url.hostname}
+
+
+def _in_brackets(address: str) -> str:
+    """Java takes an IPv6 address without them too, and cuts the port off at the last colon."""
+    host, _colon, port = address.rpartition(":")
+    with contextlib.suppress(ValueError):
+        return f"[{ipaddress.IPv6Address(host)}]:{port}"
+    return address
 
 
 def _port(url: SplitResult) -> int | None:

@@ -17,7 +17,7 @@ from .load import read_bytes
 from .locate import locate
 from .properties import MalformedEscape
 from .resolve import read_version
-from .secrets import is_secret, values_under
+from .secrets import is_secret
 from .version import LINES, Line, line_of
 from .write import replace_file
 
@@ -109,11 +109,6 @@ def _guarded(content: bytes, was_armed: str, restore_guard: str | None, restore:
     if restore_guard is None and was_armed:
         return was_armed.encode("iso-8859-1") + content
     return content
-
-
-def open_secrets(properties: t.Any) -> set[str]:
-    """The values that are refused among properties which are shown, for they are shown with the refusal."""
-    return values_under(is_secret, properties)
 
 
 def _refuse_open_secrets(properties: Properties) -> None:

@@ -111,8 +111,10 @@ def connects_by_url(configuration: Configuration) -> bool:
 
 
 def _of_properties(configuration: Configuration) -> Database:
+    """Of these the driver makes a URL itself."""
     host, port, name = (configuration.used(f"nuxeo.db.{key}") or None for key in ("host", "port", "name"))
-    return Database("postgresql", host or "localhost", _number(port) or PORTS["postgresql"], name)
+    place = f"{host or 'localhost'}:{_number(port) or PORTS['postgresql']}"
+    return Database("postgresql", *addresses(place, "postgresql"), name)
 
 
 def _number(text: str | None) -> int | None:
@@ -122,7 +124,8 @@ def _number(text: str | None) -> int | None:
 def _address(text: str, kind: str) -> tuple[str | None, int | None]:
     """Host and port of ``host:port``, of the first of several."""
     first = text.split(",", maxsplit=1)[0].rsplit("@", 1)[-1]
-    found = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]]*)(?::(\d+))?", first.strip())
+    bare = r"[^\[\]]*?" if kind == "postgresql" else r"[^:\[\]]*"  # its driver cuts at the last colon: fd00::5:5432
+    found = re.fullmatch(rf"(\[[^\]]+\]|{bare})(?::(\d+))?", first.strip())
     if not found:
         return first or None, PORTS[kind]
     return found.group(1).strip("[]") or "localhost", _number(found.group(2)) or PORTS[kind]

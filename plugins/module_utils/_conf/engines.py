@@ -205,15 +205,24 @@ def _big_works(configuration: Configuration) -> Facts:
     return {"big_works": f"{store}_transient_{configuration.used(f'{words}.storeName', 'default')}"}
 
 
+def kafka_protocol(get: t.Callable[[str], str | None]) -> str:
+    """The protocol that Nuxeo uses: kafka.security.protocol is only in force with SASL; Java's client takes any case.
+
+    :param get: gives the value of a property
+    """
+    if get("kafka.sasl.enabled") == "true":
+        return (get("kafka.security.protocol") or "SASL_PLAINTEXT").strip().upper()
+    return "SSL" if get("kafka.ssl") == "true" else "PLAINTEXT"
+
+
 def _kafka(configuration: Configuration) -> Facts:
     sasl = _enabled(configuration, "kafka.sasl.enabled")
     tls = _enabled(configuration, "kafka.ssl")
-    protocol = "SSL" if tls else "PLAINTEXT"
     return {
         "kind": "kafka",
         "bootstrap_servers": _servers(configuration.used("kafka.bootstrap.servers", "localhost:9092")),
         "prefix": configuration.used("kafka.topicPrefix", "nuxeo-"),
-        "security": configuration.used("kafka.security.protocol", "SASL_PLAINTEXT") if sasl else protocol,
+        "security": kafka_protocol(configuration.used),
         "sasl_mechanism": configuration.used("kafka.sasl.mechanism") or None if sasl else None,
         "truststore": configuration.used("kafka.truststore.path") or None if tls else None,
         "keystore": configuration.used("kafka.keystore.path") or None if tls else None,

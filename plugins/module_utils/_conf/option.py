@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Nuxeo Platform collection contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: the option that gives a module the environment of Nuxeo."""
+"""PRIVATE to the collection: the options that give a module the environment of Nuxeo, and properties."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import remove_values
 
 from .errors import ConfError
-from .secrets import MASK, is_secret, is_secret_variable, logins, mask, values_under
+from .secrets import MASK, in_properties, is_secret, is_secret_variable, logins, mask
 
 SHORT = 4
 """Values with fewer characters are not hidden: they would be cut out of everything that is returned."""
@@ -51,7 +51,7 @@ def secrets_of(environment: t.Mapping[str, str]) -> set[str]:
 
 
 class EnvironmentModule(AnsibleModule):
-    """A module that is given the environment of Nuxeo: what of it is a secret leaves the module no more.
+    """A module that is given the environment of Nuxeo, or properties: what of it is a secret leaves the module no more.
 
     The whole option is not ``no_log``: then every value of it, a host or a template, would be cut out of the results.
     No argument comes into the system's log.
@@ -69,7 +69,9 @@ class EnvironmentModule(AnsibleModule):
         self._option = option
         self._secrets = secrets
         super().__init__(**words)
-        self.params[option] = self._taken()
+        environment = self._taken()
+        if option in self.params:
+            self.params[option] = environment
 
     def _log_invocation(self) -> None:
         """Nothing. AnsibleModule's own no_log does not do that: what the task says of it takes its place."""
@@ -98,7 +100,7 @@ class EnvironmentModule(AnsibleModule):
 
     def _taken(self) -> dict[str, str] | None:
         self.no_log_values.update(self._secrets(self.params))
-        self.no_log_values.update(values_under(is_secret, self.params.get("nuxeo_properties")))  # refused, and shown so
+        self.no_log_values.update(in_properties(self.params.get("nuxeo_properties")))
         given = self.params.get(self._option)
         if given is not None and not isinstance(given, dict):  # wrong options are told as they were given
             self.params[self._option] = MASK

@@ -53,6 +53,12 @@ def values_under(names: t.Callable[[str], object], given: t.Any) -> set[str]:
     return {str(value) for name, value in some if names(str(name)) and value not in (None, "", True, False)}
 
 
+def in_properties(given: t.Any) -> set[str]:
+    """The values in a dictionary of properties that are secrets, or carry one, as the URL of a database may."""
+    some = given.values() if isinstance(given, dict) else ()
+    return values_under(is_secret, given) | {str(value) for value in some if mask(str(value)) != str(value)}
+
+
 def mask(value: str) -> str:
     """A value without the secrets that URLs and connection strings carry, and without more where an end is not sure."""
     for parameter in _PARAMETERS:

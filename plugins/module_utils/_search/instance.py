@@ -14,8 +14,6 @@ from .client import Client
 from .engine import read_engine
 
 Params = t.Mapping[str, t.Any]
-OURS = "set-"
-"""What the names of the role's own snapshots begin with."""
 
 
 def look(params: Params, connect: t.Callable[[], Client]) -> dict[str, t.Any]:
@@ -77,7 +75,7 @@ def _problems(client: Client, params: Params, result: dict[str, t.Any]) -> list[
     result["owner"] = folder.owner_of(engine, params["owner"])
     registered = repository.definition(client, name)
     own = result["own"] = result["own"] or _is_ours(name, registered, params)
-    plan = preflight.for_snapshot(client, engine, name, result["indices"], ours=OURS if own else "")
+    plan = preflight.for_snapshot(client, engine, name, result["indices"])
     result["warnings"] = [text for text in plan.warnings if not own or "not registered" not in text]
     if not own:
         missing = [f"the repository '{name}' of backup_audit_repository is not registered"]

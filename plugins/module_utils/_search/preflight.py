@@ -32,11 +32,8 @@ def resolve(client: Client, names: t.Sequence[str]) -> tuple[dict[str, list[str]
     return requested, problems
 
 
-def for_snapshot(client: Client, engine: Engine, where: str, names: t.Sequence[str], ours: str = "") -> Plan:
-    """Look at everything that can be looked at without a change.
-
-    :param ours: what the names of snapshots begin with that a killed run of ours may have left running: no problem
-    """
+def for_snapshot(client: Client, engine: Engine, where: str, names: t.Sequence[str]) -> Plan:
+    """Look at everything that can be looked at without a change."""
     requested, problems = resolve(client, names)
     every = sorted({index for found in requested.values() for index in found})
     shut = indices.closed(client, every) if every else set()
@@ -49,25 +46,19 @@ def for_snapshot(client: Client, engine: Engine, where: str, names: t.Sequence[s
         if state["active_primary_shards"] != state["number_of_shards"]:
             lacking = state["number_of_shards"] - state["active_primary_shards"]
             problems.append(f"index '{name}' is {state['status']}: {lacking} of its primary shards are on no node")
-    more, warnings = _repository(client, engine, where, ours)
+    more, warnings = _repository(client, engine, where)
     return Plan(requested, every, problems + more, warnings)
 
 
-def _repository(client: Client, engine: Engine, where: str, ours: str) -> tuple[list[str], list[str]]:
+def _repository(client: Client, engine: Engine, where: str) -> tuple[list[str], list[str]]:
     found = repository.definition(client, where)
     if found is None:
         return [], [f"snapshot repository '{where}' is not registered yet"]
-    problems, warnings = [], []
-    if repository.is_readonly(found):
-        problems.append(f"snapshot repository '{where}' is readonly")
-    for other, name in snapshot.running(client):
-        if other == where and ours and name.startswith(ours):
-            continue
-        if other == where:
-            problems.append(f"snapshot '{name}' is running in repository '{where}', started by someone else")
-        elif not engine.concurrent_snapshots:
-            warnings.append(f"snapshot '{name}' is running in repository '{other}': {engine} makes one at a time")
-    return problems, warnings
+    problems = [f"snapshot repository '{where}' is readonly"] if repository.is_readonly(found) else []
+    others = [] if engine.concurrent_snapshots else snapshot.running(client)  # they are waited for
+    return problems, [
+        f"snapshot '{name}' is running in repository '{other}': {engine} makes one at a time" for other, name in others
+    ]
 
 
 def raise_all(what: str, problems: t.Sequence[str], todo: str) -> None:

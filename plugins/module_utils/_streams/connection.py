@@ -10,6 +10,7 @@ import os
 import re
 import typing as t
 
+from .._conf.engines import kafka_protocol
 from .._conf.secrets import values_under
 from .errors import StreamsError
 from .stores import Run, certificates, private_key_store
@@ -44,13 +45,6 @@ def parse_jaas(text: str) -> tuple[str, dict[str, str]]:
     return found.group(1), options
 
 
-def effective_protocol(conf: Configuration) -> str:
-    """The protocol that Nuxeo uses: kafka.security.protocol is only in force when SASL is enabled."""
-    if (conf.get("kafka.sasl.enabled") or "").strip().lower() == "true":
-        return (conf.get("kafka.security.protocol") or "SASL_PLAINTEXT").strip()
-    return "SSL" if (conf.get("kafka.ssl") or "").strip().lower() == "true" else "PLAINTEXT"
-
-
 def _mechanism(conf: Configuration, given: t.Mapping[str, t.Any]) -> str:
     extra = given.get("extra_config") or {}
     told = given.get("sasl_mechanism") or extra.get("sasl.mechanism") or extra.get("sasl.mechanisms")
@@ -80,7 +74,7 @@ def from_nuxeo(conf: Configuration, given: t.Mapping[str, t.Any], folder: str, r
 
     :param folder: a private folder for what has to be converted; it must live as long as the clients
     """
-    protocol = given.get("security_protocol") or effective_protocol(conf)
+    protocol = given.get("security_protocol") or kafka_protocol(conf.get)
     found: Settings = {"security.protocol": protocol}
     servers = (conf.get("kafka.bootstrap.servers") or "").strip()
     if servers:
@@ -125,6 +119,8 @@ def settings(options: t.Mapping[str, t.Any], conf: t.Optional[Configuration], fo
                 "Use the option made for it",
             )
     found.update(extra)
+    if found.get("security.protocol"):
+        found["security.protocol"] = str(found["security.protocol"]).upper()  # the library takes any case
     if not found.get("bootstrap.servers"):
         raise StreamsError(
             "Connection to Kafka",

@@ -210,6 +210,21 @@ def test_a_clone_never_works_off_the_streams_of_its_source(
 
 
 @pytest.mark.parametrize(
+    ("host", "refused"),
+    [("fd00::5", True), ("[fd00::5]", True), ("fd00::6", False), ("fd00", False), ("::1", False), ("a:b", False)],
+)
+def test_addresses_of_ipv6_are_told_apart(host: str, refused: bool) -> None:
+    kafka = {"kind": "kafka", "bootstrap_servers": ["fd00::5:9092", "::1:9092"], "prefix": "nuxeo-"}
+    redis = {"host": "fd00::5,::1", "port": 6379, "database": 0, "prefix": "nuxeo:", "sentinel": None}
+    for source, target in (
+        ({"streams": kafka}, {"streams": {**kafka, "bootstrap_servers": [f"{host}:9092"]}}),
+        ({"cluster": {"redis": redis}}, {"cluster": {"redis": {**redis, "host": host}}}),
+    ):
+        found = problems(manifest(**source), target, "s1")
+        assert ["fd00::5" in problem for problem in found] == [True] * refused
+
+
+@pytest.mark.parametrize(
     ("bucket", "instance", "refused"),
     [("s3:acme/prod", "staging", True), ("s3:acme/staging", "staging", False), ("s3:acme/prod", "acme", False)],
 )

@@ -48,6 +48,8 @@ PLACES = [
     ("jdbc:postgresql://h1:1,h2:2/n?targetServerType=primary", "postgresql", "h1,h2", "1,2", "n"),
     ("jdbc:postgresql://h1:1,h2/n", "postgresql", "h1,h2", "1,5432", "n"),
     ("jdbc:postgresql://h1,[::1]:5432/n", "postgresql", "h1,::1", 5432, "n"),
+    ("jdbc:postgresql://::1:5433/n", "postgresql", "::1", 5433, "n"),  # its driver cuts at the last colon
+    ("jdbc:postgresql://fd00::5:5432,h2:1/n", "postgresql", "fd00::5,h2", "5432,1", "n"),
     ("jdbc:postgresql:n", "postgresql", "localhost", 5432, "n"),
     ("jdbc:postgresql:///n", "postgresql", "localhost", 5432, "n"),
     ("jdbc:postgresql://h:5433/", "postgresql", "h", 5433, "u"),  # so its driver: as the user is called
@@ -167,7 +169,24 @@ def test_h2_elsewhere(configuration: Resolve, tmp_path: Path, url: str, path: st
     assert (found.path, found.name) == (path.replace("<home>", str(tmp_path / "home")), name)
 
 
+@pytest.mark.parametrize("host", ["fd00::5", "[fd00::5]"])
+@pytest.mark.parametrize("xa", [True, False])
+def test_an_ipv6_address_as_host(tmp_path: Path, host: str, xa: bool) -> None:
+    """With brackets libpq would take it for a name."""
+    template = (
+        "nuxeo.db.type=postgresql\nnuxeo.db.host=h\nnuxeo.db.port=5433\nnuxeo.db.name=n\nnuxeo.db.user=u\n"
+        f"{URL}=jdbc:postgresql://${{nuxeo.db.host}}:${{nuxeo.db.port}}/${{nuxeo.db.name}}\n"
+    )
+    conf = write_home(tmp_path / "home", "nuxeo.db.xaMode=true\n" * xa, template)
+    wanted = {"nuxeo.db.host": host}
+    found = facts_with(wanted, str(conf), str(tmp_path / "home"), {}, "2023")
+    assert (found["database"]["host"], found["database"]["port"]) == ("fd00::5", 5433)
+    assert without_effect(wanted, found) == []
+
+
 MONGODB = [
+    ("fd00::5", "fd00::5", 27017, None),
+    ("[fd00::5]:1", "fd00::5", 1, None),
     ("h:27018", "h", 27018, None),
     ("h", "h", 27017, None),
     ("mongodb://u:p%40w@h1:1,h2:2/x?replicaSet=rs", "h1", 1, "u"),

@@ -364,6 +364,7 @@ def test_a_chronicle_folder_of_its_own(read: Facts, folder: str) -> None:
         ("kafka.ssl=true\n", "SSL", None),
         ("kafka.sasl.enabled=true\n", "SASL_PLAINTEXT", "SCRAM-SHA-256"),
         ("kafka.sasl.enabled=true\nkafka.ssl=true\nkafka.security.protocol=SASL_SSL\n", "SASL_SSL", "SCRAM-SHA-256"),
+        ("kafka.sasl.enabled=true\nkafka.security.protocol=sasl_ssl\n", "SASL_SSL", "SCRAM-SHA-256"),
     ],
 )
 def test_kafka(read: Facts, lines: str, security: str, mechanism: str | None) -> None:

@@ -6,6 +6,7 @@ engine."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -162,13 +163,29 @@ def test_what_stands_in_the_way_of_a_snapshot() -> None:
             "GET /a": {"a": {"settings": {"index": {}}}},
             "GET /_cluster/health/a": {"indices": {"a": health}},
             "GET /_snapshot/r": {"r": {"type": "fs", "settings": {}}},
-            "GET /_snapshot/_status": {"snapshots": [{"repository": "r", "snapshot": "set-1"}]},
         }
     )
     whole = ["index 'b' is closed", "index 'a' is red: 1 of its primary shards are on no node"]
-    theirs = "snapshot 'set-1' is running in repository 'r', started by someone else"
-    assert preflight.for_snapshot(client(told), ENGINE, "r", ["a"]).problems == [*whole, theirs]
-    assert preflight.for_snapshot(client(told), ENGINE, "r", ["a"], ours="set-").problems == whole
+    assert preflight.for_snapshot(client(told), ENGINE, "r", ["a"]).problems == whole
+
+
+@pytest.mark.parametrize("other", ["r", "theirs"])
+def test_another_snapshot_that_runs_is_waited_for_where_the_engine_makes_one_at_a_time(other: str) -> None:
+    """Also one in the same repository, which instances may share."""
+    told = Told(
+        **{
+            "GET /a/_alias": {"a": {}},
+            "GET /_cluster/state/metadata/a": {"metadata": {"indices": {}}},
+            "GET /a": {"a": {"settings": {"index": {}}}},
+            "GET /_cluster/health/a": {"indices": {"a": HEALTH}},
+            "GET /_snapshot/r": {"r": {"type": "s3", "settings": {}}},
+            "GET /_snapshot/_status": {"snapshots": [{"repository": other, "snapshot": "set-1"}]},
+        }
+    )
+    waits = f"snapshot 'set-1' is running in repository '{other}': Elasticsearch 7.8.1 makes one at a time"
+    for engine, warnings in ((ENGINE, []), (dataclasses.replace(ENGINE, version="7.8.1"), [waits])):
+        plan = preflight.for_snapshot(client(told), engine, "r", ["a"])
+        assert (plan.problems, plan.warnings) == ([], warnings)
 
 
 def test_documents_are_counted_when_all_of_them_are_visible() -> None:

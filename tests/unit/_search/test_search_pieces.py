@@ -103,7 +103,6 @@ def test_an_index_that_is_mounted_from_a_snapshot_is_none_to_make_one_of(store: 
         "GET /a": {"a": {"settings": {"index": {"store": store}}}},
         "GET /_cluster/health/a": {"indices": {"a": health}},
         "GET /_snapshot/r": {"r": {"type": "fs", "settings": {}}},
-        "GET /_snapshot/_status": {"snapshots": []},
     }
     engine = Engine("elasticsearch", "8.8.2", "c", "u")
     problems = preflight.for_snapshot(fake(**answers), engine, "r", ["a"]).problems

@@ -46,10 +46,18 @@ SERVERS = {"kafka.bootstrap.servers": "a:9092,b:9092"}
         ({"kafka.ssl": "true", "kafka.security.protocol": "SASL_SSL"}, "SSL"),
         ({"kafka.sasl.enabled": "true"}, "SASL_PLAINTEXT"),
         ({"kafka.sasl.enabled": "true", "kafka.ssl": "true", "kafka.security.protocol": "SASL_SSL"}, "SASL_SSL"),
+        ({"kafka.sasl.enabled": "true", "kafka.security.protocol": "sasl_ssl"}, "SASL_SSL"),
     ],
 )
 def test_the_protocol_is_the_one_that_nuxeo_uses(properties, protocol):
-    assert connection.effective_protocol(Conf(properties)) == protocol
+    login = {"kafka.sasl.jaas.config": "x required username=u password=p;"}
+    found = settings({**SERVERS, **login, **properties})
+    assert (found["security.protocol"], "sasl.password" in found) == (protocol, protocol.startswith("SASL"))
+
+
+def test_the_protocol_may_be_in_the_case_of_the_library():
+    """Its own documentation has it in lower case, and what speaks to a broker beside it compares."""
+    assert settings(SERVERS, extra_config={"security.protocol": "sasl_ssl"})["security.protocol"] == "SASL_SSL"
 
 
 @pytest.mark.parametrize(

@@ -171,4 +171,35 @@ def test_a_secret_that_is_refused_is_not_shown_with_the_refusal(
         importlib.import_module(f"{PACKAGE}.{module}").main()
     out = capfd.readouterr().out
     assert re.search("shown in|in logs", json.loads(out.strip().splitlines()[-1])["msg"])
-    assert "canary" not in out
+    assert "canary" not in out + "".join(said)
+
+
+@pytest.mark.parametrize("url", ["jdbc:postgresql://127.0.0.1:9/n?user=u&password=canary7", "http://u:canary7@h:9200"])
+@pytest.mark.parametrize(
+    ("module", "option", "options"),
+    [
+        ("nuxeo_conf", "properties", {}),
+        ("restore_target_info", "properties", {}),
+        ("postgresql_restore", "nuxeo_properties", {"src": "/nowhere"}),
+        ("es_index", "nuxeo_properties", {"name": "n", "timeout": 1, "retry_timeout": 0.1}),
+    ],
+)
+def test_a_secret_in_a_property_that_is_none_is_not_shown(
+    module: str,
+    option: str,
+    options: t.Dict[str, t.Any],
+    url: str,
+    conf: Path,
+    said: t.List[str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The login in a URL; all else of the property is."""
+    name = "nuxeo.db.jdbc.url" if url.startswith("jdbc") else "elasticsearch.addressList"
+    home = {"nuxeo_conf": str(conf), "nuxeo_home": str(conf.parent), "nuxeo_version": "2023.31"}
+    home = {"path": str(conf)} if module == "nuxeo_conf" else {**home, "nuxeo_environment": ENVIRONMENT}
+    told = {**home, **options, option: {name: url, "a.b": "c"}, "_ansible_check_mode": True, "_ansible_diff": True}
+    with patch_module_args({**told, "_ansible_no_log": False}), pytest.raises(SystemExit):
+        importlib.import_module(f"{PACKAGE}.{module}").main()
+    out = capfd.readouterr().out
+    assert "canary" not in out + "".join(said)
+    assert json.loads(out.strip().splitlines()[-1])["invocation"]["module_args"][option]["a.b"] == "c"
