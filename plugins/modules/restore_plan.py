@@ -166,6 +166,11 @@ files_held_by:
     - Another node of the target that gets them too. Where its data folder is its own, it alone takes what was in it.
   returned: success
   type: str
+left_out:
+  description: Which files of the set come back to nobody, of nodes that are none of the target, for people.
+  returned: success
+  type: list
+  elements: str
 folder:
   description: Owner, group and mode of a data folder that is made, for O(nuxeo.platform.restore_marker#module:folder).
   returned: success

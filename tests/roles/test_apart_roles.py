@@ -65,6 +65,15 @@ def test_a_leader_that_was_down_takes_nothing_of_another(
     assert owners(folders) == {"a1": None, "a2": "a2"}
 
 
+def test_what_comes_back_to_nobody_is_told(site: Site, folders: dict[str, Path], postgresql15: t.Any) -> None:
+    """Of a cluster that is restored onto one server."""
+    site.backup()
+    del site.hosts["a2"]
+    done = site.restore(postgresql15, restore_overwrite=True)
+    (verdict,) = (task.result["msg"] for task in done.of("What was restored"))
+    assert "NOT as in the set: 1 files of node a2, which is none of the target, stay in the set: 'own'" in verdict
+
+
 def test_a_leader_that_was_down_takes_what_all_have_together(
     site: Site, folders: dict[str, Path], postgresql15: t.Any
 ) -> None:

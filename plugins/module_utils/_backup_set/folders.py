@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._files.entry import read_tree_list
+from .._errors import shown
+from .._files.entry import FILE, read_tree_list
 from .._files.restore import owners_todo, unknown_owners
 from .marker import leads, staying
 from .mounts import away, mounts, unmounted
 from .place import ancestors
+
+LISTED = 3
 
 
 def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
@@ -94,6 +97,30 @@ def leader_files(manifest: dict[str, t.Any], nodes: t.Collection[str], leader: s
     embedded = manifest["nuxeo"]["database"]["kind"] == "h2"
     of = leader if manifest["nodes"].get(leader) and not embedded else manifest["leader"]
     return {"files_of": of, "files_held_by": of if of != leader and of in nodes and not embedded else None}
+
+
+def left_out(path: str, manifest: dict[str, t.Any], nodes: t.Collection[str], files_of: str) -> list[str]:
+    """What comes back to nobody: files of nodes that are none of the target, unless the leader gets the same ones, as
+    of a data folder that they had together.
+
+    :param nodes: of the target
+    :param files_of: the node of the set whose files the leader gets
+    """
+    others = sorted(name for name, is_in in manifest["nodes"].items() if is_in and name not in (*nodes, files_of))
+    got = _files(path, files_of) if others else {}
+    found = []
+    for name in others:
+        own = sorted(set(_files(path, name).items()) - set(got.items()))
+        if own:
+            some = ", ".join(f"'{shown(file)}'" for file, _sha256 in own[:LISTED]) + (", ..." if own[LISTED:] else "")
+            found.append(f"{len(own)} files of node {name}, which is none of the target, stay in the set: {some}")
+    return found
+
+
+def _files(path: str, node: str) -> dict[str, str | None]:
+    """What a node of the set had in its data folder: the SHA-256 of each file."""
+    entries = read_tree_list(os.path.join(path, "files", node, "data.jsonl"))
+    return {entry.path: entry.sha256 for entry in entries if entry.type == FILE}
 
 
 def own_folder(path: str, node: str, owner: str | None, group: str | None) -> dict[str, str | None]:

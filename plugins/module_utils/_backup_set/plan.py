@@ -16,7 +16,7 @@ from .._files.at import is_inside
 from .._search.audit import is_embedded
 from .already import conf_problems, is_there, lacking_problems
 from .clones import clone_problems, place_problems, shared_problems
-from .folders import access_problems, inner_problems, leader_files, mount_problems, own_folder, owner_problems
+from .folders import access_problems, inner_problems, leader_files, left_out, mount_problems, own_folder, owner_problems
 from .marker import Marker
 from .plan_words import audit_lines, index_lines, node_lines, set_lines
 from .preflight import POOLED_BLOBS, disagreements, node_problems
@@ -299,13 +299,16 @@ def plan(wish: Wish) -> dict[str, t.Any]:
     :returns: ``already`` (this very set is there, its database untouched), ``stores``, ``keep`` (the paths of those
         that stay where they are), ``emptied`` (of these, whose blobs are moved aside in them), ``providers`` (of all
         stores of the source), ``trees``, ``files_of`` and ``files_held_by`` (see :func:`folders.leader_files`),
-        ``folder`` (whose a data folder is that is made), ``data_dir``, ``lines``, ``problems``
+        ``left_out`` (what of the set comes back to nobody), ``folder`` (whose a data folder is that is made),
+        ``data_dir``, ``lines``, ``problems``
     """
     manifest, target = wish.manifest, wish.target
     blind = blind_problems(manifest, wish.path, wish.blind)
     if not target:  # it could not be read on the leader itself
         nothing: dict[str, t.Any] = {"already": False, "data_dir": None, "stores": [], "providers": [], "trees": []}
-        nothing.update({"keep": [], "emptied": [], "files_of": None, "files_held_by": None, "folder": {}})
+        nothing.update(
+            {"keep": [], "emptied": [], "files_of": None, "files_held_by": None, "left_out": [], "folder": {}}
+        )
         return {**nothing, "problems": node_problems(wish.nodes, True) + blind, "lines": []}
     stores, problems = store_plan(manifest, target, wish.blob_stores)
     trees, homeless = tree_plan(manifest, target, stores)
@@ -320,6 +323,7 @@ def plan(wish: Wish) -> dict[str, t.Any]:
         "providers": sorted({store["provider"] for store in manifest["nuxeo"]["blobs"]} | set(manifest["blobs"])),
         "trees": trees,
         **files,
+        "left_out": left_out(wish.path, manifest, wish.nodes, files["files_of"]),
         "folder": own_folder(wish.path, files["files_of"], wish.owner, wish.group),
     }
     problems += lacking + homeless + node_problems(wish.nodes, cold=True) + disagreements(wish.nodes, wish.leader)
@@ -327,7 +331,7 @@ def plan(wish: Wish) -> dict[str, t.Any]:
     problems += _source_problems(wish, stores) + _holding_problems(wish, found)
     lines = set_lines(wish.instance, manifest, target, stores, found["already"], wish.overwrite)
     lines += node_lines(manifest, wish.nodes, wish.leader, found["files_held_by"])
-    lines += audit_lines(wish.audit)
+    lines += [f"files    {what}" for what in found["left_out"]] + audit_lines(wish.audit)
     if not already:
         hindrances, untold = _folder_problems(wish, found)
         problems += hindrances

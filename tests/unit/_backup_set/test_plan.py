@@ -72,8 +72,11 @@ def planned(
     **nodes: dict[str, t.Any],
 ) -> dict[str, t.Any]:
     folder = Path(facts["data_dir"]).with_name("set")
-    (folder / "files" / "n1").mkdir(parents=True, exist_ok=True)
-    write_tree_list(str(folder / "files" / "n1" / "data.jsonl"), entries)
+    for name in ("n1", "n2"):
+        (folder / "files" / name).mkdir(parents=True, exist_ok=True)
+        listed = folder / "files" / name / "data.jsonl"
+        if name == "n1" or not listed.exists():
+            write_tree_list(str(listed), entries)
     known = {name: {"facts": facts, **node} for name, node in nodes.items()}
     wish = Wish("acme", manifest_of(facts), known, "n1", facts, str(folder), {}, overwrite=overwrite)
     return plan(dataclasses.replace(wish, database=dict(database), audit=dict(audit), **streams))
@@ -230,6 +233,30 @@ def test_what_becomes_of_each_node_is_told(facts: dict[str, t.Any]) -> None:
         " gets its files of the set",
         " the set has none of it, it begins empty",
     ]
+
+
+def test_files_that_come_back_to_nobody_are_told(facts: dict[str, t.Any]) -> None:
+    """Of a node that is none of the target: not those that the leader gets as well."""
+
+    def listed(**files: str) -> list[Entry]:
+        return [Entry(".", "dir", 0o750, "root", "root", 0)] + [
+            Entry(name, "file", 0o640, "root", "root", 0, 1, sha256) for name, sha256 in files.items()
+        ]
+
+    folder = Path(facts["data_dir"]).with_name("set") / "files" / "n2"
+    folder.mkdir(parents=True)
+    for own, expected in (
+        ({"both": "1"}, []),
+        ({"both": "1", "\udce9": "2"}, ["1 files of node n2, which is none of the target, stay in the set: '\\udce9'"]),
+        (
+            {"both": "2", "c": "1", "b": "1", "a": "1"},
+            ["4 files of node n2, which is none of the target, stay in the set: 'a', 'b', 'both', ..."],
+        ),
+    ):
+        write_tree_list(str(folder / "data.jsonl"), listed(**own))
+        entries = listed(both="1")
+        assert planned(facts, entries=entries, n1={})["left_out"] == expected
+        assert planned(facts, entries=entries, n1={}, n2={})["left_out"] == []
 
 
 def test_that_encrypted_blobs_need_the_key_of_the_source_is_told(facts: dict[str, t.Any]) -> None:
