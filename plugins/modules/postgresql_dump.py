@@ -238,14 +238,10 @@ database:
       description: Roles that policies for rows are for.
       type: list
       elements: str
-    indexes:
-      description:
-        - Indexes by functions of the database's own, each with its V(oid) and V(definition), where text search
-          configurations are its own, too. The restore makes them by RV(database.search_path).
-      type: list
-      elements: dict
     search_path:
-      description: The schemas in which the login looks for a table that is named without one.
+      description:
+        - The schemas in which the login looks for a table that is named without one.
+        - The restore looks there, too, for what functions name without its schema.
       type: list
       elements: str
 tables:

@@ -67,18 +67,6 @@ WHERE r.oid >= 16384 ORDER BY 1
 """
 """Roles that rules about rows are for; whatever becomes of privileges, these have to be there."""
 
-INDEXES = """
-SELECT c.oid::bigint, pg_get_indexdef(c.oid) FROM pg_class c
-WHERE c.relkind = 'i' AND EXISTS (SELECT 1 FROM pg_ts_config f WHERE f.oid >= 16384)
-  AND EXISTS (
-    SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-    AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384)
-  AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid)
-ORDER BY 1
-"""
-"""Indexes by functions of the database, where it has text search configurations of its own: as Nuxeo's function for
-full text does, these name one without its schema, and pg_restore looks in none."""
-
 FUNCTIONS = """
 SELECT p.oid::bigint, p.oid::regprocedure::text, pg_get_userbyid(p.proowner) = current_user
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
@@ -133,7 +121,6 @@ def about(database: Database) -> dict[str, t.Any]:
         "access": access(database, row[0]),
         "extensions": extensions,
         "casts": [dict(zip(("name", "function"), found)) for found in database.rows(CASTS)],
-        "indexes": [dict(zip(("oid", "definition"), found)) for found in database.rows(INDEXES)],
         "functions": [oid for oid, _name, _mine in database.rows(FUNCTIONS)],
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],

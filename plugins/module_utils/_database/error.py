@@ -34,7 +34,8 @@ HINTS: t.Tuple[t.Tuple[str, str], ...] = (
 _WHERE = "password retrieved from file"
 
 _QUOTED = re.compile(
-    r"^(Command was:|LINE \d+:|CONTEXT: +COPY [^:\n]*:)(.*?)(?=^(?:Command was|CONTEXT|pg_restore):|\Z)", re.M | re.S
+    r"^(Command was:|LINE \d+:|(?:CONTEXT: +)?COPY [^:\n]*:)(.*?)(?=^(?:Command was|CONTEXT|pg_restore):|\Z)",
+    re.M | re.S,
 )
 """A statement that failed, a piece of one, a piece of a row."""
 

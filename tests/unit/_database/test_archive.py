@@ -197,6 +197,9 @@ Command was: CREATE USER MAPPING FOR me SERVER far OPTIONS (
 pg_restore: error: COPY failed for table "users": ERROR:  invalid byte sequence
 CONTEXT:  COPY users, line 3, column password: "canary
 Command was: SET x = 0;
+pg_restore: error: COPY failed for table "users": ERROR:  a domain forbids it
+CONTEXT:  SQL function "small" statement 1
+COPY users, line 3, column password: "canary
 pg_restore: error: it's the end
 """
 
@@ -207,5 +210,7 @@ def test_what_a_statement_that_failed_holds_is_not_told() -> None:
         *("LINE 2: ...", "Command was: CREATE USER MAPPING FOR me SERVER far OPTIONS (", "password ..."),
         'pg_restore: error: COPY failed for table "users": ERROR:  invalid byte sequence',
         *("CONTEXT:  COPY users, line 3, column password: ...", "Command was: SET x = 0;"),
+        'pg_restore: error: COPY failed for table "users": ERROR:  a domain forbids it',
+        *('CONTEXT:  SQL function "small" statement 1', "COPY users, line 3, column password: ..."),
         "pg_restore: error: it's the end",
     ]
