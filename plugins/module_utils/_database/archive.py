@@ -13,7 +13,7 @@ import typing as t
 
 from .._io import fsync_directory
 from .clients import Client, Run
-from .error import DatabaseError, told
+from .error import DatabaseError, hint, told
 
 ENTRY = re.compile(r"(\d+); (\d+) (\d+) (.*)")
 HEADER = re.compile(r"; +([A-Z][A-Za-z _]+): (.*)")
@@ -56,7 +56,7 @@ def read(run: Run, client: Client, folder: str) -> Archive:
         raise DatabaseError(
             f"Reading of the archive '{folder}' by pg_restore {client.version}",
             told(done.stderr) or f"it ended with code {done.rc}",
-            "If the client is older than the one that made the archive, name a newer one by bin_dir",
+            hint(done.stderr, "If the client is older than the one that made the archive, name a newer one by bin_dir"),
         )
     header, entries = {}, []
     for line in done.stdout.splitlines():
