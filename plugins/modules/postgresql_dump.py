@@ -200,11 +200,11 @@ database:
       description: Its size on the server's disk, in bytes.
       type: int
     settings:
-      description: Parameters set for the database.
+      description: Names of the parameters set for the database. A value may be a secret and is not told.
       type: list
       elements: str
     role_settings:
-      description: Parameters set for roles in this database, each with V(role) and V(setting).
+      description: Parameters set for roles in this database, each with V(role), and its name in V(setting).
       type: list
       elements: dict
     access:

@@ -59,7 +59,7 @@ options:
   owner:
     description:
       - The role that owns the database and all in it. The login of the instance must have its rights, as a member, or
-        by privileges in the dump that are restored.
+        by privileges or its parameter C(role) in the dump that are restored.
       - Default is the owner of the database that is there, if the login has its rights, else the login of the instance.
     type: str
   jobs:

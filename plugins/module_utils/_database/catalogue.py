@@ -14,16 +14,16 @@ from .target import CASTS, access
 ABOUT = """
 SELECT d.datname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, r.rolname, pg_database_size(d.oid),
   coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
-  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'),
-  ARRAY(SELECT unnest(s.setconfig) FROM pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole = 0 ORDER BY 1)
+  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')
 FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()
 """
 
-ROLE_SETTINGS = """
-SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s
+SETTINGS = """
+SELECT coalesce(r.rolname, ''), unnest(s.setconfig) FROM pg_db_role_setting s
 JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()
-JOIN pg_roles r ON r.oid = s.setrole ORDER BY 1, 2
+LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setrole = 0 OR r.oid IS NOT NULL ORDER BY 1, 2
 """
+"""Of no role where it is for the database."""
 
 EXTENSIONS = """
 SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
@@ -104,8 +104,9 @@ class Tables(t.NamedTuple):
 
 
 def about(database: Database) -> dict[str, t.Any]:
-    """Name, encoding, locale, owner, size, settings and extensions of the database."""
+    """Name, encoding, locale, owner, size, extensions and more of the database; of its parameters only the names."""
     row = database.rows(ABOUT)[0]
+    names = [(one["role"], one["setting"].partition("=")[0]) for one in settings(database)]
     extensions = [dict(zip(("name", "version", "schema"), found)) for found in database.rows(EXTENSIONS)]
     return {
         "name": row[0],
@@ -116,8 +117,8 @@ def about(database: Database) -> dict[str, t.Any]:
         "size": int(row[5]),
         "locale_provider": {"c": "libc", "i": "icu", "b": "builtin"}.get(row[6], row[6]),
         "locale": row[7],
-        "settings": list(row[8] or []),
-        "role_settings": [dict(zip(("role", "setting"), found)) for found in database.rows(ROLE_SETTINGS)],
+        "settings": [name for role, name in names if not role],
+        "role_settings": [{"role": role, "setting": name} for role, name in names if role],
         "access": access(database, row[0]),
         "extensions": extensions,
         "casts": [dict(zip(("name", "function"), found)) for found in database.rows(CASTS)],
@@ -130,6 +131,11 @@ def about(database: Database) -> dict[str, t.Any]:
         "contents": [{"schema": table.schema, "name": table.bare} for table in blob_keys.tables(database)],
         "search_path": [name for (name,) in database.rows("SELECT unnest(current_schemas(false))::text")],
     }
+
+
+def settings(database: Database) -> list[dict[str, str]]:
+    """The parameters that are set for the database and for roles in it, with values, of which one may be a secret."""
+    return [dict(zip(("role", "setting"), found)) for found in database.rows(SETTINGS)]
 
 
 def tables(database: Database) -> Tables:
