@@ -46,6 +46,13 @@ PIECES = re.compile(
 IDLE_LIMIT = "SELECT reset_val FROM pg_settings WHERE name = 'idle_session_timeout'"
 """Of the limits the only one that pg_restore does not lift: a job waits while another fills a large table."""
 
+UNFOUND = (
+    "If a function asks for it without its schema: from PostgreSQL 17 on that is found for no index and no "
+    "materialized view. Restore to an older server, or have the function say the schema where the dump is made "
+    "(if it is IMMUTABLE, by ALTER FUNCTION ... SET search_path)"
+)
+"""What to do when something does not exist. Database and roles have been seen by then."""
+
 LOOK = 2.0
 
 
@@ -82,14 +89,6 @@ class Filling:
         """Where the login of the dump looked. The server's own comes first, as when pg_dump wrote what it wrote."""
         schemas = self.known["database"].get("search_path") or []
         return lookup.joined(schema for schema in schemas if schema != "pg_catalog")
-
-
-UNFOUND = (
-    "If a function asks for it without its schema: from PostgreSQL 17 on that is found for no index and no "
-    "materialized view. Restore to an older server, or have the function say the schema where the dump is made "
-    "(if it is IMMUTABLE, by ALTER FUNCTION ... SET search_path)"
-)
-"""What to do when something does not exist. Database and roles have been seen by then."""
 
 
 def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) -> list[str]:

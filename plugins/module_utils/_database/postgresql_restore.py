@@ -34,7 +34,7 @@ IN_USE = "55006"
 UNSET = {
     "22023": "the server takes no such value",
     "42501": "the login may not set it",
-    "42704": "the server does not know it",
+    "42704": "the server does not know it, or what it names",
 }
 """Why a parameter was not set, by what the server says in any language."""
 
