@@ -200,11 +200,11 @@ database:
       description: Its size on the server's disk, in bytes.
       type: int
     settings:
-      description: Parameters set for the database.
+      description: Names of the parameters set for the database. A value may be a secret and is not told.
       type: list
       elements: str
     role_settings:
-      description: Parameters set for roles in this database, each with V(role) and V(setting).
+      description: Parameters set for roles in this database, each with V(role), and its name in V(setting).
       type: list
       elements: dict
     access:
@@ -238,14 +238,10 @@ database:
       description: Roles that policies for rows are for.
       type: list
       elements: str
-    indexes:
-      description:
-        - Indexes by functions of the database's own, each with its V(oid) and V(definition), where text search
-          configurations are its own, too. The restore makes them by RV(database.search_path).
-      type: list
-      elements: dict
     search_path:
-      description: The schemas in which the login looks for a table that is named without one.
+      description:
+        - The schemas in which the login looks for a table that is named without one.
+        - The restore looks there, too, for what functions name without its schema.
       type: list
       elements: str
 tables:

@@ -59,7 +59,7 @@ options:
   owner:
     description:
       - The role that owns the database and all in it. The login of the instance must have its rights, as a member, or
-        by privileges in the dump that are restored.
+        by privileges or its parameter C(role) in the dump that are restored.
       - Default is the owner of the database that is there, if the login has its rights, else the login of the instance.
     type: str
   jobs:
@@ -127,6 +127,8 @@ requirements:
 notes:
   - Nuxeo must be stopped on all nodes. A session in the target database, whoever holds it, is an error that names it,
     and so is a prepared transaction.
+  - What functions name without its schema is looked for where the login of the dump did. From PostgreSQL 17 on the
+    server itself looks nowhere for those that an index or a materialized view calls. Such a restore fails and says so.
   - A dump runs code of its maker with the rights of the login that restores it. Restore only what you trust.
 seealso:
   - module: nuxeo.platform.postgresql_dump

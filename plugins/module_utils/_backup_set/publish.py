@@ -168,7 +168,7 @@ def spread(times: t.Iterable[str]) -> float:
 
 
 def _told(folder: str) -> dict[str, dict[str, t.Any]]:
-    """The JSON objects of a folder by the files' names, without members too large for a manifest."""
+    """The JSON objects of a folder by the files' names, without members that are private, or large."""
     told = {}
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         path = os.path.join(folder, name)
@@ -177,7 +177,9 @@ def _told(folder: str) -> dict[str, dict[str, t.Any]]:
                 value = json.load(stream)
             if isinstance(value, dict):
                 told[name[: -len(".json")]] = {
-                    key: member for key, member in value.items() if len(json.dumps(member)) <= _LARGE
+                    key: member
+                    for key, member in value.items()
+                    if len(json.dumps(member)) <= _LARGE and not key.startswith("_")
                 }
     return told
 

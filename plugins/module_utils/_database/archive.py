@@ -13,10 +13,21 @@ import typing as t
 
 from .._io import fsync_directory
 from .clients import Client, Run
-from .error import DatabaseError, told
+from .error import DatabaseError, hint, told
 
 ENTRY = re.compile(r"(\d+); (\d+) (\d+) (.*)")
 HEADER = re.compile(r"; +([A-Z][A-Za-z _]+): (.*)")
+
+
+def _string(text: bytes) -> bytes:
+    """As it stands in a table of contents: no sign, its length, itself."""
+    return b"\0" + len(text).to_bytes(4, "little") + text
+
+
+_NAME = _string(b"SEARCHPATH")
+_NOWHERE = _string(b"SELECT pg_catalog.set_config('search_path', '', false);\n")
+LOOKS = re.compile(b"(" + re.escape(_NAME + _NAME) + rb"\0.\0{3})" + re.escape(_NOWHERE), re.DOTALL)
+"""The entry, and its section, by which each session of pg_restore begins. pg_dump up to 10.2 writes none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +56,7 @@ def read(run: Run, client: Client, folder: str) -> Archive:
         raise DatabaseError(
             f"Reading of the archive '{folder}' by pg_restore {client.version}",
             told(done.stderr) or f"it ended with code {done.rc}",
-            "If the client is older than the one that made the archive, name a newer one by bin_dir",
+            hint(done.stderr, "If the client is older than the one that made the archive, name a newer one by bin_dir"),
         )
     header, entries = {}, []
     for line in done.stdout.splitlines():
@@ -100,6 +111,24 @@ def problems(archive: Archive, with_data: t.Mapping[int, str], may_have: t.Conta
 def _has_file(folder: str, names: t.Container[str], name: str) -> bool:
     there = next((name + suffix for suffix in ("", ".gz", ".zst", ".lz4") if name + suffix in names), None)
     return there is not None and os.path.getsize(os.path.join(folder, there)) > 0
+
+
+def looking(archive: str, folder: str, path: str) -> str:
+    """Lay an archive into another folder whose sessions look in these schemas; its name there.
+
+    As pg_dump writes it they look in none, and what a function names without its schema is not found: no index, no
+    constraint, no view that calls it can be restored. Whatever a dump itself names, it names with the schema.
+    """
+    made = os.path.join(folder, "dump")
+    os.mkdir(made, mode=0o700)
+    for name in os.listdir(archive):
+        if name != "toc.dat":
+            os.symlink(os.path.abspath(os.path.join(archive, name)), os.path.join(made, name))
+    quoted = path.replace("'", "''")
+    setting = f"SELECT pg_catalog.set_config('search_path', '{quoted}', false);\n"
+    with open(os.path.join(archive, "toc.dat"), "rb") as before, open(os.path.join(made, "toc.dat"), "wb") as after:
+        after.write(LOOKS.sub(lambda found: found.group(1) + _string(setting.encode()), before.read(), count=1))
+    return made
 
 
 def size(folder: str) -> int:

@@ -14,16 +14,16 @@ from .target import CASTS, access
 ABOUT = """
 SELECT d.datname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, r.rolname, pg_database_size(d.oid),
   coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
-  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'),
-  ARRAY(SELECT unnest(s.setconfig) FROM pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole = 0 ORDER BY 1)
+  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')
 FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()
 """
 
-ROLE_SETTINGS = """
-SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s
+SETTINGS = """
+SELECT coalesce(r.rolname, ''), unnest(s.setconfig) FROM pg_db_role_setting s
 JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()
-JOIN pg_roles r ON r.oid = s.setrole ORDER BY 1, 2
+LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setrole = 0 OR r.oid IS NOT NULL ORDER BY 1, 2
 """
+"""Of no role where it is for the database."""
 
 EXTENSIONS = """
 SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
@@ -67,18 +67,6 @@ WHERE r.oid >= 16384 ORDER BY 1
 """
 """Roles that rules about rows are for; whatever becomes of privileges, these have to be there."""
 
-INDEXES = """
-SELECT c.oid::bigint, pg_get_indexdef(c.oid) FROM pg_class c
-WHERE c.relkind = 'i' AND EXISTS (SELECT 1 FROM pg_ts_config f WHERE f.oid >= 16384)
-  AND EXISTS (
-    SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-    AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384)
-  AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid)
-ORDER BY 1
-"""
-"""Indexes by functions of the database, where it has text search configurations of its own: as Nuxeo's function for
-full text does, these name one without its schema, and pg_restore looks in none."""
-
 FUNCTIONS = """
 SELECT p.oid::bigint, p.oid::regprocedure::text, pg_get_userbyid(p.proowner) = current_user
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
@@ -116,8 +104,9 @@ class Tables(t.NamedTuple):
 
 
 def about(database: Database) -> dict[str, t.Any]:
-    """Name, encoding, locale, owner, size, settings and extensions of the database."""
+    """Name, encoding, locale, owner, size, extensions and more of the database; of its parameters only the names."""
     row = database.rows(ABOUT)[0]
+    names = [(one["role"], one["setting"].partition("=")[0]) for one in settings(database)]
     extensions = [dict(zip(("name", "version", "schema"), found)) for found in database.rows(EXTENSIONS)]
     return {
         "name": row[0],
@@ -128,12 +117,11 @@ def about(database: Database) -> dict[str, t.Any]:
         "size": int(row[5]),
         "locale_provider": {"c": "libc", "i": "icu", "b": "builtin"}.get(row[6], row[6]),
         "locale": row[7],
-        "settings": list(row[8] or []),
-        "role_settings": [dict(zip(("role", "setting"), found)) for found in database.rows(ROLE_SETTINGS)],
+        "settings": [name for role, name in names if not role],
+        "role_settings": [{"role": role, "setting": name} for role, name in names if role],
         "access": access(database, row[0]),
         "extensions": extensions,
         "casts": [dict(zip(("name", "function"), found)) for found in database.rows(CASTS)],
-        "indexes": [dict(zip(("oid", "definition"), found)) for found in database.rows(INDEXES)],
         "functions": [oid for oid, _name, _mine in database.rows(FUNCTIONS)],
         "tablespaces": [name for (name,) in database.rows(TABLESPACES)],
         "grantees": [name for (name,) in database.rows(GRANTEES)],
@@ -143,6 +131,11 @@ def about(database: Database) -> dict[str, t.Any]:
         "contents": [{"schema": table.schema, "name": table.bare} for table in blob_keys.tables(database)],
         "search_path": [name for (name,) in database.rows("SELECT unnest(current_schemas(false))::text")],
     }
+
+
+def settings(database: Database) -> list[dict[str, str]]:
+    """The parameters that are set for the database and for roles in it, with values, of which one may be a secret."""
+    return [dict(zip(("role", "setting"), found)) for found in database.rows(SETTINGS)]
 
 
 def tables(database: Database) -> Tables:

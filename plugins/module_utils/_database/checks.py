@@ -35,7 +35,11 @@ SELECT coalesce(nullif((SELECT pg_tablespace_location(oid) FROM pg_tablespace WH
 
 ACTS = "SELECT r.rolname, pg_has_role(o.oid, r.oid, 'USAGE') FROM pg_roles r, pg_roles o WHERE o.rolname = %s"
 
-SERVES = "SELECT pg_has_role(l.oid, o.oid, 'USAGE') FROM pg_roles l, pg_roles o WHERE l.rolname = %s AND o.rolname = %s"
+SERVES = """
+SELECT pg_has_role(l.oid, o.oid, 'USAGE') OR pg_has_role(l.oid, o.oid, %s) AND (%s OR EXISTS (SELECT
+  FROM pg_db_role_setting WHERE setrole = l.oid AND setdatabase = 0 AND 'role=' || o.rolname = ANY (setconfig)))
+FROM pg_roles l, pg_roles o WHERE l.rolname = %s AND o.rolname = %s
+"""
 
 LOGS_IN = "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s"
 
@@ -152,12 +156,14 @@ def may_act(admin: Database, owner: str, major: int) -> bool:
     return all(admin.value("SELECT pg_has_role(current_user, %s, %s)", owner, right) for right in rights)
 
 
-def has_rights(admin: Database, known: Recorded, login: str, owner: str, privileges: bool) -> bool:
-    """Whether Nuxeo's login will have rights on what belongs to a role, by itself or as the dump grants them.
+def has_rights(admin: Database, known: Recorded, target: Target, login: str, owner: str, privileges: bool) -> bool:
+    """Whether Nuxeo's login will have rights on what belongs to a role, by itself, as it becomes it, or by grants.
 
     Of a role that is not there that is told by itself.
     """
-    return admin.value(SERVES, login, owner) is not False or (
+    become = {role for role, key, value in settings(known, owner, privileges) if (key, value) == ("role", owner)}
+    right = "SET" if target.server.major >= 16 else "MEMBER"
+    return admin.value(SERVES, right, bool(become & {"", login}), login, owner) is not False or (
         privileges and login in known["database"].get("grantees", [])
     )
 
@@ -172,7 +178,7 @@ def of_login(
             f"Nuxeo logs in as '{login}', and the server has no role of that name that may log in",
             "Make it by CREATE ROLE with LOGIN, or give Nuxeo another user",
         )
-    elif not has_rights(admin, known, login, owner, privileges):
+    elif not has_rights(admin, known, target, login, owner, privileges):
         yield _problem(
             f"Restore to {target.login.subject}",
             f"Nuxeo logs in as '{login}', which has no rights of its owner '{owner}'",
@@ -268,14 +274,14 @@ def of_superusers(
         )
 
 
-def role_settings(known: Recorded, owner: str, privileges: bool) -> list[tuple[str, str]]:
-    """Roles and the parameters set for them in the database: for its owner whoever that is now, for others at will."""
-    about = known["database"]
-    found = [(setting["role"], setting["setting"]) for setting in about.get("role_settings", [])]
+def settings(known: Recorded, owner: str, privileges: bool) -> list[tuple[str, str, str]]:
+    """Role (none: the database), name, value of parameters: the owner is whoever that is now; others' are at will."""
+    former = known["database"]["owner"]
+    found = [(one["role"], *one["setting"].partition("=")[::2]) for one in known.get("_settings", [])]
     return [
-        (owner if role == about["owner"] else role, setting)
-        for role, setting in found
-        if privileges or role == about["owner"]
+        (owner if role == former else role, key, owner if (key, value) == ("role", former) else value)
+        for role, key, value in found
+        if privileges or role in ("", former)
     ]
 
 
@@ -283,7 +289,7 @@ def of_role_settings(admin: Database, known: Recorded, target: Target, owner: st
     """Roles that have parameters of their own in the dumped database."""
     there = {name for (name,) in admin.rows("SELECT rolname FROM pg_roles")}
     settable = {name for (name,) in admin.rows(SETTABLE)}
-    roles = {role for role, _setting in role_settings(known, owner, privileges)}
+    roles = {role for role, _key, _value in settings(known, owner, privileges)} - {""}
     lacking, closed = sorted(roles - there - {owner}), sorted((roles & there) - settable)
     if lacking:
         yield _problem(

@@ -26,6 +26,7 @@ HINTS: t.Tuple[t.Tuple[str, str], ...] = (
     ("no route to host", "Check the address and the network"),
     ("certificate", "Check sslmode, sslrootcert and the server's certificate"),
     ("permission denied", "Run as the owner of the database, or a role that may read and write all of it"),
+    ("with oids", "ALTER TABLE ... SET WITHOUT OIDS where the dump is made, then dump again"),
     ("lock table", "Find in pg_locks who holds a lock on that table, and let it end first"),
     ("terminating connection", "Find in the server's log who ended the connection, then run again"),
     ("server closed the connection unexpectedly", "Find the reason in the server's log, then run again"),
@@ -34,7 +35,8 @@ HINTS: t.Tuple[t.Tuple[str, str], ...] = (
 _WHERE = "password retrieved from file"
 
 _QUOTED = re.compile(
-    r"^(Command was:|LINE \d+:|CONTEXT: +COPY [^:\n]*:)(.*?)(?=^(?:Command was|CONTEXT|pg_restore):|\Z)", re.M | re.S
+    r"^(Command was:|LINE \d+:|(?:CONTEXT: +)?COPY [^:\n]*:)(.*?)(?=^(?:Command was|CONTEXT|pg_restore):|\Z)",
+    re.M | re.S,
 )
 """A statement that failed, a piece of one, a piece of a row."""
 

@@ -16,7 +16,7 @@ import typing as t
 
 from .._process import Finished
 from .._progress import Progress
-from . import blob_keys, catalogue, lookup
+from . import archive, blob_keys, catalogue, lookup
 from .archive import Archive
 from .checks import Recorded, keys_digest
 from .clients import Client, Run
@@ -45,6 +45,13 @@ PIECES = re.compile(
 
 IDLE_LIMIT = "SELECT reset_val FROM pg_settings WHERE name = 'idle_session_timeout'"
 """Of the limits the only one that pg_restore does not lift: a job waits while another fills a large table."""
+
+UNFOUND = (
+    "If a function asks for it without its schema: from PostgreSQL 17 on that is found for no index and no "
+    "materialized view. Restore to an older server, or have the function say the schema where the dump is made "
+    "(if it is IMMUTABLE, by ALTER FUNCTION ... SET search_path)"
+)
+"""What to do when something does not exist. Database and roles have been seen by then."""
 
 LOOK = 2.0
 
@@ -78,10 +85,10 @@ class Filling:
         return set(self.known["database"].get("functions", []))
 
     @property
-    def indexes(self) -> dict[int, str]:
-        """Those that are made when all else is there, by their object ids in the dump."""
-        known = {int(one["oid"]): one["definition"] for one in self.known["database"].get("indexes", [])}
-        return {oid: known[oid] for _number, oid, _what in self.made.of_kind("INDEX") if oid in known}
+    def path(self) -> str:
+        """Where the login of the dump looked. The server's own comes first, as when pg_dump wrote what it wrote."""
+        schemas = self.known["database"].get("search_path") or []
+        return lookup.joined(schema for schema in schemas if schema != "pg_catalog")
 
 
 def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) -> list[str]:
@@ -113,7 +120,7 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
                 *([] if what.keeps_tablespaces else ["--no-tablespaces"]),
                 *(["--single-transaction"] if at_once else [f"--jobs={what.jobs}"]),
                 *([] if what.old_server else ["--exit-on-error"]),
-                os.path.join(what.src, "dump"),
+                archive.looking(os.path.join(what.src, "dump"), folder, what.path),
             ]
             as_owner = [*argv[:-1], f"--role={what.owner}", argv[-1]] if for_owner else argv
 
@@ -130,7 +137,6 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
                 if among:
                     _give(database, what)
             restore([number for number in numbers if number in apart.after], argv)
-        _make_indexes(database, what, progress)
     return sorted(set(messages))
 
 
@@ -163,7 +169,7 @@ def _make_functions(database: Database, casts: t.Mapping[str, str | None]) -> se
 def _wanted(what: Filling, schemas: t.Collection[str], casts: t.Container[str]) -> list[int]:
     """The table of contents without what is there already or is made otherwise.
 
-    That are extensions, their comments and their schemas, casts, and some indexes.
+    That are extensions, their comments and their schemas, and casts.
     """
     # after the schema's name stands its owner's, and both may have blanks: the least that may be the owner's is
     entries = [entry for _number, _oid, entry in what.made.entries]
@@ -171,34 +177,17 @@ def _wanted(what: Filling, schemas: t.Collection[str], casts: t.Container[str]) 
     made = {min(found, key=len) for found in named if found}
     return [
         number
-        for number, oid, entry in what.made.entries
+        for number, _oid, entry in what.made.entries
         if not entry.startswith(("EXTENSION - ", "COMMENT - EXTENSION "))
         and entry not in made
         and cast(entry) not in casts
-        and not (entry.startswith("INDEX ") and oid in what.indexes)
     ]
-
-
-def _make_indexes(database: Database, what: Filling, progress: Progress) -> None:
-    _look_in(database, what)
-    for definition in what.indexes.values():
-        progress.check()
-        try:
-            database.rows(definition)
-        except DatabaseError as error:
-            raise DatabaseError(
-                f"Restore of '{what.src}' to {database.subject}, {definition}",
-                error.why,
-                "From PostgreSQL 17 on a function that an index calls finds nothing without its schema: restore to an "
-                "older server, or have it say the schema where the dump is made",
-            ) from None
 
 
 def _look_in(database: Database, what: Filling) -> None:
     """Look where the login of the dump looked: functions that are called by indexes may rely on it."""
-    schemas = what.known["database"].get("search_path")
-    if schemas:
-        database.rows("SELECT set_config('search_path', %s, false)", lookup.joined(schemas))
+    if what.path:
+        database.rows("SELECT set_config('search_path', %s, false)", what.path)
 
 
 def _give(database: Database, what: Filling) -> None:
@@ -229,9 +218,9 @@ def _judge(what: Filling, login: PostgresLogin, done: Finished) -> list[str]:
         return sorted(set(messages))
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     why = f"pg_restore {what.client.version} {how}" + (f": {told(rest)}" if rest.strip() else "")
-    raise DatabaseError(
-        f"Restore of '{what.src}' to {login.subject}", why, hint(rest, "Remove the cause, then run again")
-    )
+    missed = "does not exist"
+    todo = hint(rest.replace(missed, ""), UNFOUND if missed in rest else "Remove the cause, then run again")
+    raise DatabaseError(f"Restore of '{what.src}' to {login.subject}", why, todo)
 
 
 def _spaces(what: Filling) -> str:

@@ -89,6 +89,9 @@ class DumpRequest:
 
 RECORD_DIGESTS = "record-digests.txt"
 
+FOR_THE_RESTORE = ("with_rows", "own_tables", "_settings")
+"""In dump.json alone. No manifest takes over what begins so: values of parameters may be secrets."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
@@ -141,7 +144,7 @@ def dump(
         except BaseException:
             _remove(request.dest)
             raise
-    return {key: value for key, value in result.items() if key not in ("with_rows", "own_tables")}
+    return {key: value for key, value in result.items() if key not in FOR_THE_RESTORE}
 
 
 def predict(request: DumpRequest, run: Run) -> dict[str, t.Any]:
@@ -289,6 +292,7 @@ def _compared(database: Database, request: DumpRequest, plan: _Plan, run: Run) -
         "own_tables": len(there.own),
         "large_objects": objects,
         "with_rows": catalogue.with_rows(database, there.own.values()),
+        "_settings": catalogue.settings(database),
     }
 
 

@@ -31,6 +31,13 @@ WITHOUT_OIDS = 12
 IN_USE = "55006"
 """What the server says in any language: others are connected to the database."""
 
+UNSET = {
+    "22023": "the server takes no such value",
+    "42501": "the login may not set it",
+    "42704": "the server does not know it, or what it names",
+}
+"""Why a parameter was not set, by what the server says in any language."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RestoreRequest:
@@ -192,7 +199,7 @@ def _owner(admin: Database, request: RestoreRequest, known: checks.Recorded, tar
     login, there = _login(request, target), target.existing.owner if target.existing else ""
     if request.owner or not there:
         return request.owner or login
-    return there if checks.has_rights(admin, known, login, there, _privileges(request, known, there)) else login
+    return there if checks.has_rights(admin, known, target, login, there, _privileges(request, known, there)) else login
 
 
 def _privileges(request: RestoreRequest, known: checks.Recorded, owner: str) -> bool:
@@ -276,22 +283,25 @@ def _access(admin: Database, request: RestoreRequest, what: Filling, temporary: 
 def _settings(what: Filling, request: RestoreRequest, name: str, messages: list[str]) -> None:
     """The parameters that were set for the database, and for roles in it; one that may not be set is told.
 
-    Each is taken from its own transaction, so that none has an effect on how the next is set.
+    Each is taken from its own transaction, so that none has an effect on how the next is set. A role alone is not: what
+    is set next would be set by it. The server's words are not told: a value, which they may quote, may be a secret.
     """
-    of_database = [("", setting) for setting in what.known["database"].get("settings", [])]
     with Database(what.target.login.to(name)) as database:
-        for role, setting in of_database + checks.role_settings(what.known, what.owner, what.privileges):
-            key, _equals, value = setting.partition("=")
+        for role, key, value in checks.settings(what.known, what.owner, what.privileges):
             whose, names = ("ROLE %I IN DATABASE %I", (role, name)) if role else ("DATABASE %I", (name,))
             database.rows("BEGIN")
             try:
-                database.rows("SELECT set_config(%s, %s, true)", key, value)
-                database.run(f"ALTER {whose} SET {_parameter(key)} FROM CURRENT", *names)
+                if key == "role":
+                    database.run(f"ALTER {whose} SET role TO %L", *names, value)
+                else:
+                    database.rows("SELECT set_config(%s, %s, true)", key, value)
+                    database.run(f"ALTER {whose} SET {_parameter(key)} FROM CURRENT", *names)
                 database.rows("COMMIT")
             except DatabaseError as error:
                 database.rows("ROLLBACK")
                 of = f"role {role} in the database" if role else "the database"
-                messages.append(f"The parameter {key} of {of} could not be set: {error.why}")
+                why = UNSET.get(error.state, f"the server refused it with the code {error.state}")
+                messages.append(f"The parameter {key} of {of} could not be set: {why}")
         schemas = what.known["database"].get("search_path") or []
         told = lookup.let_find(database, _login(request, what.target), schemas, request.login.search_path)
         messages.extend([told] if told else [])

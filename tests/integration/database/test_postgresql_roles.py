@@ -464,7 +464,7 @@ def test_full_text_by_a_configuration_of_ones_own_is_indexed(
     newer = target_on("18")
     result = restore(src=dumped.src, **as_admin(newer))
     assert 'text search configuration "fr" does not exist' in result["msg"]
-    assert "From PostgreSQL 17 on " in result["msg"]
+    assert "from PostgreSQL 17 on " in result["msg"]
     assert databases(newer) == [newer.name]
 
 

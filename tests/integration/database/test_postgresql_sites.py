@@ -432,3 +432,12 @@ def test_a_table_in_the_schema_of_an_extension_is_dumped(
         options = login(database, login_user=server.user, login_password=server.password)
         result = run_module("postgresql_dump", dest=tmp_path / "out", require_blob_keys=False, **options)
     assert (result.get("changed"), result.get("tables")) == (True, 1), result
+
+
+def test_tables_with_oids_which_no_newer_client_knows_are_told_with_what_to_do(
+    postgresql_of: t.Any, make_database: t.Any, run_module: Run, tmp_path: Path
+) -> None:
+    database = make_database(postgresql_of("11"))
+    as_owner(database, "CREATE TABLE old (a int) WITH OIDS")
+    result = run_module("postgresql_dump", dest=tmp_path / "out", require_blob_keys=False, **login(database))
+    assert 'WITH OIDS is not supported anymore (table "old"). ALTER TABLE ... SET WITHOUT OIDS' in result["msg"]

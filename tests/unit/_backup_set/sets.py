@@ -50,7 +50,8 @@ def fill(place: Place, partial: str) -> None:
     (folder / "database/dump").mkdir(exist_ok=True)
     (folder / "database/dump/toc.dat").write_bytes(b"PGDMP")
     (folder / "database/dump/toc.dat").chmod(0o644)
-    (folder / "database/dump.json").write_text('{"tables": 3, "client_version": "15.4", "much": "%s"}' % ("x" * 9999))
+    told = {"tables": 3, "client_version": "15.4", "_settings": ["a=secret"], "much": "x" * 9999}
+    (folder / "database/dump.json").write_text(json.dumps(told))
     base = pathlib.Path(place.folder) / "keys"
     base.mkdir(exist_ok=True)
     digest = hashlib.sha256(b"abcd\n").hexdigest()
