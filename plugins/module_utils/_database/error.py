@@ -35,10 +35,11 @@ HINTS: t.Tuple[t.Tuple[str, str], ...] = (
 _WHERE = "password retrieved from file"
 
 _QUOTED = re.compile(
-    r"^(Command was:|LINE \d+:|(?:CONTEXT: +)?COPY [^:\n]*:)(.*?)(?=^(?:Command was|CONTEXT|pg_restore):|\Z)",
+    r"^(Command was:|LINE \d+:|(?:CONTEXT: +)?COPY [^:\n]*:|DETAIL: [^(\n]*\()(.*?)"
+    r"(?=^(?:Command was|CONTEXT|HINT|pg_restore):|\Z)",
     re.M | re.S,
 )
-"""A statement that failed, a piece of one, a piece of a row."""
+"""A statement that failed, a piece of one, a piece of a row, a row or its key."""
 
 
 class DatabaseError(PlatformError):

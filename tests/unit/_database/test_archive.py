@@ -207,6 +207,10 @@ Command was: SET x = 0;
 pg_restore: error: COPY failed for table "users": ERROR:  a domain forbids it
 CONTEXT:  SQL function "small" statement 1
 COPY users, line 3, column password: "canary
+pg_restore: error: COPY failed for table "users": ERROR:  it violates a constraint
+DETAIL:  Failing row contains (1, me, can
+ary).
+HINT:  none
 pg_restore: error: it's the end
 """
 
@@ -219,5 +223,7 @@ def test_what_a_statement_that_failed_holds_is_not_told() -> None:
         *("CONTEXT:  COPY users, line 3, column password: ...", "Command was: SET x = 0;"),
         'pg_restore: error: COPY failed for table "users": ERROR:  a domain forbids it',
         *('CONTEXT:  SQL function "small" statement 1', "COPY users, line 3, column password: ..."),
+        'pg_restore: error: COPY failed for table "users": ERROR:  it violates a constraint',
+        *("DETAIL:  Failing row contains ( ...", "HINT:  none"),
         "pg_restore: error: it's the end",
     ]
