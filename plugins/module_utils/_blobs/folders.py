@@ -14,6 +14,7 @@ from . import names
 from .errors import Problems, Vanished, os_reason, writing_failed
 from .spool import Spool
 from .state import UNTRUSTED, State
+from .tally import FOUND
 from .text import MANY, WINDOW, Buffer, Sorter, by_many
 
 DOUBT = 2_000_000_000
@@ -119,10 +120,11 @@ def changed_folders(state: State, data: bytes, first: int, end: int) -> t.List[i
 class Looker:
     """Looks at folders."""
 
-    def __init__(self, plan: Plan, state: State, spool: Spool) -> None:
+    def __init__(self, plan: Plan, state: State, spool: Spool, tally: memoryview) -> None:
         self.plan = plan
         self.state = state
         self.spool = spool
+        self.tally = tally
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
 
@@ -151,6 +153,7 @@ class Looker:
 
     def _list(self, scan: Scan) -> None:
         digest_named = not self.plan.content_named
+        found = 0
         with os.scandir(scan.place) as entries:
             for some in by_many(entries):
                 for entry in some:
@@ -159,7 +162,9 @@ class Looker:
                     else:
                         self._sort(entry, scan)
                 if scan.many or scan.blobs >= MANY:
+                    found += scan.blobs
                     self._set_apart(scan)
+        self.tally[FOUND] += found + scan.blobs
         if scan.many or len(scan.before) > LONG:
             self._set_apart(scan)
         else:

@@ -15,9 +15,7 @@ from .state import Folder
 from .text import Buffer, part, pieces, release
 
 Span = t.Tuple[int, int, int]
-"""Lines of a folder: the number of the worker, where they begin in its file, where they end. Instead of the number of
-the worker the negative one of an error, when they could not be written.
-"""
+"""Lines of a folder: the number of the worker, where they begin in its file, where they end."""
 
 Found = t.Tuple[int, int, Span]
 """Times and lines of a folder."""
@@ -31,7 +29,7 @@ def _path(folder: str, number: int) -> str:
 
 
 class Spool:
-    """A worker's file. When it cannot be written the worker copies on: whoever wants to read it is told."""
+    """A worker's file. When it cannot be written the worker copies on, and tells of it: nothing of it can be read."""
 
     def __init__(self, folder: str, number: int) -> None:
         self.folder = folder
@@ -126,7 +124,9 @@ class Findings(t.Mapping[bytes, t.Optional[Folder]]):
     """What all workers found, by folder; None: it is gone. Read from their files, which they have left by then."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.failed = 0
+        """The number of the error of a worker that could not write its file."""
         self._found: t.Dict[bytes, t.Optional[Found]] = {}
         self._files: t.Dict[int, mmap.mmap] = {}
         self._read = 0
@@ -147,13 +147,13 @@ class Findings(t.Mapping[bytes, t.Optional[Folder]]):
 
     def _text(self, span: Span) -> Buffer:
         number, first, end = span
-        if number < 0:
-            raise OSError(-number, os.strerror(-number))
+        if self.failed:
+            raise OSError(self.failed, os.strerror(self.failed))
         if first == end:
             return b""
         text = self._files.get(number)
         if text is None:
-            with open(_path(self._folder, number), "rb") as stream:
+            with open(_path(self.folder, number), "rb") as stream:
                 text = self._files[number] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._read += end - first
         if self._read > RELEASE:

@@ -16,6 +16,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy 
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names, passes, proof, remote
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.spool import Findings
 
 
 class Lab:
@@ -159,9 +160,9 @@ def test_a_needed_blob_of_another_name_that_came_late_is_fetched(lab: Lab, monke
     (lab.root / "required").write_text("named-by-hand\n")
     finish = passes.Pass._finish
 
-    def late(one: passes.Pass, working: str) -> None:
+    def late(one: passes.Pass, changes: Findings) -> None:
         lab.put(Path(os.fsdecode(proof.file_of(one.store.data, b"named-by-hand", 2))), b"content")
-        finish(one, working)
+        finish(one, changes)
 
     monkeypatch.setattr(passes.Pass, "_finish", late)
     assert lab.backup("a", required=str(lab.root / "required"))["missing_count"] == 0

@@ -16,6 +16,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.home import LocalHome
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.spool import Findings
 
 
 class Lab:
@@ -77,9 +78,9 @@ def test_a_store_whose_root_a_pass_did_not_see_is_looked_at_from_there_again(
     lab.backup()
     take = passes.Pass._take
 
-    def blind(one: passes.Pass, found: t.Iterable[t.Any]) -> list[bytes]:
-        fresh = take(one, found)
-        one.changes.keep(b"", None)
+    def blind(one: passes.Pass, changes: Findings, found: t.Iterable[t.Any]) -> list[bytes]:
+        fresh = take(one, changes, found)
+        changes.keep(b"", None)
         return fresh
 
     with monkeypatch.context() as patch:
@@ -132,11 +133,11 @@ def test_a_blob_that_came_late_is_in_the_set_when_it_is_what_it_says(
     lab.backup()
     finish, commit, added = passes.Pass._finish, pool.LocalShelf.commit, []
 
-    def late(one: passes.Pass, working: str) -> None:
+    def late(one: passes.Pass, changes: Findings) -> None:
         added.append(lab.add(b"two"))
         if how == "rotten":
             (lab.root / "store/data" / os.fsdecode(names.pool_path(added[0].encode()))).write_bytes(b"rot")
-        finish(one, working)
+        finish(one, changes)
 
     def reject(shelf: pool.LocalShelf) -> pool.Rejected:
         return [*commit(shelf), *((key.encode(), "rotten") for key in added)]

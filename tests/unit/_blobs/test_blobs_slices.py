@@ -23,6 +23,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options impo
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.pool import LocalShelf
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.proof import in_order
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.state import Draft, Folder, State, load
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.tally import Tally
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -244,7 +245,7 @@ def test_a_folder_of_very_many_records_is_looked_at_in_little_memory(
             monkeypatch.setattr(shelf, "lacking", lambda _wanted, _full: set())
         working = tempfile.mkdtemp(dir=tmp_path)
         plan = folders.Plan(os.fsencode(data), os.fsencode(pool), True, False, False)
-        worker = visit.Visitor(plan, State() if new else state, shelf, spool.Spool(working, 0))
+        worker = visit.Visitor(plan, State() if new else state, shelf, spool.Spool(working, 0), Tally(1).of(0))
         tracemalloc.start()
         with monkeypatch.context() as patch:
             now = state.changed[0] + 3_000_000_000
@@ -253,6 +254,6 @@ def test_a_folder_of_very_many_records_is_looked_at_in_little_memory(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         results = worker.take(True)
-        assert results[-1][2]["copied" if new else "present"] == count
-        assert [len(each[1]) for each in results[:-1]] == [int(new)], "of what is as before nothing is said"
+        assert results[-1][1]["copied" if new else "present"] == count
+        assert [len(each[0]) for each in results] == [int(new)], "of what is as before nothing is said"
     assert peaks[1] < 1.7 * peaks[0], peaks
