@@ -216,7 +216,7 @@ class Pass:
                     regular = proof.in_order(self.store.depth)
                     draft = stack.enter_context(states.Draft(changes.folder, self.state, changes, regular))
                     changes.close()
-                    state = states.load(draft.path)
+                    state = draft.read()
                     stack.callback(unmap, state.text)
                 listing = proof.Listing(state, self.store.depth, changes.folder)
             self._conclude(listing, draft, state)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import array
 import bisect
 import contextlib
+import errno
 import hashlib
 import json
 import mmap
@@ -252,6 +253,13 @@ class Draft:
         stream.write(b"\0" * (start - HEADER - sum(sizes)))
         stream.seek(0)
         stream.write(_pack(self.header))
+
+    def read(self) -> State:
+        """The state itself."""
+        state = load(self.path)
+        if state.header != self.header:
+            raise OSError(errno.EIO, "it cannot be read back")
+        return state
 
     def publish(self, path: str, header: Header) -> None:
         """Give it its name."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy as copying
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names, passes, proof, remote
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import state as states
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.spool import Findings
@@ -123,6 +124,18 @@ def test_a_full_pass_takes_no_key_from_a_damaged_state(lab: Lab) -> None:
     lab.backup("b", full=True)
     assert lab.keys("b") == keys
     assert not lab.backup("c")["full_pass"]
+
+
+def test_a_state_that_cannot_be_read_back_is_no_empty_list(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where memory is short, or a disk is bad."""
+    lab.add(b"one")
+    load = states.load
+    with monkeypatch.context() as patch:
+        patch.setattr(states, "load", lambda path: states.State() if path.endswith(".tmp") else load(path))
+        with pytest.raises(BlobError, match="Writing of blobs to '.*/state.state': it cannot be read back"):
+            lab.backup("a")
+    assert not lab.state.exists() and not (lab.root / "sets").exists()
+    assert lab.backup("a")["keys"] == 1
 
 
 @pytest.mark.parametrize("where", ["store", "store/data", "store/data/pool", "."])
