@@ -249,6 +249,20 @@ def test_killed_between_the_mark_and_the_state_the_next_pass_is_full(lab: Lab, m
     assert lab.backup()["full_pass"] is False
 
 
+def test_what_a_run_that_was_killed_at_its_end_left_beside_the_state_is_removed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.add(b"one")
+    words = {"state": str(lab.root / "inst/state/x"), "set_keys": str(lab.root / "inst/sets/a/blobs/x")}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(state, "write_atomic", killed)
+        lab.backup(**words)
+    left = lab.root / "inst/state/.x.state.base.0123abcd.tmp"
+    left.touch()
+    lab.backup(**words)
+    assert sorted(os.listdir(left.parent)) == ["x.state", "x.state.base"]
+
+
 def test_a_pass_in_which_nothing_is_new_leaves_the_pool_as_it_is(lab: Lab) -> None:
     lab.add(b"one")
     lab.backup()
