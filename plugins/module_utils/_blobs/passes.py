@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 import time
@@ -22,7 +23,7 @@ from .places import open_home, shelf_maker, source_maker
 from .spool import Findings, Spool
 from .store import Store, open_store
 from .tally import FOLDERS, LISTED, Tally
-from .text import unmap
+from .text import by_many, unmap
 from .visit import AS_BEFORE, Visitor
 from .workers import Workers
 
@@ -249,7 +250,8 @@ class Pass:
             if self.options.required:
                 back = self._require(listing)
                 if self.options.record_digests and self.options.kind == "record" and not self.options.check:
-                    self._settle_records(listing, records.touched(self.state, state) | back)
+                    late = (key for key in records.touched(self.state, state) if key not in back)
+                    self._settle_records(listing, itertools.chain(back, late))
             if not self.options.check:
                 if self.report.counts.get("copied") or self.report.counts.get("present") or back:
                     self.home.sync()  # of this run, or of one that was killed before it came to that
@@ -299,23 +301,24 @@ class Pass:
         self.report.missing_count = len(gone)
         return back
 
-    def _settle_records(self, listing: proof.Listing, doubtful: t.Set[bytes]) -> None:
+    def _settle_records(self, listing: proof.Listing, doubtful: t.Iterable[bytes]) -> None:
         """Of records that have changed since the head start the set names the bytes that the dump means."""
-        now = listing.names_of(doubtful)
         own = self.options.provider.encode() + b":"
         path = t.cast(str, self.options.record_digests)
-        digests = records.meant(path, now, own, self.options.default_provider) if now else {}
-        if not digests:
-            return
-        source = source_maker(self.options.dest, self.options.rsh)()
-        older, wrong = records.settle(source, now, proof.earlier(list(digests), self.state), digests)
+        source, older = None, {}
+        for some in by_many(doubtful):
+            now = listing.names_of(some)
+            digests = records.meant(path, now, own, self.options.default_provider) if now else {}
+            if not digests:
+                continue
+            source = source or source_maker(self.options.dest, self.options.rsh)()
+            found, wrong = records.settle(source, now, lambda keys: proof.earlier(keys, self.state), digests)
+            older.update(found)
+            for key in wrong:
+                self.report.problems.add(key, records.REPLACED)
         with self._writing_state():
             listing.add([key + b"\t" + sha for key, sha in sorted(older.items())], over=True)
         self.report.superseded = len(older)
-        for key in wrong:
-            self.report.problems.add(
-                key, "replaced while the backup ran, and the bytes that the dump means were not read"
-            )
 
     def _fetch(self, wanted: t.List[bytes]) -> t.List[bytes]:
         """Blobs that came while the pass ran, into folders that it had listed already."""

@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import folders, spool, text, visit
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import folders, records, spool, text, visit
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.keylist import read_lines
@@ -208,6 +208,36 @@ def test_a_full_volume_of_the_state_is_not_the_pools(
     assert lab.backup("a")[0] == f"Writing of blobs to '{where}': No space left on device"
     if what != "keys":
         assert len(list((tmp_path / "inst/blobs/default").glob("??/??/*"))) == 20, "what is copied stays"
+
+
+def test_of_very_many_records_that_were_touched_or_replaced_some_are_settled_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "DOUBT", 0)
+    lab = Lab(tmp_path, "record")
+    keys = [lab.put(b"%d" % number) for number in range(20)]
+    digests = [f"{key}\t{hashlib.md5(b'%d' % number).hexdigest()}\n" for number, key in enumerate(keys)]
+    lab.backup("head start", set_keys=None)
+    for number, key in enumerate(keys):
+        os.utime(lab.data / key, ns=(1, 1))
+        if number % 3 == 0:
+            (lab.data / key).write_bytes(b"newer %d" % number)
+    (tmp_path / "digests").write_text("".join(digests))
+    (tmp_path / "required").write_text("".join(f"{key}\n" for key in sorted(keys)))
+    shrink(monkeypatch)
+    asked, meant = [], records.meant
+
+    def few(path: str, doubtful: t.Collection[bytes], own: bytes, is_default: bool) -> records.Digests:
+        asked.append(len(doubtful))
+        return meant(path, doubtful, own, is_default)
+
+    monkeypatch.setattr(records, "meant", few)
+    said, found, _state = lab.backup("a", required=str(tmp_path / "required"), record_digests=str(tmp_path / "digests"))
+    assert isinstance(said, dict) and (said["superseded"], said["copied"], len(found)) == (7, 7, 20)
+    lines = dict(line.split(b"\t") for line in read_lines(str(tmp_path / "inst/sets/a/blobs/default")))
+    wanted = {key.encode(): hashlib.sha256(b"%d" % number).hexdigest().encode() for number, key in enumerate(keys)}
+    assert lines == wanted
+    assert sum(asked) == 20 and max(asked) == 3
 
 
 def of_records(path: Path, count: int) -> tuple[Path, State]:
