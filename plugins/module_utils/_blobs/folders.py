@@ -15,7 +15,7 @@ from .errors import Problems, Vanished, os_reason, writing_failed
 from .spool import Spool
 from .state import UNTRUSTED, State
 from .tally import FOUND
-from .text import MANY, WINDOW, Buffer, Sorter, by_many
+from .text import MANY, WINDOW, Buffer, Sorter, by_many, lines_of, part
 
 DOUBT = 2_000_000_000
 """A time within 2 s of the scan that reads it may stay the same while the folder changes."""
@@ -91,6 +91,15 @@ def kind_of(place: bytes) -> str:
         return f"refused, it cannot be looked at: {os_reason(error)}"
     kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
     return f"refused, it is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a blob"
+
+
+def lines_for(keys: t.Iterable[bytes], before: Buffer, first: int, end: int) -> bytes:
+    """The lines of the state from one place to another; of very many only those of some keys."""
+    if end - first <= LONG:
+        return bytes(before[first:end])
+    wanted = set(keys)
+    lines = lines_of(part(before, first, end))
+    return b"".join(line for line in lines if names.parse(line.rstrip(b"\n")).key + b"\n" in wanted)
 
 
 def changed_folders(state: State, data: bytes, first: int, end: int) -> t.List[int]:

@@ -98,7 +98,8 @@ class Rewriting:
 
     def put(self, upto: int, text: bytes) -> None:
         """Take lines in place of those of the state that end before a position."""
-        if self._first is None and text != bytes(self._old[self._at : upto]):
+        as_long = len(text) == upto - self._at
+        if self._first is None and not (as_long and text == bytes(self._old[self._at : upto])):
             self._begin()
         if self._first is not None:
             self._spool.write(text)

@@ -10,7 +10,7 @@ import typing as t
 from . import names
 from .copier import hash_file, look_at
 from .errors import Changed, Problems, SourceError, Vanished, writing_failed
-from .folders import COUNTS, Looker, Plan, Scan, changed_folders, old_enough
+from .folders import COUNTS, Looker, Plan, Scan, changed_folders, lines_for, old_enough
 from .pool import Shelf
 from .spool import Rewriting, Span, Spool
 from .state import UNTRUSTED, State
@@ -160,11 +160,11 @@ class Visitor(Looker):
         at, doubted = 0, False
         for some in by_many(keys.lines()):
             upto = position(scan.before, some[-1], at)  # a tab, and nothing else, comes before the newline
-            few = self._slice(scan, some, bytes(scan.before[at:upto]))
+            few = self._slice(scan, some, lines_for(some, scan.before, at, upto))
             self._copy_all([few])
             text = _text(few.lines)
             lines.put(upto, text)
-            doubted = doubted or _is_doubted(few, text)
+            doubted = doubted or _is_doubted(few, text) or (scan.same and len(few.old) < upto - at)
             scan.sound, scan.copied = scan.sound and few.sound, scan.copied or few.copied
             release(scan.before)
             at = upto
