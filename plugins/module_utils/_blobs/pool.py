@@ -104,7 +104,7 @@ class Source(t.Protocol):
         """Read blobs; each is asked for by its name and the digest that is wanted."""
 
 
-def digest_of(path: bytes, algorithm: str) -> Digest:
+def read_digest(path: bytes, algorithm: str) -> Digest:
     """Read one blob."""
     try:
         return hash_file(path, algorithm)
@@ -216,4 +216,4 @@ class LocalSource:
 
     def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.Iterator[Digest]:
         for name, algorithm in wanted:
-            yield digest_of(self.pool + b"/" + names.pool_path(name), algorithm)
+            yield read_digest(self.pool + b"/" + names.pool_path(name), algorithm)

@@ -14,7 +14,7 @@ bytes copied or read.
 """
 
 _WIDTH = 8
-"""Counts of one process, as many as processors write without being in the way of each other."""
+"""Places of one process: a whole line of a processor's cache, so that no two write to the same one."""
 
 
 class Tally:

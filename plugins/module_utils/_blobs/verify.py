@@ -13,7 +13,7 @@ import zlib
 from .._progress import Progress
 from . import keylist, names
 from .errors import SHOWN
-from .pool import Digest, Source, digest_of
+from .pool import Digest, Source, read_digest
 from .tally import BLOBS, BYTES, Tally
 from .workers import Workers
 
@@ -75,7 +75,7 @@ class StoreSource:
     def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.Iterator[Digest]:
         """Read blobs by their keys."""
         for key, algorithm in wanted:
-            yield digest_of(os.path.join(self.data, names.folder_of(key, self.depth), key), algorithm)
+            yield read_digest(os.path.join(self.data, names.folder_of(key, self.depth), key), algorithm)
 
 
 class Reader:

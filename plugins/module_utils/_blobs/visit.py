@@ -183,14 +183,15 @@ class Visitor(Looker):
 
     def _copy_all(self, scans: t.Sequence[Scan]) -> None:
         lacking = self._lacking(self._asked(scans))
+        until = self.tally[BLOBS] + sum(scan.blobs for scan in scans)
         for scan in scans:
-            before, until = self.counts["copied"], self.tally[BLOBS] + scan.blobs
+            before = self.counts["copied"]
             if scan.plain:
                 self._plain(scan, lacking)
             if scan.named:
                 self._named(scan, lacking)
             scan.copied = self.counts["copied"] > before
-            self.tally[BLOBS] = until
+        self.tally[BLOBS] = until
 
     def _asked(self, scans: t.Sequence[Scan]) -> t.List[bytes]:
         """The names to be looked for in the pool. What is read for that is not kept: all records are in one folder."""

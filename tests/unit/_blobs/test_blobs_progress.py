@@ -92,9 +92,8 @@ def lines(phase: str, end: str) -> list[str]:
 @pytest.mark.parametrize(("kind", "depth"), [("record", 2), ("digest", 0), ("digest", 1), ("encrypted", 0)])
 def test_a_backup(lab: Lab, monkeypatch: pytest.MonkeyPatch, kind: str, depth: int, sliced: bool, far: bool) -> None:
     lab.make(kind, depth)
-    if sliced:
-        for module in (text, folders, visit):
-            monkeypatch.setattr(module, "MANY", 3)
+    for module in (text, folders, visit):
+        monkeypatch.setattr(module, "MANY", 3 if sliced else 1000)
     shelf: t.Any = RemoteShelf if far else LocalShelf
     with monkeypatch.context() as patch:
         lab.patch = patch
