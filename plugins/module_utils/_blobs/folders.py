@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -180,8 +181,18 @@ class Looker:
             scan.old = bytes(scan.before[:])
 
     def _set_apart(self, scan: Scan) -> None:
-        try:
+        with self._of_state():
             scan.set_apart(self.spool.folder)
+
+    def _apart(self, keys: Sorter) -> t.Iterator[bytes]:
+        with self._of_state():
+            yield from keys.lines()
+
+    @contextlib.contextmanager
+    def _of_state(self) -> t.Iterator[None]:
+        """An error meanwhile is one of the state's volume, not of the pool's."""
+        try:
+            yield
         except OSError as error:
             raise writing_failed(os.fsencode(os.path.dirname(self.spool.folder)), error) from error
 

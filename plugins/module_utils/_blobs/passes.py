@@ -20,7 +20,7 @@ from .folders import Plan, changed_folders
 from .home import above, boot_id, place
 from .options import Options, Report
 from .places import open_home, shelf_maker, source_maker
-from .spool import Findings, Spool
+from .spool import Findings, Seal, Spool
 from .store import Store, open_store
 from .tally import FOLDERS, LISTED, Tally
 from .text import by_many, unmap
@@ -182,10 +182,10 @@ class Pass:
             progress.check()  # a task of large blobs takes long, and who has taken this run's place waits for the lock
 
         workers.meanwhile = meanwhile
-        for found, counts, shown, problems, failed in workers.results():
+        for found, counts, shown, problems, seal in workers.results():
             self.report.add(counts)
             self.report.problems.merge(shown, problems)
-            changes.failed = failed or changes.failed
+            changes.seal(Seal(*seal))
             fresh = self._take(changes, found)
             self.report.folders += len(fresh)
             for first in range(0, len(fresh), FRESH):
@@ -228,7 +228,8 @@ class Pass:
         try:
             yield
         except OSError as error:
-            raise writing_failed(os.fsencode(self.state_path or tempfile.gettempdir()), error) from error
+            where = self.state_path if self.state_path and not self.options.check else tempfile.gettempdir()
+            raise writing_failed(os.fsencode(where), error) from error
 
     def _prove_state(self) -> None:
         """What is taken over from the last pass is what that has found; a full pass takes nothing over unseen."""

@@ -122,6 +122,7 @@ class Listing:
                 self.count += 1
             last = key
         stream.flush()
+        os.fsync(stream.fileno())  # else a volume need not tell that it lost some of it
         size = stream.tell()
         self.close()
         self._file = stream

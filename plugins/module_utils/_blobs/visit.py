@@ -37,7 +37,7 @@ def _is_doubted(scan: Scan, text: bytes) -> bool:
 class Visitor(Looker):
     """Visits folders and copies what is new.
 
-    A result is a tuple: folders, counts, problems, how many these are, and the error number of its file.
+    A result is a tuple: folders, counts, problems, how many these are, and the seal of its file.
     """
 
     def __init__(self, plan: Plan, state: State, shelf: Shelf, spool: Spool, tally: memoryview) -> None:
@@ -103,13 +103,13 @@ class Visitor(Looker):
         if self.rejected:
             self._reject(self.rejected)
             self.rejected = {}
-        self.spool.flush()
+        seal = self.spool.flush()
         final = self.shelf.named
         rest = [each for each in self.held if each[0] >= final]
         if rest and len(rest) == len(self.held):
             return []
         folders = [folder for group, found in self.held if group < final for folder in found]
-        said = (folders, self.counts, self.problems.names, self.problems.count, self.spool.failed)
+        said = (folders, self.counts, self.problems.names, self.problems.count, tuple(seal))
         self.held = rest
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
@@ -158,7 +158,7 @@ class Visitor(Looker):
     def _copy_slices(self, scan: Scan, keys: Sorter, lines: Rewriting) -> None:
         """What is in a folder of very many blobs, so many at a time."""
         at, doubted = 0, False
-        for some in by_many(keys.lines()):
+        for some in by_many(self._apart(keys)):
             upto = position(scan.before, some[-1], at)  # a tab, and nothing else, comes before the newline
             few = self._slice(scan, some, lines_for(some, scan.before, at, upto))
             self._copy_all([few])

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy as copying
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names, passes, proof, remote
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names, passes, proof, remote, spool
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import state as states
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
@@ -190,6 +192,18 @@ def test_records_can_be_looked_at_in_check_mode(lab: Lab) -> None:
     words = {"kind": "record", "required": str(lab.root / "required"), "record_digests": str(lab.root / "digests")}
     assert lab.backup(check=True, **words)["copied"] == 1
     assert lab.backup(**words)["copied"] == 1
+
+
+def test_check_mode_names_the_folder_that_is_full(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes nothing beside the state."""
+    lab.put(lab.store / "data" / "r1", b"one")
+
+    def full(*_words: t.Any, **_more: t.Any) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(spool, "open", full, raising=False)
+    with pytest.raises(BlobError, match=f"'{tempfile.gettempdir()}': No space left"):
+        lab.backup(check=True, kind="record")
 
 
 def test_check_mode_of_a_delivery_refuses_what_misleads(lab: Lab, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.proof import
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.state import Draft, Folder, State, load
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.tally import Tally
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.workers import Workers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -208,6 +209,45 @@ def test_a_full_volume_of_the_state_is_not_the_pools(
     assert lab.backup("a")[0] == f"Writing of blobs to '{where}': No space left on device"
     if what != "keys":
         assert len(list((tmp_path / "inst/blobs/default").glob("??/??/*"))) == 20, "what is copied stays"
+
+
+@pytest.mark.parametrize("how", ["short", "hole", "empty"])
+@pytest.mark.parametrize("what", ["keys", "lines"])
+def test_what_a_volume_has_taken_and_not_kept_is_no_list_of_fewer_blobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, how: str
+) -> None:
+    """NFS tells it who closes the file, and that is a process that ends."""
+    lab = Lab(tmp_path, "record")
+    for number in range(20):
+        lab.put(b"%d" % number)
+    shrink(monkeypatch)
+
+    def lose(path: str | int) -> None:
+        size = os.stat(path).st_size
+        os.truncate(path, {"short": size - 12, "hole": size - 12, "empty": 0}[how])
+        if how == "hole":
+            os.truncate(path, size)
+
+    def late(sorter: text.Sorter) -> t.Iterator[bytes]:
+        assert sorter._file
+        lose(sorter._file.fileno())
+        return lines(sorter)
+
+    def end(workers: Workers) -> None:
+        found = list((tmp_path / "inst/state").glob(".*/found.0"))
+        close(workers)
+        for path in found:
+            lose(str(path))
+
+    lines, close = text.Sorter.lines, Workers.close
+    with monkeypatch.context() as patch:
+        patch.setattr(*((text.Sorter, "lines", late) if what == "keys" else (Workers, "close", end)))
+        said, listed, _state = lab.backup("a")
+    where = "/inst/state" if what == "keys" else "/inst/state/blobs.state"
+    assert said == f"Writing of blobs to '{where}': what was written there cannot be read back"
+    assert listed == []
+    said, listed, _state = lab.backup("b")
+    assert isinstance(said, dict) and len(listed) == 20
 
 
 def test_of_very_many_records_that_were_touched_or_replaced_some_are_settled_at_a_time(
