@@ -37,8 +37,18 @@ def progress_line(text: str) -> str:
         size = bytes_to_human if in_bytes else "{:,}".format
         whole = f" of {size(told['total'])}" if told["total"] else ""
         share = f" ({told['done'] / told['total']:.0%})" if told["total"] else ""
-        return f"{told['phase']}: {size(told['done'])}{whole}{'' if in_bytes else ' ' + told['unit']}{share}"
+        line = f"{told['phase']}: {size(told['done'])}{whole}{'' if in_bytes else ' ' + told['unit']}{share}"
+        return ", ".join([line, *_beside(told)])
     return ""
+
+
+def _beside(told: dict[str, t.Any]) -> t.Iterator[str]:
+    """What is counted beside the unit."""
+    if told.get("blobs") and told["unit"] != "blobs":
+        yield f"{told['blobs']:,} blobs"
+    for done in ("copied", "read"):
+        if told.get(f"bytes_{done}"):
+            yield f"{bytes_to_human(told[f'bytes_{done}'])} {done}"
 
 
 class Progress:
@@ -46,12 +56,15 @@ class Progress:
 
     Use as a context manager around the step; call :meth:`update` as often as you like (it is cheap: no file is
     touched), and :meth:`check` between units of work. Without a path it only counts.
+
+    Who counts elsewhere sets ``counted``: it is asked before each write, and what it gives is written as well.
     """
 
     def __init__(self, path: str | None, phase: str, unit: str = "bytes", interval: float = INTERVAL) -> None:
         self.path = path
         self.interval = interval
         self.state: dict[str, t.Any] = {"phase": phase, "done": 0, "total": None, "unit": unit}
+        self.counted: t.Callable[[], dict[str, t.Any]] = dict
         self.error: OSError | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -80,7 +93,8 @@ class Progress:
 
     def _beat(self) -> None:
         try:
-            write_json(t.cast(str, self.path), {**self.state, "updated": now(), "pid": os.getpid()})
+            told = {**self.state, **self.counted(), "updated": now(), "pid": os.getpid()}
+            write_json(t.cast(str, self.path), told)
         except OSError as error:
             self.error = error
 

@@ -120,6 +120,30 @@ def test_the_list_tells_what_is_no_set(
 
 
 @pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ({"done": 7, "total": 9, "unit": "blobs", "bytes_copied": 3 << 30}, " 7 of 9 blobs, 3.00 GB copied"),
+        ({"done": 0, "total": 1, "unit": "folders", "blobs": 0, "bytes_copied": 0}, " 0 of 1 folders"),
+        ({"done": 3 << 20, "total": None, "unit": "bytes"}, " 3.00 MB"),
+    ],
+)
+def test_the_list_tells_how_far_a_run_is(
+    tmp_path: Path,
+    local_inventory: t.Callable[..., Path],
+    run_playbook: t.Callable[..., t.Any],
+    step: dict[str, t.Any],
+    told: str,
+) -> None:
+    partial = tmp_path / "acme" / "sets" / f".partial-{RUN}"
+    partial.mkdir(parents=True)
+    (tmp_path / "acme" / "lease.json").write_text(json.dumps({"run_id": RUN, "started": "then"}))
+    (partial / "progress.json").write_text(json.dumps({"phase": "blobs default", **step}))
+    done = run_playbook("list.yml", local_inventory(acme={"nuxeo_backup_root": str(tmp_path)})).check()
+    said = done.of("Complete sets")[0].result["msg"][0]
+    assert said.startswith(f"RUNNING since then · blobs default{told} · last sign of life "), said
+
+
+@pytest.mark.parametrize(
     ("told", "failures"),
     [
         ({"a1": {"__backup_published": {"id": "20261123T020004Z", "backup_date": "x"}}}, {}),

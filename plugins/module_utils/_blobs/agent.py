@@ -144,7 +144,7 @@ class Agent:
         """For each ``name digest`` the digest and the size, or why there is none."""
         asked = [line.partition(b" ") for line in unpack_names(payload)]
         source = pool.LocalSource(self.pool)
-        return source.digests([(name, algorithm.decode()) for name, dummy, algorithm in asked]), b""
+        return list(source.digests([(name, algorithm.decode()) for name, dummy, algorithm in asked])), b""
 
 
 def main(pool_path: bytes) -> None:

@@ -25,6 +25,7 @@ from .options import Options, Report
 from .places import source_maker
 from .pool import Outcome, Source
 from .store import Store, read_config, settings
+from .tally import BLOBS, BYTES, Tally
 from .workers import Workers
 
 CHUNK = 1024
@@ -74,9 +75,10 @@ def make_owned(path: bytes, fresh: bytes, uid: int, gid: int, mode: int) -> None
 class Deliverer:
     """A worker of a delivery. A task is a list of lines of a key list."""
 
-    def __init__(self, target: Target, source: Source, number: int) -> None:
+    def __init__(self, target: Target, source: Source, number: int, tally: memoryview) -> None:
         self.target = target
         self.source = source
+        self.tally = tally
         self.copier: t.Optional[Copier] = None
         if not target.dry:
             self.copier = Copier(target.data, target.temporary + b"/%d" % number, self._adopt)
@@ -108,10 +110,12 @@ class Deliverer:
             else:
                 wanted.append((entry.pool_name, algorithm))
                 entries.append(entry)
+                continue
+            self.tally[BLOBS] += 1
         if wanted:
             self._fetch(wanted, entries, counts, problems)
         group = self.copier.last if self.copier else -1
-        self.held.append((group, (len(task), counts, problems.names, problems.count)))
+        self.held.append((group, (counts, problems.names, problems.count)))
 
     def _path(self, entry: names.Entry) -> bytes:
         folder = names.folder_of(entry.key, self.target.depth)
@@ -128,6 +132,7 @@ class Deliverer:
 
         def took(name: bytes, said: Outcome) -> None:
             entry = next(turn)
+            self.tally[BLOBS] += 1
             if isinstance(said, Vanished):
                 problems.add(entry.key, "it is not in the pool")
             elif isinstance(said, SourceError):
@@ -143,6 +148,7 @@ class Deliverer:
                         self.copier.advance()
                 counts["copied"] += 1
                 counts["bytes_copied"] += said[1]
+                self.tally[BYTES] += said[1]
 
         try:
             self.source.fetch(wanted, self.copier, took)
@@ -313,16 +319,19 @@ class Delivery:
         lines = keylist.read_lines(t.cast(str, self.options.keys))
         source = source_maker(self.options.src, self.options.rsh)
         volume = None if self.options.check else Volume(store.data)
-        workers = Workers(self.options.workers, lambda number: Deliverer(target, source(), number))
+        tally = Tally(self.options.workers)
+        progress.counted = lambda: {
+            "done": tally.sum(BLOBS),
+            "total": self.report.keys,
+            "bytes_copied": tally.sum(BYTES),
+        }
+        workers = Workers(self.options.workers, lambda number: Deliverer(target, source(), number, tally.of(number)))
         with workers, progress:
             workers.source = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
             workers.meanwhile = progress.check  # as in a pass
-            done = 0
-            for count, counts, shown, problems in workers.results():
+            for counts, shown, problems in workers.results():
                 self.report.add(counts)
                 self.report.problems.merge(shown, problems)
-                done += count
-                progress.update(done, self.report.keys)
                 progress.check()
             if volume:
                 volume.sync_names(())  # where that cannot be done for all at once, each commit has done it

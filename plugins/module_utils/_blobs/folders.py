@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -14,7 +15,8 @@ from . import names
 from .errors import Problems, Vanished, os_reason, writing_failed
 from .spool import Spool
 from .state import UNTRUSTED, State
-from .text import MANY, WINDOW, Buffer, Sorter, by_many
+from .tally import FOUND
+from .text import MANY, WINDOW, Buffer, Sorter, by_many, lines_of, part
 
 DOUBT = 2_000_000_000
 """A time within 2 s of the scan that reads it may stay the same while the folder changes."""
@@ -92,6 +94,15 @@ def kind_of(place: bytes) -> str:
     return f"refused, it is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a blob"
 
 
+def lines_for(keys: t.Iterable[bytes], before: Buffer, first: int, end: int) -> bytes:
+    """The lines of the state from one place to another; of very many only those of some keys."""
+    if end - first <= LONG:
+        return bytes(before[first:end])
+    wanted = set(keys)
+    lines = lines_of(part(before, first, end))
+    return b"".join(line for line in lines if names.parse(line.rstrip(b"\n")).key + b"\n" in wanted)
+
+
 def changed_folders(state: State, data: bytes, first: int, end: int) -> t.List[int]:
     """The folders of a range whose times are not those of the state. The hot loop of a pass: all else is rare."""
     stat_of, found = os.stat, []
@@ -119,10 +130,11 @@ def changed_folders(state: State, data: bytes, first: int, end: int) -> t.List[i
 class Looker:
     """Looks at folders."""
 
-    def __init__(self, plan: Plan, state: State, spool: Spool) -> None:
+    def __init__(self, plan: Plan, state: State, spool: Spool, tally: memoryview) -> None:
         self.plan = plan
         self.state = state
         self.spool = spool
+        self.tally = tally
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
 
@@ -151,6 +163,7 @@ class Looker:
 
     def _list(self, scan: Scan) -> None:
         digest_named = not self.plan.content_named
+        found = 0
         with os.scandir(scan.place) as entries:
             for some in by_many(entries):
                 for entry in some:
@@ -159,15 +172,27 @@ class Looker:
                     else:
                         self._sort(entry, scan)
                 if scan.many or scan.blobs >= MANY:
+                    found += scan.blobs
                     self._set_apart(scan)
+        self.tally[FOUND] += found + scan.blobs
         if scan.many or len(scan.before) > LONG:
             self._set_apart(scan)
         else:
             scan.old = bytes(scan.before[:])
 
     def _set_apart(self, scan: Scan) -> None:
-        try:
+        with self._of_state():
             scan.set_apart(self.spool.folder)
+
+    def _apart(self, keys: Sorter) -> t.Iterator[bytes]:
+        with self._of_state():
+            yield from keys.lines()
+
+    @contextlib.contextmanager
+    def _of_state(self) -> t.Iterator[None]:
+        """An error meanwhile is one of the state's volume, not of the pool's."""
+        try:
+            yield
         except OSError as error:
             raise writing_failed(os.fsencode(os.path.dirname(self.spool.folder)), error) from error
 

@@ -31,14 +31,10 @@ def _cost(lines: t.Iterable[bytes]) -> int:
     return sum(len(line) + 1 for line in lines)
 
 
-def difference(old: Buffer, new: Buffer, most: t.Optional[int] = None) -> t.Tuple[t.List[bytes], t.List[bytes]]:
-    """The lines that only the second, and only the first of two sorted texts have; past ``most`` bytes not all."""
-    added: t.List[bytes] = []
-    removed: t.List[bytes] = []
-    at, done, size, upon, found = 0, 0, len(new), WINDOW, 0
+def differences(old: Buffer, new: Buffer) -> t.Iterator[t.Tuple[t.List[bytes], t.List[bytes]]]:
+    """The lines that only the second, and only the first of two sorted texts have, in order, some at a time."""
+    at, done, size, upon = 0, 0, len(new), WINDOW
     while at < size:
-        if most is not None and found > most:
-            return added, removed
         if at > upon:
             upon += WINDOW
             release(old)
@@ -52,12 +48,23 @@ def difference(old: Buffer, new: Buffer, most: t.Optional[int] = None) -> t.Tupl
             upto = position(old, last + b"\0", done)
             theirs = set(bytes(old[done:upto]).splitlines())
             ours = set(block.splitlines())
-            added.extend(sorted(ours - theirs))
-            removed.extend(sorted(theirs - ours))
-            found += _cost(ours ^ theirs)
+            yield sorted(ours - theirs), sorted(theirs - ours)
             done = upto
         at = end
-    removed.extend(bytes(old[done:]).splitlines())
+    yield [], bytes(old[done:]).splitlines()
+
+
+def difference(old: Buffer, new: Buffer, most: t.Optional[int] = None) -> t.Tuple[t.List[bytes], t.List[bytes]]:
+    """All of these together; past ``most`` bytes not all."""
+    added: t.List[bytes] = []
+    removed: t.List[bytes] = []
+    found = 0
+    for more, less in differences(old, new):
+        added += more
+        removed += less
+        found += _cost(more) + _cost(less)
+        if most is not None and found > most:
+            break
     return added, removed
 
 

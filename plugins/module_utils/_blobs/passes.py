@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 import time
@@ -19,9 +20,10 @@ from .folders import Plan, changed_folders
 from .home import above, boot_id, place
 from .options import Options, Report
 from .places import open_home, shelf_maker, source_maker
-from .spool import Findings, Spool
+from .spool import Findings, Seal, Spool
 from .store import Store, open_store
-from .text import unmap
+from .tally import FOLDERS, LISTED, Tally
+from .text import by_many, unmap
 from .visit import AS_BEFORE, Visitor
 from .workers import Workers
 
@@ -46,7 +48,6 @@ class Pass:
         self.store: Store = open_store(options.src, options.kind, options.depth, options.digest, options.accept_shrink)
         self.home = open_home(options.dest, options.rsh)
         self.report = Report()
-        self.changes = Findings("")
         self.known: t.Optional[t.Set[bytes]] = None
         self.began = time.time_ns()
         self.state_path = f"{options.state}.state" if options.state else ""
@@ -140,16 +141,20 @@ class Pass:
         with contextlib.ExitStack() as stack:
             with self._writing_state():
                 working = stack.enter_context(self._working_folder())
-            self.changes = Findings(working)
-            stack.callback(self.changes.close)
+            changes = Findings(working)
+            stack.callback(changes.close)
+            jobs = self.options.workers if tasks else 0
+            tally = self._tally(jobs, tasks)
+            progress.counted = lambda: tally.of_folders(self.report.folders)
             workers = Workers(
-                self.options.workers if tasks else 0,
-                lambda number: Visitor(plan, self.state, shelf(number), Spool(working, number)),
+                jobs,
+                lambda number: Visitor(plan, self.state, shelf(number), Spool(working, number), tally.of(number)),
             )
             with workers, progress:
-                self._visit_all(workers, progress, tasks)
+                workers.queue.extend(tasks)
+                self._visit_all(workers, progress, changes)
                 workers.close()
-                self._finish(working)
+                self._finish(changes)
 
     def _working_folder(self) -> t.ContextManager[str]:
         folder = os.path.dirname(self.state_path) if self.state_path and not self.options.check else ""
@@ -163,34 +168,36 @@ class Pass:
             tasks.append([b""])
         return tasks
 
-    def _visit_all(self, workers: Workers, progress: Progress, tasks: t.List[t.Any]) -> None:
-        workers.queue.extend(tasks)
+    def _tally(self, jobs: int, tasks: t.List[t.Any]) -> Tally:
+        """What is counted. Folders that were looked at while ssh connected are done."""
+        self.report.folders = len(self.state.paths) + ([b""] in tasks)
+        tally = Tally(jobs)
+        left = sum(len(task) if task == [b""] else task[1] - task[0] for task in tasks)
+        tally.own[FOLDERS] = tally.own[LISTED] = self.report.folders - left
+        return tally
 
+    def _visit_all(self, workers: Workers, progress: Progress, changes: Findings) -> None:
         def meanwhile() -> None:
             self.home.ping()
             progress.check()  # a task of large blobs takes long, and who has taken this run's place waits for the lock
 
         workers.meanwhile = meanwhile
-        total = len(self.state.paths) + ([b""] in tasks)
-        done = total - sum(len(task) if task == [b""] else task[1] - task[0] for task in tasks)
-        for count, found, counts, shown, problems in workers.results():
+        for found, counts, shown, problems, seal in workers.results():
             self.report.add(counts)
             self.report.problems.merge(shown, problems)
-            fresh = self._take(found)
+            changes.seal(Seal(*seal))
+            fresh = self._take(changes, found)
+            self.report.folders += len(fresh)
             for first in range(0, len(fresh), FRESH):
                 workers.queue.append(fresh[first : first + FRESH])
-            done += count
-            total += len(fresh)
-            progress.update(done, total)
             progress.check()
-        self.report.folders = total
 
-    def _take(self, found: t.Iterable[t.Any]) -> t.List[bytes]:
+    def _take(self, changes: Findings, found: t.Iterable[t.Any]) -> t.List[bytes]:
         """Keep what was found; return the folders that nobody knew."""
         fresh: t.List[bytes] = []
         for path, modified, changed, lines, below in found:
             if lines is not AS_BEFORE:
-                self.changes.keep(path, None if lines is None else (modified, changed, lines))
+                changes.keep(path, None if lines is None else (modified, changed, lines))
             if below and self.known is None:
                 self.known = set(self.state.paths)
             fresh.extend(name for name in below if self.known is not None and name not in self.known)
@@ -200,19 +207,19 @@ class Pass:
 
     # --- after the folders
 
-    def _finish(self, working: str) -> None:
+    def _finish(self, changes: Findings) -> None:
         draft, state = None, self.state
         with contextlib.ExitStack() as stack:
             with self._writing_state():
-                if not self.report.full_pass and (self.changes or self.options.set_keys):
+                if not self.report.full_pass and (changes or self.options.set_keys):
                     self._prove_state()
-                if self.changes or not self.state.header:
+                if changes or not self.state.header:
                     regular = proof.in_order(self.store.depth)
-                    draft = stack.enter_context(states.Draft(working, self.state, self.changes, regular))
-                    self.changes.close()
-                    state = states.load(draft.path)
+                    draft = stack.enter_context(states.Draft(changes.folder, self.state, changes, regular))
+                    changes.close()
+                    state = draft.read()
                     stack.callback(unmap, state.text)
-                listing = proof.Listing(state, self.store.depth, working)
+                listing = proof.Listing(state, self.store.depth, changes.folder)
             self._conclude(listing, draft, state)
 
     @contextlib.contextmanager
@@ -221,7 +228,8 @@ class Pass:
         try:
             yield
         except OSError as error:
-            raise writing_failed(os.fsencode(self.state_path or tempfile.gettempdir()), error) from error
+            where = self.state_path if self.state_path and not self.options.check else tempfile.gettempdir()
+            raise writing_failed(os.fsencode(where), error) from error
 
     def _prove_state(self) -> None:
         """What is taken over from the last pass is what that has found; a full pass takes nothing over unseen."""
@@ -243,7 +251,8 @@ class Pass:
             if self.options.required:
                 back = self._require(listing)
                 if self.options.record_digests and self.options.kind == "record" and not self.options.check:
-                    self._settle_records(listing, records.touched(self.state, state) | back)
+                    late = (key for key in records.touched(self.state, state) if key not in back)
+                    self._settle_records(listing, itertools.chain(back, late))
             if not self.options.check:
                 if self.report.counts.get("copied") or self.report.counts.get("present") or back:
                     self.home.sync()  # of this run, or of one that was killed before it came to that
@@ -293,23 +302,24 @@ class Pass:
         self.report.missing_count = len(gone)
         return back
 
-    def _settle_records(self, listing: proof.Listing, doubtful: t.Set[bytes]) -> None:
+    def _settle_records(self, listing: proof.Listing, doubtful: t.Iterable[bytes]) -> None:
         """Of records that have changed since the head start the set names the bytes that the dump means."""
-        now = listing.names_of(doubtful)
         own = self.options.provider.encode() + b":"
         path = t.cast(str, self.options.record_digests)
-        digests = records.meant(path, now, own, self.options.default_provider) if now else {}
-        if not digests:
-            return
-        source = source_maker(self.options.dest, self.options.rsh)()
-        older, wrong = records.settle(source, now, proof.earlier(list(digests), self.state), digests)
+        source, older = None, {}
+        for some in by_many(doubtful):
+            now = listing.names_of(some)
+            digests = records.meant(path, now, own, self.options.default_provider) if now else {}
+            if not digests:
+                continue
+            source = source or source_maker(self.options.dest, self.options.rsh)()
+            found, wrong = records.settle(source, now, lambda keys: proof.earlier(keys, self.state), digests)
+            older.update(found)
+            for key in wrong:
+                self.report.problems.add(key, records.REPLACED)
         with self._writing_state():
             listing.add([key + b"\t" + sha for key, sha in sorted(older.items())], over=True)
         self.report.superseded = len(older)
-        for key in wrong:
-            self.report.problems.add(
-                key, "replaced while the backup ran, and the bytes that the dump means were not read"
-            )
 
     def _fetch(self, wanted: t.List[bytes]) -> t.List[bytes]:
         """Blobs that came while the pass ran, into folders that it had listed already."""

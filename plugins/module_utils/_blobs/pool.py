@@ -100,8 +100,18 @@ class Source(t.Protocol):
     def fetch(self, wanted: t.Sequence[t.Tuple[bytes, str]], copier: t.Optional[Copier], took: Took) -> None:
         """Copy blobs to temporary files; tell of each its digest and size, or why there are none."""
 
-    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.List[Digest]:
+    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.Iterable[Digest]:
         """Read blobs; each is asked for by its name and the digest that is wanted."""
+
+
+def read_digest(path: bytes, algorithm: str) -> Digest:
+    """Read one blob."""
+    try:
+        return hash_file(path, algorithm)
+    except Vanished:
+        return None
+    except SourceError as error:
+        return str(error)
 
 
 def as_error(digest: Digest) -> Outcome:
@@ -204,13 +214,6 @@ class LocalSource:
                 said = error
             took(name, said)
 
-    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.List[Digest]:
-        said: t.List[Digest] = []
+    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.Iterator[Digest]:
         for name, algorithm in wanted:
-            try:
-                said.append(hash_file(self.pool + b"/" + names.pool_path(name), algorithm))
-            except Vanished:
-                said.append(None)
-            except SourceError as error:
-                said.append(str(error))
-        return said
+            yield read_digest(self.pool + b"/" + names.pool_path(name), algorithm)

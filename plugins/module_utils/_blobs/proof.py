@@ -18,7 +18,7 @@ from . import keylist, names
 from .errors import SHOWN, BlobError, os_reason
 from .options import Options
 from .state import State
-from .text import Buffer, Sorter, first_line, last_line, line_end, lines_of, position, unmap
+from .text import Buffer, Sorter, first_line, last_line, line_end, lines_of, position, release, unmap
 
 
 def in_order(depth: int) -> t.Callable[[bytes, Buffer], bool]:
@@ -122,6 +122,7 @@ class Listing:
                 self.count += 1
             last = key
         stream.flush()
+        os.fsync(stream.fileno())  # else a volume need not tell that it lost some of it
         size = stream.tell()
         self.close()
         self._file = stream
@@ -143,6 +144,7 @@ class Listing:
             line = _line_of(self.text, key)
             if line:
                 found[key] = names.parse(line).pool_name
+        release(self.text)
         return found
 
     def close(self) -> None:

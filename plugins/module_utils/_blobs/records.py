@@ -19,17 +19,19 @@ from .state import State
 
 BATCH = 500
 
+REPLACED = "replaced while the backup ran, and the bytes that the dump means were not read"
+"""Said of a record under whose key other bytes were more than once."""
+
 Digests = t.Dict[bytes, t.Set[bytes]]
 
 
-def touched(before: State, after: State) -> t.Set[bytes]:
+def touched(before: State, after: State) -> t.Iterator[bytes]:
     """The keys whose lines are not those of the earlier state: other bytes, another file, another time."""
     where = {path: index for index, path in enumerate(before.paths)}
-    keys: t.Set[bytes] = set()
     for index, path in enumerate(after.paths):
         old = before.lines(where[path]) if path in where else b""
-        keys.update(names.parse(line).key for line in keylist.difference(old, after.lines(index))[0])
-    return keys
+        for added, _removed in keylist.differences(old, after.lines(index)):
+            yield from (names.parse(line).key for line in added)
 
 
 def meant(path: str, doubtful: t.Collection[bytes], own: bytes, is_default: bool) -> Digests:
@@ -72,15 +74,19 @@ def fitting(
 
 
 def settle(
-    source: Source, now: t.Mapping[bytes, bytes], before: t.Mapping[bytes, bytes], digests: Digests
+    source: Source,
+    now: t.Mapping[bytes, bytes],
+    earlier: t.Callable[[t.Sequence[bytes]], t.Mapping[bytes, bytes]],
+    digests: Digests,
 ) -> t.Tuple[t.Dict[bytes, bytes], t.List[bytes]]:
     """Choose for each key that has a digest.
 
-    :param now: under which SHA-256 the list has the keys; ``before``: under which the head start had them
+    :param now: under which SHA-256 the list has the keys; ``earlier`` tells under which the head start had some
     :returns: keys for which the bytes of the head start are right, with their SHA-256; keys for which neither are
     """
     right = dict(fitting(source, ((key, now[key]) for key in digests), digests))
     wrong = sorted(set(digests) - set(right))
+    before = earlier(wrong)
     others = ((key, before[key]) for key in wrong if before.get(key, now[key]) != now[key])
     older = dict(fitting(source, others, digests))
     return older, [key for key in wrong if key not in older]

@@ -10,17 +10,27 @@ import errno
 import mmap
 import os
 import typing as t
+import zlib
 
 from .state import Folder
-from .text import Buffer, part, pieces, release
+from .text import Buffer, checksum, lines_of, map_whole, not_as_written, part, pieces, release
 
 Span = t.Tuple[int, int, int]
-"""Lines of a folder: the number of the worker, where they begin in its file, where they end. Instead of the number of
-the worker the negative one of an error, when they could not be written.
-"""
+"""Lines of a folder: the number of the worker, where they begin in its file, where they end."""
 
 Found = t.Tuple[int, int, Span]
 """Times and lines of a folder."""
+
+
+class Seal(t.NamedTuple):
+    """What a worker has written by then."""
+
+    number: int
+    end: int
+    checksum: int
+    failed: int
+    """The number of the system's error, with which nothing of it can be read."""
+
 
 RELEASE = 1 << 22
 """So many bytes of mapped files are in memory."""
@@ -30,8 +40,18 @@ def _path(folder: str, number: int) -> str:
     return os.path.join(folder, f"found.{number}")
 
 
+def _mapped(path: str, seal: Seal) -> mmap.mmap:
+    """What a worker has written, all of it proven."""
+    with open(path, "rb") as stream:
+        text = map_whole(stream, seal.end)
+    if checksum(pieces(text)) != seal.checksum:
+        text.close()
+        raise not_as_written()
+    return text
+
+
 class Spool:
-    """A worker's file. When it cannot be written the worker copies on: whoever wants to read it is told."""
+    """A worker's file. When it cannot be written the worker copies on, and tells of it: nothing of it can be read."""
 
     def __init__(self, folder: str, number: int) -> None:
         self.folder = folder
@@ -41,10 +61,12 @@ class Spool:
         self.failed = 0
         """The number of the system's error."""
         self.end = 0
+        self._checksum = 0
 
     def write(self, text: bytes) -> None:
         """Append to it."""
         self.end += len(text)
+        self._checksum = zlib.crc32(text, self._checksum)
         if self.failed:
             return
         with self._noting():
@@ -56,24 +78,20 @@ class Spool:
         """What was written from a position on."""
         return self._number, first, self.end
 
-    def flush(self) -> None:
+    def flush(self) -> Seal:
         """Let all of it be in the file."""
-        if self._stream is None or self.failed:
-            return
-        with self._noting():
-            self._stream.flush()
+        if self._stream is not None and not self.failed:
+            with self._noting():
+                self._stream.flush()
+        return Seal(self._number, self.end, self._checksum, self.failed)
 
     def read(self, span: Span) -> t.Iterator[bytes]:
         """Lines that were written, without their newlines."""
-        left = span[2] - span[1]
-        self.flush()
-        if not left or self.failed:
+        seal = self.flush()
+        if span[1] == span[2] or self.failed:
             return
-        with open(self._path, "rb") as stream:
-            stream.seek(span[1])
-            while left:
-                line = stream.readline()
-                left -= len(line)
+        with _mapped(self._path, seal) as text:
+            for line in lines_of(part(text, *span[1:])):
                 yield line[:-1]
 
     @contextlib.contextmanager
@@ -100,7 +118,8 @@ class Rewriting:
 
     def put(self, upto: int, text: bytes) -> None:
         """Take lines in place of those of the state that end before a position."""
-        if self._first is None and text != bytes(self._old[self._at : upto]):
+        as_long = len(text) == upto - self._at
+        if self._first is None and not (as_long and text == bytes(self._old[self._at : upto])):
             self._begin()
         if self._first is not None:
             self._spool.write(text)
@@ -126,10 +145,15 @@ class Findings(t.Mapping[bytes, t.Optional[Folder]]):
     """What all workers found, by folder; None: it is gone. Read from their files, which they have left by then."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
+        self._seals: t.Dict[int, Seal] = {}
         self._found: t.Dict[bytes, t.Optional[Found]] = {}
         self._files: t.Dict[int, mmap.mmap] = {}
         self._read = 0
+
+    def seal(self, seal: Seal) -> None:
+        """What a worker has written up to now."""
+        self._seals[seal.number] = seal
 
     def keep(self, path: bytes, found: t.Optional[Found]) -> None:
         """Of two of one folder the later counts."""
@@ -147,14 +171,14 @@ class Findings(t.Mapping[bytes, t.Optional[Folder]]):
 
     def _text(self, span: Span) -> Buffer:
         number, first, end = span
-        if number < 0:
-            raise OSError(-number, os.strerror(-number))
+        seal = self._seals[number]
+        if seal.failed:
+            raise OSError(seal.failed, os.strerror(seal.failed))
         if first == end:
             return b""
         text = self._files.get(number)
         if text is None:
-            with open(_path(self._folder, number), "rb") as stream:
-                text = self._files[number] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            text = self._files[number] = _mapped(_path(self.folder, number), seal)
         self._read += end - first
         if self._read > RELEASE:
             self._read = 0

@@ -13,15 +13,17 @@ from __future__ import annotations
 import array
 import bisect
 import contextlib
+import errno
 import hashlib
 import json
 import mmap
 import os
+import re
 import secrets
 import typing as t
 import zlib
 
-from .._io import write_atomic
+from .._io import remove_unfinished, write_atomic
 from .text import Buffer, first_line, last_line, part, pieces, release
 
 HEADER = 4096
@@ -253,6 +255,13 @@ class Draft:
         stream.seek(0)
         stream.write(_pack(self.header))
 
+    def read(self) -> State:
+        """The state itself."""
+        state = load(self.path)
+        if state.header != self.header:
+            raise OSError(errno.EIO, "it cannot be read back")
+        return state
+
     def publish(self, path: str, header: Header) -> None:
         """Give it its name."""
         self.header.update(header)
@@ -276,4 +285,6 @@ def read_base(path: str) -> str:
 def write_base(path: str, name: str) -> None:
     """Remember the key list that the last set was built on."""
     if read_base(path) != name:
+        folder, file = os.path.split(f"{path}.base")
+        remove_unfinished(folder, re.escape(file))
         write_atomic(f"{path}.base", name.encode())

@@ -8,11 +8,14 @@ What is in a file is mapped; what is read of it is given back to the kernel piec
 
 from __future__ import annotations
 
+import errno
 import heapq
 import itertools
 import mmap
+import os
 import tempfile
 import typing as t
+import zlib
 
 WINDOW = 1 << 18
 """How much of a mapped text is in memory."""
@@ -83,6 +86,35 @@ def pieces(text: Buffer) -> t.Iterator[bytes]:
         release(text)
 
 
+def map_whole(stream: t.IO[bytes], end: int) -> mmap.mmap:
+    """Map what was written to a file, up to an end that is not 0."""
+    if os.fstat(stream.fileno()).st_size < end:
+        raise not_as_written()
+    return mmap.mmap(stream.fileno(), end, access=mmap.ACCESS_READ)
+
+
+def checksum(some: t.Iterable[bytes], before: int = 0) -> int:
+    """CRC-32 of a text that goes on after a part of that checksum."""
+    for each in some:
+        before = zlib.crc32(each, before)
+    return before
+
+
+def not_as_written() -> OSError:
+    """NFS may take what it cannot keep, and tell only who closes the file: its server has no room, or is gone."""
+    return OSError(errno.EIO, "what was written there cannot be read back")
+
+
+def as_written(lines: t.Iterable[bytes], expected: int) -> t.Iterator[bytes]:
+    """Lines of which the checksum is known; an error at their end if it is another."""
+    seen = 0
+    for line in lines:
+        seen = zlib.crc32(line, seen)
+        yield line
+    if seen != expected:
+        raise not_as_written()
+
+
 def unmap(text: Buffer) -> None:
     """Let go of a file: NFS keeps one that is removed while it is mapped, and the folder that it is in."""
     if isinstance(text, mmap.mmap):
@@ -143,7 +175,8 @@ class Sorter:
         self._folder = folder
         self._lines: t.List[bytes] = []
         self._file: t.Optional[t.IO[bytes]] = None
-        self._ends: t.List[int] = [0]
+        self._runs: t.List[t.Tuple[int, int, int]] = []
+        """Where each begins and ends, and its checksum."""
 
     def add(self, lines: t.Iterable[bytes]) -> None:
         """Take further lines."""
@@ -155,10 +188,11 @@ class Sorter:
     def _set_apart(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=WINDOW)  # noqa: SIM115 - closed by close()
+        first = self._file.tell()
         self._lines.sort()
         self._file.writelines(self._lines)
         self._file.flush()
-        self._ends.append(self._file.tell())
+        self._runs.append((first, self._file.tell(), checksum(self._lines)))
         self._lines = []
 
     def lines(self) -> t.Iterator[bytes]:
@@ -167,8 +201,8 @@ class Sorter:
         if self._file is None:
             yield from self._lines
             return
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            runs = [lines_of(Part(text, first, end)) for first, end in zip(self._ends, self._ends[1:])]
+        with map_whole(self._file, self._runs[-1][1]) as text:
+            runs = [as_written(lines_of(Part(text, first, end)), expected) for first, end, expected in self._runs]
             yield from heapq.merge(*runs, self._lines)
 
     def close(self) -> None:

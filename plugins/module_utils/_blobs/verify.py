@@ -12,9 +12,9 @@ import zlib
 
 from .._progress import Progress
 from . import keylist, names
-from .copier import hash_file
-from .errors import SHOWN, SourceError, Vanished
-from .pool import Digest, Source
+from .errors import SHOWN
+from .pool import Digest, Source, read_digest
+from .tally import BLOBS, BYTES, Tally
 from .workers import Workers
 
 CHUNK = 1024
@@ -72,24 +72,18 @@ class StoreSource:
         self.data = data
         self.depth = depth
 
-    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.List[Digest]:
+    def digests(self, wanted: t.Sequence[t.Tuple[bytes, str]]) -> t.Iterator[Digest]:
         """Read blobs by their keys."""
-        said: t.List[Digest] = []
         for key, algorithm in wanted:
-            try:
-                said.append(hash_file(os.path.join(self.data, names.folder_of(key, self.depth), key), algorithm))
-            except Vanished:
-                said.append(None)
-            except SourceError as error:
-                said.append(str(error))
-        return said
+            yield read_digest(os.path.join(self.data, names.folder_of(key, self.depth), key), algorithm)
 
 
 class Reader:
     """A worker: a task is a list of lines; the result is counts and what is wrong."""
 
-    def __init__(self, source: t.Union[Source, StoreSource]) -> None:
+    def __init__(self, source: t.Union[Source, StoreSource], tally: memoryview) -> None:
         self.source = source
+        self.tally = tally
         self.done: t.List[t.Any] = []
 
     def handle(self, task: t.Any) -> None:
@@ -111,6 +105,8 @@ class Reader:
                 rotten.append((entry.key, entry.pool_name))
             else:
                 size += found[1]
+                self.tally[BYTES] += found[1]
+            self.tally[BLOBS] += 1
         self.done.append((len(task), size, rotten, unread, missing))
 
     def take(self, flush: bool) -> t.List[t.Any]:
@@ -145,7 +141,10 @@ def verify(
     rotten: t.List[t.Tuple[bytes, bytes]] = []
     unread: t.List[t.Tuple[bytes, str]] = []
     missing: t.List[bytes] = []
-    with Workers(jobs, lambda number: Reader(what.reader())) as workers, progress as told:
+    tally = Tally(jobs)
+    total = keylist.read_about(keys).get("keys") if keys and subset == (1, 1) else None  # else it is not known
+    progress.counted = lambda: {"done": tally.sum(BLOBS), "total": total, "bytes_read": tally.sum(BYTES)}
+    with Workers(jobs, lambda number: Reader(what.reader(), tally.of(number))) as workers, progress as told:
         workers.source = iter(lambda: list(itertools.islice(chosen, CHUNK)), [])
         for count, read, bad, closed, gone in workers.results():
             checked += count
@@ -153,6 +152,5 @@ def verify(
             rotten += bad
             unread += closed
             missing += gone
-            told.update(checked)
             told.check()
     return Verdict(checked, size, rotten, unread, missing)

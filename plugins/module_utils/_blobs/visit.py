@@ -10,10 +10,11 @@ import typing as t
 from . import names
 from .copier import hash_file, look_at
 from .errors import Changed, Problems, SourceError, Vanished, writing_failed
-from .folders import COUNTS, Looker, Plan, Scan, changed_folders, old_enough
+from .folders import COUNTS, Looker, Plan, Scan, changed_folders, lines_for, old_enough
 from .pool import Shelf
 from .spool import Rewriting, Span, Spool
 from .state import UNTRUSTED, State
+from .tally import BLOBS, BYTES, FOLDERS, LISTED
 from .text import MANY, Sorter, by_many, position, release
 
 AS_BEFORE = True
@@ -34,13 +35,16 @@ def _is_doubted(scan: Scan, text: bytes) -> bool:
 
 
 class Visitor(Looker):
-    """Visits folders and copies what is new. The result of a task is a tuple: how many, folders, counts, problems."""
+    """Visits folders and copies what is new.
 
-    def __init__(self, plan: Plan, state: State, shelf: Shelf, spool: Spool) -> None:
-        super().__init__(plan, state, spool)
+    A result is a tuple: folders, counts, problems, how many these are, and the seal of its file.
+    """
+
+    def __init__(self, plan: Plan, state: State, shelf: Shelf, spool: Spool, tally: memoryview) -> None:
+        super().__init__(plan, state, spool, tally)
         self.shelf = shelf
-        self.held: t.List[t.Tuple[int, int, t.List[t.Any]]] = []
-        """What was found, until its group has its names: the number of that, how many folders, and these."""
+        self.held: t.List[t.Tuple[int, t.List[t.Any]]] = []
+        """What was found, until its group has its names: the number of that, and folders."""
         self.rejected: t.Dict[bytes, str] = {}
 
     # --- the worker's side
@@ -52,7 +56,8 @@ class Visitor(Looker):
         except OSError as error:  # those of the source are caught where they happen
             raise writing_failed(self.plan.pool, error) from error
         told = [each for each in said if each[3] is not AS_BEFORE or each[4]]
-        self.held.append((self.shelf.last, size, told))
+        self.held.append((self.shelf.last, told))
+        self.tally[FOLDERS] += size
         release(self.state.text)
 
     def _scans(self, task: t.Any) -> t.Iterator[t.List[Scan]]:
@@ -61,6 +66,7 @@ class Visitor(Looker):
         blobs = 0
         for path, index in self._folders(task):
             scan = self.look(path, index)
+            self.tally[LISTED] += 1
             if scan is None:
                 continue
             some.append(scan)
@@ -72,8 +78,11 @@ class Visitor(Looker):
 
     def _folders(self, task: t.Any) -> t.Iterator[t.Tuple[bytes, int]]:
         if isinstance(task[0], int):
-            unlisted = not self.plan.full and self.plan.folder_times
-            for index in changed_folders(self.state, self.plan.data, *task) if unlisted else range(*task):
+            chosen: t.Sequence[int] = range(*task)
+            if not self.plan.full and self.plan.folder_times:
+                chosen = changed_folders(self.state, self.plan.data, *task)
+            self.tally[LISTED] += task[1] - task[0] - len(chosen)
+            for index in chosen:
                 yield self.state.paths[index], index
         else:
             for path in task:
@@ -94,25 +103,21 @@ class Visitor(Looker):
         if self.rejected:
             self._reject(self.rejected)
             self.rejected = {}
-        self.spool.flush()
+        seal = self.spool.flush()
         final = self.shelf.named
-        said: t.List[t.Any] = [(size, folders, {}, [], 0) for group, size, folders in self.held if group < final]
-        if not said and self.held:
+        rest = [each for each in self.held if each[0] >= final]
+        if rest and len(rest) == len(self.held):
             return []
-        if self.spool.failed:
-            for _count, found, *_none in said:
-                for folder in found:
-                    if isinstance(folder[3], tuple):
-                        folder[3] = (-self.spool.failed, *folder[3][1:])
-        self.held = [each for each in self.held if each[0] >= final]
-        said.append((0, [], self.counts, self.problems.names, self.problems.count))
+        folders = [folder for group, found in self.held if group < final for folder in found]
+        said = (folders, self.counts, self.problems.names, self.problems.count, tuple(seal))
+        self.held = rest
         self.counts = dict.fromkeys(COUNTS, 0)
         self.problems = Problems()
-        return said
+        return [said]
 
     def _reject(self, rejected: t.Dict[bytes, str]) -> None:
         """Take back lines of blobs that the far side found wrong."""
-        for _group, _size, folders in self.held:
+        for _group, folders in self.held:
             for folder in folders:
                 if isinstance(folder[3], tuple):
                     folder[3] = self._without(rejected, folder)
@@ -153,13 +158,13 @@ class Visitor(Looker):
     def _copy_slices(self, scan: Scan, keys: Sorter, lines: Rewriting) -> None:
         """What is in a folder of very many blobs, so many at a time."""
         at, doubted = 0, False
-        for some in by_many(keys.lines()):
+        for some in by_many(self._apart(keys)):
             upto = position(scan.before, some[-1], at)  # a tab, and nothing else, comes before the newline
-            few = self._slice(scan, some, bytes(scan.before[at:upto]))
+            few = self._slice(scan, some, lines_for(some, scan.before, at, upto))
             self._copy_all([few])
             text = _text(few.lines)
             lines.put(upto, text)
-            doubted = doubted or _is_doubted(few, text)
+            doubted = doubted or _is_doubted(few, text) or (scan.same and len(few.old) < upto - at)
             scan.sound, scan.copied = scan.sound and few.sound, scan.copied or few.copied
             release(scan.before)
             at = upto
@@ -178,6 +183,7 @@ class Visitor(Looker):
 
     def _copy_all(self, scans: t.Sequence[Scan]) -> None:
         lacking = self._lacking(self._asked(scans))
+        until = self.tally[BLOBS] + sum(scan.blobs for scan in scans)
         for scan in scans:
             before = self.counts["copied"]
             if scan.plain:
@@ -185,6 +191,7 @@ class Visitor(Looker):
             if scan.named:
                 self._named(scan, lacking)
             scan.copied = self.counts["copied"] > before
+        self.tally[BLOBS] = until
 
     def _asked(self, scans: t.Sequence[Scan]) -> t.List[bytes]:
         """The names to be looked for in the pool. What is read for that is not kept: all records are in one folder."""
@@ -214,6 +221,7 @@ class Visitor(Looker):
                 continue
             try:
                 self._count(copy(before + key, key, names.BY_LENGTH[len(key)]))
+                self.tally[BLOBS] += 1  # those that are there already cost no time
                 lines.append(key)
             except Vanished:
                 self.counts["vanished"] += 1
@@ -225,6 +233,7 @@ class Visitor(Looker):
         """Count a copy. In a folder of very many blobs they get their names meanwhile, so that a kill costs few."""
         self.counts["copied"] += 1
         self.counts["bytes_copied"] += size
+        self.tally[BYTES] += size
         if self.shelf.full:
             self.rejected.update(self.shelf.advance())
 
@@ -239,6 +248,7 @@ class Visitor(Looker):
             except SourceError as error:
                 scan.sound = False
                 self.problems.add(key, str(error))
+            self.tally[BLOBS] += 1
 
     def _named_one(self, source: bytes, key: bytes, line: bytes, lacking: t.Set[bytes]) -> bytes:
         for _attempt in range(3):

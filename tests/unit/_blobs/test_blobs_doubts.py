@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import copy as copying
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names, passes, proof, remote
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import keylist, names, passes, proof, remote, spool
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import state as states
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.spool import Findings
 
 
 class Lab:
@@ -124,6 +128,18 @@ def test_a_full_pass_takes_no_key_from_a_damaged_state(lab: Lab) -> None:
     assert not lab.backup("c")["full_pass"]
 
 
+def test_a_state_that_cannot_be_read_back_is_no_empty_list(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where memory is short, or a disk is bad."""
+    lab.add(b"one")
+    load = states.load
+    with monkeypatch.context() as patch:
+        patch.setattr(states, "load", lambda path: states.State() if path.endswith(".tmp") else load(path))
+        with pytest.raises(BlobError, match="Writing of blobs to '.*/state.state': it cannot be read back"):
+            lab.backup("a")
+    assert not lab.state.exists() and not (lab.root / "sets").exists()
+    assert lab.backup("a")["keys"] == 1
+
+
 @pytest.mark.parametrize("where", ["store", "store/data", "store/data/pool", "."])
 @pytest.mark.parametrize("far", [False, True])
 def test_a_pool_where_the_store_is_is_refused_by_whatever_way(lab: Lab, where: str, far: bool) -> None:
@@ -159,9 +175,9 @@ def test_a_needed_blob_of_another_name_that_came_late_is_fetched(lab: Lab, monke
     (lab.root / "required").write_text("named-by-hand\n")
     finish = passes.Pass._finish
 
-    def late(one: passes.Pass, working: str) -> None:
+    def late(one: passes.Pass, changes: Findings) -> None:
         lab.put(Path(os.fsdecode(proof.file_of(one.store.data, b"named-by-hand", 2))), b"content")
-        finish(one, working)
+        finish(one, changes)
 
     monkeypatch.setattr(passes.Pass, "_finish", late)
     assert lab.backup("a", required=str(lab.root / "required"))["missing_count"] == 0
@@ -176,6 +192,18 @@ def test_records_can_be_looked_at_in_check_mode(lab: Lab) -> None:
     words = {"kind": "record", "required": str(lab.root / "required"), "record_digests": str(lab.root / "digests")}
     assert lab.backup(check=True, **words)["copied"] == 1
     assert lab.backup(**words)["copied"] == 1
+
+
+def test_check_mode_names_the_folder_that_is_full(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes nothing beside the state."""
+    lab.put(lab.store / "data" / "r1", b"one")
+
+    def full(*_words: t.Any, **_more: t.Any) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(spool, "open", full, raising=False)
+    with pytest.raises(BlobError, match=f"'{tempfile.gettempdir()}': No space left"):
+        lab.backup(check=True, kind="record")
 
 
 def test_check_mode_of_a_delivery_refuses_what_misleads(lab: Lab, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.home import LocalHome
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.spool import Findings
 
 
 class Lab:
@@ -77,9 +78,9 @@ def test_a_store_whose_root_a_pass_did_not_see_is_looked_at_from_there_again(
     lab.backup()
     take = passes.Pass._take
 
-    def blind(one: passes.Pass, found: t.Iterable[t.Any]) -> list[bytes]:
-        fresh = take(one, found)
-        one.changes.keep(b"", None)
+    def blind(one: passes.Pass, changes: Findings, found: t.Iterable[t.Any]) -> list[bytes]:
+        fresh = take(one, changes, found)
+        changes.keep(b"", None)
         return fresh
 
     with monkeypatch.context() as patch:
@@ -132,11 +133,11 @@ def test_a_blob_that_came_late_is_in_the_set_when_it_is_what_it_says(
     lab.backup()
     finish, commit, added = passes.Pass._finish, pool.LocalShelf.commit, []
 
-    def late(one: passes.Pass, working: str) -> None:
+    def late(one: passes.Pass, changes: Findings) -> None:
         added.append(lab.add(b"two"))
         if how == "rotten":
             (lab.root / "store/data" / os.fsdecode(names.pool_path(added[0].encode()))).write_bytes(b"rot")
-        finish(one, working)
+        finish(one, changes)
 
     def reject(shelf: pool.LocalShelf) -> pool.Rejected:
         return [*commit(shelf), *((key.encode(), "rotten") for key in added)]
@@ -246,6 +247,20 @@ def test_killed_between_the_mark_and_the_state_the_next_pass_is_full(lab: Lab, m
         lab.backup()
     assert lab.backup()["full_pass"] is True
     assert lab.backup()["full_pass"] is False
+
+
+def test_what_a_run_that_was_killed_at_its_end_left_beside_the_state_is_removed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.add(b"one")
+    words = {"state": str(lab.root / "inst/state/x"), "set_keys": str(lab.root / "inst/sets/a/blobs/x")}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(state, "write_atomic", killed)
+        lab.backup(**words)
+    left = lab.root / "inst/state/.x.state.base.0123abcd.tmp"
+    left.touch()
+    lab.backup(**words)
+    assert sorted(os.listdir(left.parent)) == ["x.state", "x.state.base"]
 
 
 def test_a_pass_in_which_nothing_is_new_leaves_the_pool_as_it_is(lab: Lab) -> None:

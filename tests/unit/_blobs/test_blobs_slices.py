@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import folders, spool, text, visit
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs import folders, records, spool, text, visit
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.copy import copy
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.errors import BlobError
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.keylist import read_lines
@@ -23,7 +23,9 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options impo
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.pool import LocalShelf
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.proof import in_order
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.state import Draft, Folder, State, load
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.tally import Tally
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.workers import Workers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -209,6 +211,75 @@ def test_a_full_volume_of_the_state_is_not_the_pools(
         assert len(list((tmp_path / "inst/blobs/default").glob("??/??/*"))) == 20, "what is copied stays"
 
 
+@pytest.mark.parametrize("how", ["short", "hole", "empty"])
+@pytest.mark.parametrize("what", ["keys", "lines"])
+def test_what_a_volume_has_taken_and_not_kept_is_no_list_of_fewer_blobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, how: str
+) -> None:
+    """NFS tells it who closes the file, and that is a process that ends."""
+    lab = Lab(tmp_path, "record")
+    for number in range(20):
+        lab.put(b"%d" % number)
+    shrink(monkeypatch)
+
+    def lose(path: str | int) -> None:
+        size = os.stat(path).st_size
+        os.truncate(path, {"short": size - 12, "hole": size - 12, "empty": 0}[how])
+        if how == "hole":
+            os.truncate(path, size)
+
+    def late(sorter: text.Sorter) -> t.Iterator[bytes]:
+        assert sorter._file
+        lose(sorter._file.fileno())
+        return lines(sorter)
+
+    def end(workers: Workers) -> None:
+        found = list((tmp_path / "inst/state").glob(".*/found.0"))
+        close(workers)
+        for path in found:
+            lose(str(path))
+
+    lines, close = text.Sorter.lines, Workers.close
+    with monkeypatch.context() as patch:
+        patch.setattr(*((text.Sorter, "lines", late) if what == "keys" else (Workers, "close", end)))
+        said, listed, _state = lab.backup("a")
+    where = "/inst/state" if what == "keys" else "/inst/state/blobs.state"
+    assert said == f"Writing of blobs to '{where}': what was written there cannot be read back"
+    assert listed == []
+    said, listed, _state = lab.backup("b")
+    assert isinstance(said, dict) and len(listed) == 20
+
+
+def test_of_very_many_records_that_were_touched_or_replaced_some_are_settled_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "DOUBT", 0)
+    lab = Lab(tmp_path, "record")
+    keys = [lab.put(b"%d" % number) for number in range(20)]
+    digests = [f"{key}\t{hashlib.md5(b'%d' % number).hexdigest()}\n" for number, key in enumerate(keys)]
+    lab.backup("head start", set_keys=None)
+    for number, key in enumerate(keys):
+        os.utime(lab.data / key, ns=(1, 1))
+        if number % 3 == 0:
+            (lab.data / key).write_bytes(b"newer %d" % number)
+    (tmp_path / "digests").write_text("".join(digests))
+    (tmp_path / "required").write_text("".join(f"{key}\n" for key in sorted(keys)))
+    shrink(monkeypatch)
+    asked, meant = [], records.meant
+
+    def few(path: str, doubtful: t.Collection[bytes], own: bytes, is_default: bool) -> records.Digests:
+        asked.append(len(doubtful))
+        return meant(path, doubtful, own, is_default)
+
+    monkeypatch.setattr(records, "meant", few)
+    said, found, _state = lab.backup("a", required=str(tmp_path / "required"), record_digests=str(tmp_path / "digests"))
+    assert isinstance(said, dict) and (said["superseded"], said["copied"], len(found)) == (7, 7, 20)
+    lines = dict(line.split(b"\t") for line in read_lines(str(tmp_path / "inst/sets/a/blobs/default")))
+    wanted = {key.encode(): hashlib.sha256(b"%d" % number).hexdigest().encode() for number, key in enumerate(keys)}
+    assert lines == wanted
+    assert sum(asked) == 20 and max(asked) == 3
+
+
 def of_records(path: Path, count: int) -> tuple[Path, State]:
     """A folder of so many records, and the state of a pass that has found them."""
     data = path / f"data{count}"
@@ -227,11 +298,12 @@ def of_records(path: Path, count: int) -> tuple[Path, State]:
     return data, load(str(path / f"state{count}"))
 
 
-@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("what", ["known", "new", "nearly all are gone"])
 def test_a_folder_of_very_many_records_is_looked_at_in_little_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """What is in memory does not grow with their number, whether the pool has them already or not."""
+    new, left = what == "new", 6
     shrink(monkeypatch, MANY=500, BLOCK=2048)
     monkeypatch.setattr(Group, "FILES", 500)
     peaks = []
@@ -240,11 +312,16 @@ def test_a_folder_of_very_many_records_is_looked_at_in_little_memory(
         pool = tmp_path / f"pool{count}"
         (pool / ".tmp").mkdir(parents=True)
         shelf = LocalShelf(os.fsencode(pool), 0)
+        if what == "nearly all are gone":
+            for name in sorted(os.listdir(data))[left // 2 : -left // 2]:
+                (data / name).unlink()
+        else:
+            left = count
         if not new:
             monkeypatch.setattr(shelf, "lacking", lambda _wanted, _full: set())
         working = tempfile.mkdtemp(dir=tmp_path)
         plan = folders.Plan(os.fsencode(data), os.fsencode(pool), True, False, False)
-        worker = visit.Visitor(plan, State() if new else state, shelf, spool.Spool(working, 0))
+        worker = visit.Visitor(plan, State() if new else state, shelf, spool.Spool(working, 0), Tally(1).of(0))
         tracemalloc.start()
         with monkeypatch.context() as patch:
             now = state.changed[0] + 3_000_000_000
@@ -253,6 +330,6 @@ def test_a_folder_of_very_many_records_is_looked_at_in_little_memory(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         results = worker.take(True)
-        assert results[-1][2]["copied" if new else "present"] == count
-        assert [len(each[1]) for each in results[:-1]] == [int(new)], "of what is as before nothing is said"
+        assert results[-1][1]["copied" if new else "present"] == left
+        assert [len(each[0]) for each in results] == [int(what != "known")], "of what is as before nothing is said"
     assert peaks[1] < 1.7 * peaks[0], peaks

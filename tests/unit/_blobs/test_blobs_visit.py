@@ -20,6 +20,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.folders impo
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.options import Options
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.spool import Spool
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.state import UNTRUSTED, State
+from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.tally import Tally
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.visit import AS_BEFORE, Visitor
 from ansible_collections.nuxeo.platform.plugins.module_utils._blobs.waiting import Group
 
@@ -76,12 +77,12 @@ def folder(tmp_path: Path) -> Path:
 
 def visitor(folder: Path, shelf: Shelf, state: State | None = None) -> Visitor:
     plan = Plan(os.fsencode(folder), b"/pool", False, True, True)
-    return Visitor(plan, state or State(), shelf, Spool(tempfile.mkdtemp(dir=folder.parent), 0))
+    return Visitor(plan, state or State(), shelf, Spool(tempfile.mkdtemp(dir=folder.parent), 0), Tally(1).of(0))
 
 
 def records(folder: Path, shelf: Shelf, state: State | None = None) -> Visitor:
     plan = Plan(os.fsencode(folder), b"/pool", True, False, False)
-    return Visitor(plan, state or State(), shelf, Spool(tempfile.mkdtemp(dir=folder.parent), 0))
+    return Visitor(plan, state or State(), shelf, Spool(tempfile.mkdtemp(dir=folder.parent), 0), Tally(1).of(0))
 
 
 def test_a_folder_of_very_many_blobs_is_committed_group_by_group(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,7 @@ def test_a_folder_of_very_many_blobs_is_committed_group_by_group(folder: Path, m
     worker.handle([b""])
     assert shelf.commits == [10] * 9
     assert worker.take(False) == [], "five of them have no name yet"
-    (_size, folders, *_none), (_zero, _no, counts, problems, count) = worker.take(True)
+    ((folders, counts, problems, count, _failed),) = worker.take(True)
     assert shelf.commits[9:] == [5]
     assert (counts["copied"], count, len(problems)) == (93, 2, 2)
     (path, modified, _changed, lines, below) = folders[0]
@@ -118,11 +119,11 @@ def test_of_a_folder_that_is_as_before_nothing_is_said(folder: Path) -> None:
         worker = visitor(folder, shelf, state)
         worker.handle([0, 1])
         results = worker.take(True)
-        assert results[-1][2]["doubted"] == 0
+        assert results[-1][1]["doubted"] == 0
         return [
             [*entry[:3], list(worker.spool.read(entry[3])) if isinstance(entry[3], tuple) else entry[3], entry[4]]
             for result in results
-            for entry in result[1]
+            for entry in result[0]
         ]
 
     young = said(Full())
@@ -170,7 +171,7 @@ def test_a_record_that_is_written_while_it_is_read_is_read_again(tmp_path: Path,
     (tmp_path / "doc-1").write_bytes(b"doc")
     worker = records(tmp_path, Written(times))
     worker.handle([b""])
-    (_size, folders, *_none), (_zero, _no, counts, problems, _count) = worker.take(True)
+    ((folders, counts, problems, _count, _failed),) = worker.take(True)
     lines = list(worker.spool.read(folders[0][3]))
     if not kept:
         assert (lines, counts["copied"]) == ([], 3) and "again and again" in str(problems)
@@ -204,7 +205,7 @@ def test_what_gets_its_name_between_listing_and_look_is_no_error(folder: Path, m
     monkeypatch.setattr(os, "scandir", lambda _place: listing)
     worker = visitor(folder, Shelf())
     worker.handle([b""])
-    counts, problems, count = worker.take(flush=True)[-1][2:]
+    counts, problems, count = worker.take(flush=True)[-1][1:4]
     assert (counts["vanished"], problems, count) == (1, [], 0)
 
 
