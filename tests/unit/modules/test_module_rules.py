@@ -75,6 +75,10 @@ RULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("restore_marker", {**LEASE, "state": "begun", "set": "s", "instance": "i"}, ALL + "run"),
     ("restore_marker", {**LEASE, "state": "begun", "set": "s", "run": "r"}, ALL + "instance"),
     ("restore_marker", {**LEASE, "state": "begun", "run": "r", "instance": "i"}, ALL + "set"),
+    ("restore_sharing", {**LEASE, "state": "present"}, ALL + "run_id"),
+    ("restore_sharing", {**LEASE, "state": "seen"}, ALL + "names"),
+    ("restore_sharing", {**LEASE, "state": "absent"}, ALL + "names"),
+    ("restore_sharing", {"state": "known", "leader": "a1"}, ALL + "sights"),
 ]
 
 
