@@ -48,3 +48,24 @@ def test_what_a_killed_restore_has_kept_aside_is_told_by_the_next(
     done = site.run("restore", nuxeo_hosts=leads, **options).check()
     (told,) = [task.result["msg"] for task in done.of("debug") if "kept aside" in str(task.result.get("msg"))]
     assert [name for name in kept + copies if name not in told] == []
+
+
+def test_a_server_whose_stop_takes_too_long_is_started_again(
+    site: Site, postgresql15: t.Any, make_database: t.Any, make_nuxeo: t.Any
+) -> None:
+    """Nothing was changed then, and it ends all the same."""
+    instance = make_nuxeo(make_database(postgresql15)).start()
+    instance.create_documents(2)
+    site.add("a1", instance)
+    site.backup()
+    slow = instance.home / "bin" / "slow"
+    control = f'"{instance.home}/bin/nuxeoctl" "$@"'
+    pid = instance.nuxeoctl("status").stdout.split()[-1].strip(".")
+    later = f"kill -STOP {pid}; (sleep 12; kill -KILL {pid}) >/dev/null 2>&1 </dev/null & exit 0"
+    slow.write_text(f'#!/bin/sh\ncase "$*" in *stop) {later};; esac\nexec {control}\n')
+    slow.chmod(0o755)
+    options = {"restore_service": str(slow), "restore_service_timeout": 8}
+    refused = site.run("restore", restore_overwrite=True, **options, **site.admin(postgresql15))
+    assert any("still runs with" in failure for failure in refused.failures)
+    wait_for(lambda: instance.nuxeoctl("status").stdout.split()[-1].strip(".") not in (pid, "running"), 20)
+    assert "restore guard" not in instance.conf.read_text()
