@@ -59,6 +59,7 @@ options:
   backup:
     description:
       - Keep a copy of the file as it was, beside it and with its mode, but without a restore guard.
+      - A guard that is there names the copy, and there is no further one until it is gone.
     type: bool
     default: false
   restore_guard:
@@ -76,6 +77,10 @@ options:
       - Whose restore it is, as RV(nuxeo.platform.restore_lease#module:who) told it, for the text of the block and for
         the error that a backup ends with.
     type: str
+  restore_kept:
+    description:
+      - The copy that O(backup) has made, for a block that is armed again.
+    type: path
 extends_documentation_fragment:
   - nuxeo.platform.attributes
 attributes:
@@ -139,7 +144,9 @@ guard_replaced:
   returned: success
   sample: false
 backup_file:
-  description: The copy of the file as it was, null when none was made.
+  description:
+    - The copy of the file as it was, null when none was made.
+    - While a guard is there, the copy that was made first since it was armed, by an earlier run too.
   type: str
   returned: success
   sample: /etc/nuxeo/nuxeo.conf.4711.2026-11-23@02:00:04~
@@ -165,6 +172,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "restore_guard": {"type": "str", "choices": ["absent", "armed"]},
     "restore_set": {"type": "str"},
     "restore_by": {"type": "str"},
+    "restore_kept": {"type": "path"},
 }
 
 
@@ -189,14 +197,14 @@ def main() -> None:
             restore_set=given["restore_set"],
             restore_by=given["restore_by"],
         )
-        plan, backup_file = compute(), None
+        plan = compute()
+        backup_file = plan.kept
         if plan.changed and not module.check_mode:
             with alone(plan.path):
                 plan = compute()  # another node may have changed it meanwhile, to the same end
+                backup_file = plan.keep() if plan.changed and given["backup"] else plan.kept
                 if plan.changed:
-                    if given["backup"]:
-                        backup_file = plan.keep()
-                    plan.write()
+                    plan.write(backup_file or given["restore_kept"])
         module.exit_json(
             changed=plan.changed,
             conf=plan.path,

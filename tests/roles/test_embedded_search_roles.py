@@ -283,6 +283,16 @@ def test_a_file_of_somebody_else_is_not_overwritten(
     assert own.read_text() == "of: somebody else\n" and refused.changed == [] and instance.running
 
 
+def _left_open(tmp_path: Path) -> None:
+    """What a killed backup leaves, whose note is in the backup root."""
+    own = tmp_path / "engine" / "config" / "elasticsearch.yml"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        "# For the time of a snapshot by nuxeo.platform, which takes it away again.\n"
+        f'path.repo: ["{tmp_path}/engine/nuxeo-platform"]\n'
+    )
+
+
 class Other(http.server.BaseHTTPRequestHandler):
     """An engine that is not inside of our server."""
 
@@ -294,8 +304,13 @@ class Other(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b'{"nodes": {"n1": {"settings": {"path": {"home": "/other"}}}}}')
 
 
-def test_the_engine_of_somebody_else_is_not_taken(opening: t.Callable[[str], tuple[Instance, t.Any]]) -> None:
-    """Its indices would be saved for this instance's, or replaced."""
+@pytest.mark.parametrize("left_open", [False, True])
+def test_the_engine_of_somebody_else_is_not_taken(
+    left_open: bool, opening: t.Callable[[str], tuple[Instance, t.Any]], tmp_path: Path
+) -> None:
+    """Its indices would be saved for this instance's, or replaced. A file of our own is no hindrance."""
+    if left_open:
+        _left_open(tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         _instance, refused = opening(f"http://127.0.0.1:{other.server_port}")

@@ -13,7 +13,7 @@ from .._blobs.errors import BlobError
 from .._blobs.options import RSH
 from .._blobs.store import read_config, settings
 from .._files.at import is_inside
-from .._search.audit import is_embedded
+from .._search.audit import is_embedded, opening_problems
 from .already import conf_problems, is_there, lacking_problems
 from .clones import clone_problems, place_problems, shared_problems
 from .folders import access_problems, inner_problems, leader_files, left_out, mount_problems, own_folder, owner_problems
@@ -377,6 +377,8 @@ def _folder_problems(wish: Wish, found: dict[str, t.Any]) -> tuple[list[str], li
     files = wish.path, found["files_of"]
     problems = fixed_problems(wish.nodes, found["data_dir"], found["keep"])
     problems += prefix_problems(wish.nodes, wish.streams and "streams" in wish.manifest)
+    if (wish.manifest.get("audit") or {}).get("embedded") and is_embedded(wish.target):
+        problems += opening_problems(wish.target)
     lacking, untold = space_problems(*files, found, wish.pools, wish.rsh)
     problems += lacking + owner_problems(*files, found["trees"], wish.owner, wish.group)
     return problems + inner_problems(wish.path, wish.target), untold

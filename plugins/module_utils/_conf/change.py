@@ -41,17 +41,31 @@ class Plan:
         """Whether anything is to be written."""
         return self.old != self.new
 
+    @property
+    def kept(self) -> str | None:
+        """The copy of the file as it was before the restore that has armed the guard, while it is there."""
+        copy = guard.kept(guard.find_in(self.old))
+        return copy if os.path.isfile(copy) else None
+
     def keep(self) -> str:
-        """Keep a copy of the file as it was, so that Nuxeo starts with it when it is put back; its name."""
+        """Keep a copy of the file as it was, so that Nuxeo starts with it when it is put back; its name.
+
+        What a restore has changed already is not what it was.
+        """
+        if self.kept:
+            return self.kept
         name = f"{self.path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
         replace_file(self.path, guard.disarmed(self.old), name)
         return name
 
-    def write(self) -> None:
-        """Do it; an error when the file was changed meanwhile."""
+    def write(self, kept: str | None = None) -> None:
+        """Do it; an error when the file was changed meanwhile.
+
+        :param kept: the copy of the file as it was
+        """
         if read_bytes(self.path) != self.old:
             raise ConfError(f"Writing of '{self.path}'", "it was changed by somebody else meanwhile", "Run again")
-        replace_file(self.path, self.new)
+        replace_file(self.path, guard.noted(self.new, kept or ""))
 
 
 def change(
@@ -105,7 +119,7 @@ def _edit(editor: Editor, properties: Properties, present: bool) -> list[str]:
 def _guarded(content: bytes, was_armed: str, restore_guard: str | None, restore: tuple[str, str]) -> bytes:
     """The content with the guard that is wanted, or else with the one that was there."""
     if restore_guard == "armed":
-        return guard.armed(content, *restore)
+        return guard.noted(guard.armed(content, *restore), guard.kept(was_armed))
     if restore_guard is None and was_armed:
         return was_armed.encode("iso-8859-1") + content
     return content

@@ -9,6 +9,7 @@ so the launcher of every version stops, whoever starts it and however.
 
 from __future__ import annotations
 
+import os
 import re
 
 from .errors import ConfError
@@ -17,6 +18,7 @@ from .load import BEGUN_BY, GUARD, read_bytes
 BEGIN = "### nuxeo.platform restore guard: begin ###"
 END = "### nuxeo.platform restore guard: end ###"
 _BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END) + r"(?:\r\n|\n|\r|$)", re.DOTALL)
+_KEPT = "# The file as it was before: "
 _TEXT = """{begin}
 # A restore of the backup set {set_id} onto this instance has begun and has not ended.
 {by}# Its database, its blobs and its files do not belong together yet. The line below keeps Nuxeo from starting with
@@ -57,6 +59,22 @@ def armed(content: bytes, set_id: str, by: str = "") -> bytes:
     if "\r\n" in text:
         block = block.replace("\n", "\r\n")
     return (block + text).encode("iso-8859-1")
+
+
+def noted(content: bytes, copy: str) -> bytes:
+    """The content, whose block names the copy of the file as it was before the restore: the next run tells it too."""
+    block = find_in(content)
+    if not block or not copy or kept(block):
+        return content
+    start = content.index(BEGIN.encode()) + len(BEGIN)
+    end = b"\r\n" if content.startswith(b"\r\n", start) else b"\n"
+    return content[:start] + end + _KEPT.encode() + os.fsencode(copy) + content[start:]
+
+
+def kept(block: str) -> str:
+    """The copy that a block names, or nothing."""
+    found = re.search(re.escape(_KEPT) + r"([^\r\n]+)", block)
+    return os.fsdecode(found.group(1).encode("iso-8859-1")) if found else ""
 
 
 def disarmed(content: bytes) -> bytes:

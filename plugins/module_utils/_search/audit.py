@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import typing as t
 
 KEPT_HERE = "elasticsearch"
@@ -58,3 +60,24 @@ def is_embedded(facts: Facts) -> bool:
     own = facts.get(AUDIT) or {}
     search = facts.get("search") or {}
     return bool(own.get("embedded", search.get("embedded", False)))
+
+
+def opening_problems(facts: Facts) -> list[str]:
+    """A settings file of somebody else, where that goes with which the role ``embedded`` opens the engine."""
+    home = facts["search"].get("home")
+    name = "opensearch" if str(facts["version"]).startswith("2023") else "elasticsearch"
+    path = f"{home}/config/{name}.yml"
+    own = (
+        "# For the time of a snapshot by nuxeo.platform, which takes it away again.\n"
+        f"path.repo: {json.dumps([f'{home}/nuxeo-platform'])}\n"
+    )
+    why = "is there already, and not of this collection"
+    try:
+        if not os.path.lexists(path):
+            return []
+        with open(path, "rb") as stream:
+            if stream.read() == own.encode():
+                return []
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+    return [f"Opening of the search engine inside of Nuxeo: '{path}' {why}. Take it away."]

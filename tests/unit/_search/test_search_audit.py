@@ -10,7 +10,12 @@ import typing as t
 
 import pytest
 from ansible_collections.nuxeo.platform.plugins.module_utils._search import instance
-from ansible_collections.nuxeo.platform.plugins.module_utils._search.audit import Store, is_embedded, store
+from ansible_collections.nuxeo.platform.plugins.module_utils._search.audit import (
+    Store,
+    is_embedded,
+    opening_problems,
+    store,
+)
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.client import Client
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.engine import Engine
 from ansible_collections.nuxeo.platform.plugins.module_utils._search.errors import SearchError
@@ -126,3 +131,28 @@ def test_a_repository_of_another_kind_is_used_when_it_is_named(looked: t.Callabl
         assert (looked("s3", name, **store)["own"], told(looked("s3", name, **store))) == (False, "")
         assert f"'{name}' of backup_audit_repository is not registered" in told(looked(named=name))
     assert looked("fs", "mine", location="/old/acme/audit")["own"] is False
+
+
+@pytest.mark.parametrize(("version", "name"), [("10.10-HF45", "elasticsearch"), ("2023.5", "opensearch")])
+def test_a_settings_file_of_somebody_else_is_a_problem(tmp_path: pathlib.Path, version: str, name: str) -> None:
+    facts = {"version": version, "search": {"home": str(tmp_path)}}
+    path = tmp_path / "config" / f"{name}.yml"
+    assert opening_problems(facts) == []
+    path.parent.mkdir()
+    for content, why in (
+        ("of: somebody\n", "is there already, and not of this collection"),
+        (None, "cannot be read: "),
+    ):
+        if content is None:
+            path.unlink()
+            path.symlink_to(tmp_path / "none")
+        else:
+            path.write_text(content)
+        (problem,) = opening_problems(facts)
+        assert f"'{path}' {why}" in problem
+    path.unlink()
+    path.write_text(
+        "# For the time of a snapshot by nuxeo.platform, which takes it away again.\n"
+        f'path.repo: ["{tmp_path}/nuxeo-platform"]\n'
+    )
+    assert opening_problems(facts) == [], "of a backup that was killed"

@@ -131,6 +131,19 @@ def test_conf(call: Call, home: Path) -> None:
     kept = call("nuxeo_conf", path=str(path), properties={"a": 2}, backup=True)["backup_file"]
     assert Path(kept).read_bytes() == plain, "Nuxeo starts with it when it is put back"
     assert "restore guard" in path.read_text(encoding="utf-8")
+    for options in (
+        {"restore_guard": "armed", "restore_set": "20261124T020004Z", "restore_by": "another"},
+        {"properties": {"a": 3}, "backup": True},
+        {"properties": {"a": 3}, "backup": True},
+        {"restore_guard": "absent"},
+    ):
+        assert call("nuxeo_conf", path=str(path), **options)["backup_file"] == kept, "there is one of a restore"
+    again = {"restore_guard": "armed", "restore_set": "20261124T020004Z", "restore_kept": kept}
+    assert call("nuxeo_conf", path=str(path), **again)["changed"]
+    assert call("nuxeo_conf", path=str(path), **again)["backup_file"] == kept
+    assert not call("nuxeo_conf", path=str(path), **{**again, "restore_kept": None})["changed"]
+    os.unlink(kept)
+    assert os.path.exists(call("nuxeo_conf", path=str(path), properties={"a": 4}, backup=True)["backup_file"])
 
 
 def test_the_copy_of_a_conf_is_written_through_no_link(
