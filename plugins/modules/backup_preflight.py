@@ -28,6 +28,8 @@ options:
       - The nodes of the instance by their inventory name.
       - Each has V(facts) (RV(nuxeo.platform.nuxeo_conf_facts#module:ansible_facts.nuxeo)), or V(error), the reason why
         they could not be read, or nothing at all when the node cannot be reached.
+      - Beside V(facts), those that do not lead have V(trees) and V(problems) as M(nuxeo.platform.backup_node_info)
+        told them there.
     type: dict
     required: true
   leader:

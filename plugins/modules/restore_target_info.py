@@ -23,6 +23,12 @@ options:
     description: Properties that the restore will set in C(nuxeo.conf). Without secrets.
     type: dict
     default: {}
+  blob_stores:
+    description:
+      - Blob stores that C(nuxeo.conf) does not name, as for O(nuxeo.platform.backup_preflight#module:blob_stores).
+    type: list
+    elements: dict
+    default: []
   service:
     description: How the server will be started, as O(nuxeo.platform.nuxeo_service#module:name). Without it nothing is
       said of that.
@@ -75,6 +81,7 @@ fixed:
       which URL does not, since C(nuxeo.db.xaMode) is set, and that the server would not read them, since
       C(nuxeo.force.generation) is not true.
     - So too why O(service) could not start the server.
+    - So too which volumes that C(/etc/fstab) has, of the data folder and of blob stores, are not mounted on this node.
   returned: success
   type: list
   elements: str
@@ -89,7 +96,7 @@ unchanged:
 
 from ansible_collections.nuxeo.platform.plugins.module_utils._argspec import NUXEO_CONF
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.fingerprint import h2_request, is_same_h2
-from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import conf_problems
+from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import away_problems, conf_problems
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.marker import read_marker
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.plan import LISTED, occupied
 from ansible_collections.nuxeo.platform.plugins.module_utils._conf.guard import is_armed
@@ -106,7 +113,12 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._errors import fail
 def main() -> None:
     """Ansible calls this."""
     module = EnvironmentModule(
-        argument_spec={**NUXEO_CONF, "properties": {"type": "dict", "default": {}}, "service": {"type": "str"}},
+        argument_spec={
+            **NUXEO_CONF,
+            "properties": {"type": "dict", "default": {}},
+            "blob_stores": {"type": "list", "elements": "dict", "default": []},
+            "service": {"type": "str"},
+        },
         secrets=lambda params: in_properties(params.get("properties")),
         supports_check_mode=True,
     )
@@ -119,6 +131,7 @@ def main() -> None:
             marker["status"] = "left"
         found = occupied(target["data_dir"])
         fixed = conf_problems(target["conf"]) + without_effect(p["properties"], target)
+        fixed += away_problems(target, p["blob_stores"])
         if p["service"]:
             fixed += Service(p["service"], resolve(*conf, ignore_guard=True), runner(module), 0).problems()
         unchanged, path = False, target["database"].get("path")

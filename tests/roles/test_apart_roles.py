@@ -26,15 +26,18 @@ def folders(
     instance = make_nuxeo(make_database(postgresql15), properties={"repository.binary.store": str(tmp_path / "blobs")})
     instance.start().create_documents(3)
     instance.stop()
-    second = tmp_path / "second"
-    shutil.copytree(instance.home, second)
-    apart = str(node_apart({instance.home: second}))
-    for name, more in {"a1": {}, "a2": {"ansible_python_interpreter": apart}}.items():
-        site.add(name, instance, nuxeo_instance="acme", restore_start=False, **more)
-    found = {"a1": instance.data_dir, "a2": second / "nxserver" / "data"}
+    found = add_both(site, instance, node_apart, tmp_path / "second")
     for name, folder in found.items():
         (folder / "own").write_text(name)
     return found
+
+
+def add_both(site: Site, instance: t.Any, node_apart: t.Callable[..., Path], second: Path) -> dict[str, Path]:
+    shutil.copytree(instance.home, second, symlinks=True)
+    apart = str(node_apart({instance.home: second}))
+    for name, more in {"a1": {}, "a2": {"ansible_python_interpreter": apart}}.items():
+        site.add(name, instance, nuxeo_instance="acme", restore_start=False, **more)
+    return {"a1": instance.data_dir, "a2": second / "nxserver" / "data"}
 
 
 def owners(folders: dict[str, Path]) -> dict[str, str | None]:
@@ -83,3 +86,60 @@ def test_a_leader_that_was_down_takes_what_all_have_together(
     done = site.restore(postgresql15, restore_overwrite=True)
     assert [task.host for task in done.of("restore_plan")] == ["a1"]
     assert owners(folders) == {"a1": "a1", "a2": "a2"}
+
+
+def test_a_volume_that_is_away_on_one_node_is_told_before_anything_is_changed(
+    site: Site, folders: dict[str, Path], postgresql15: t.Any, node_apart: t.Callable[..., Path], tmp_path: Path
+) -> None:
+    """Its mount point is an empty folder, which looks like a data folder of the node's own."""
+    site.backup()
+    path, mount_point = folders["a1"], folders["a2"]
+    shutil.rmtree(mount_point)
+    mount_point.mkdir()
+    empty = site.run("backup")
+    assert empty.rc != 0 and empty.changed == [] and len(site.sets("acme")) == 1
+    assert f"- Node 'a2': Data folder '{path}': it is empty. Is its volume mounted?" in " ".join(empty.failures)
+    site.restore(postgresql15, restore_overwrite=True)  # of a new node nobody expects more
+    assert owners(folders) == {"a1": "a1", "a2": "a2"}
+
+    blobs, fstab = tmp_path / "blobs", tmp_path / "fstab"
+    fstab.write_text(f"nas:/data {path} nfs defaults 0 0\nnas:/blobs {blobs} nfs defaults 0 0\n")
+    apart = node_apart({path.parents[1]: mount_point.parents[1], Path("/etc/fstab"): fstab})
+    site.hosts["a2"]["ansible_python_interpreter"] = str(apart)
+    (path / "own").write_text("changed")
+    for playbook, options in {"backup": {}, "restore": {"restore_overwrite": True, **site.admin(postgresql15)}}.items():
+        away = site.run(playbook, **options)
+        assert away.rc != 0 and away.changed == []
+        told = [line for line in "\n".join(away.failures).splitlines() if line.startswith("- Node 'a2': ")]
+        for folder in (path, blobs):
+            words = f"'{folder}': nothing is mounted on '{folder}', where /etc/fstab has a volume. Mount it."
+            assert any(words in line for line in told), (playbook, folder, told)
+    assert (path / "own").read_text() == "changed"
+
+
+@pytest.mark.parametrize("node", ["a1", "a2"])
+def test_the_bodies_of_works_come_with_the_queue_of_their_node(
+    site: Site,
+    postgresql15: t.Any,
+    make_database: t.Callable[..., t.Any],
+    make_nuxeo: t.Callable[..., t.Any],
+    node_apart: t.Callable[..., Path],
+    tmp_path: Path,
+    node: str,
+) -> None:
+    """Also where the other one has had none that is too big for a record."""
+    words = "nuxeo.stream.work"
+    enabled = {f"{words}.enabled": "true", f"{words}.computation.filter.enabled": "true"}
+    instance = make_nuxeo(make_database(postgresql15), properties=enabled)
+    instance.start().create_documents(3)
+    instance.stop()
+    (instance.data_dir / "binaries").rename(tmp_path / "shared")
+    (instance.data_dir / "binaries").symlink_to(tmp_path / "shared")
+    shutil.rmtree(instance.data_dir / "binaries_transient_default")
+    data = add_both(site, instance, node_apart, tmp_path / "second")
+    body = "binaries_transient_default/data/body"
+    (data[node] / body).parent.mkdir(parents=True)
+    (data[node] / body).write_text("a big work")
+    site.backup()
+    files = site.sets("acme")[0] / "files"
+    assert [name for name in data if (files / name / "data" / body).exists()] == [node]

@@ -140,8 +140,10 @@ def test_a_run_that_cannot_begin_leaves_the_guard_of_another(
 ) -> None:
     """Its own data folder says nothing of that restore, which has another one."""
     instance, second = make_nuxeo(database), tmp_path / "second"
-    shutil.copytree(instance.home, second)
     instance.start().create_documents(4)
+    instance.stop()
+    shutil.copytree(instance.home, second)
+    instance.start()
     site.add("a1", instance, nuxeo_instance="acme")
     site.add("a2", instance, nuxeo_instance="acme", restore_start=False)
     site.hosts["a2"]["ansible_python_interpreter"] = str(node_apart({instance.home: second}))

@@ -25,7 +25,7 @@ def mount_problems(data_dir: str, keep: t.Sequence[str]) -> list[str]:
     with the folder that it is in, and be back over the restored one after a reboot.
     """
     above, stay = os.path.realpath(data_dir), staying(data_dir, keep)
-    problems = [f"Restore into data folder '{data_dir}': {away(point)}." for point in unmounted(data_dir)]
+    problems = []
     for mount in mounts():
         name = os.path.relpath(mount, above)
         first, holder = name.split("/")[0], os.path.dirname(name)
@@ -49,7 +49,6 @@ def access_problems(keep: t.Sequence[str]) -> list[str]:
         while not os.path.lexists(place):
             place = os.path.dirname(place)
         what = f"Restore of the blobs to '{store}'"
-        problems += [f"{what}: {away(point)}." for point in unmounted(store)]
         if not os.path.isdir(place):
             problems.append(f"{what}: '{place}' leads to no folder. Is its volume mounted?")
         elif not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
@@ -57,6 +56,14 @@ def access_problems(keep: t.Sequence[str]) -> list[str]:
                 f"{what}: user {os.geteuid()} may not write to '{place}'. Run as its owner, or mount it for writing."
             )
     return problems
+
+
+def away_problems(facts: dict[str, t.Any], further: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """Volumes that are not mounted on this node: nodes share the stores, and each may have a data folder of its own."""
+    what = {facts["data_dir"]: f"Restore into data folder '{facts['data_dir']}'"}
+    stores = {store["provider"]: store.get("path") for store in [*facts["blobs"], *further]}
+    what.update({path: f"Restore of the blobs to '{path}'" for path in stores.values() if path and path not in what})
+    return [f"{words}: {away(point)}." for path, words in what.items() for point in unmounted(path)]
 
 
 def conf_problems(conf: str) -> list[str]:

@@ -16,7 +16,7 @@ from .._conf.generated import unread_problems
 from .._database.error import DatabaseError, hint, told
 from .._search import audit
 from .mounts import share
-from .trees import embedded_problems, file_trees, folder_problems, h2_place, h2_problems, inside, tree_problems
+from .trees import WORKS, embedded_problems, file_trees, folder_problems, h2_place, h2_problems, inside, tree_problems
 
 Facts = t.Dict[str, t.Any]
 Node = t.Dict[str, t.Any]
@@ -164,6 +164,37 @@ def node_problems(nodes: dict[str, Node], cold: bool) -> list[str]:
     return problems
 
 
+def look(
+    facts: Facts, further_stores: t.Sequence[dict[str, t.Any]], exclude: t.Sequence[str]
+) -> dict[str, list[t.Any]]:
+    """What one node alone can tell, for a volume may be away there, and what is to be left out of its copy may differ.
+
+    :returns: ``trees`` and ``problems`` of the node on which this runs
+    """
+    facts = with_stores(facts, further_stores)
+    stores, cold = blob_stores(facts), facts["database"]["kind"] == "h2"
+    return {"trees": file_trees(facts, stores, cold, exclude), "problems": folder_problems(facts, stores)}
+
+
+def look_problems(nodes: dict[str, Node], leader: str, works: bool) -> list[str]:
+    """What the other nodes have told of their folders.
+
+    :param works: whether the leader has the folder of big works that nodes share
+    """
+    problems = []
+    for name, node in sorted(nodes.items()):
+        told = node if name != leader else {}  # of its own the leader tells itself
+        problems += [f"Node '{name}': {problem}" for problem in told.get("problems", ())]
+        if "trees" in told and works != (WORKS in (tree["name"] for tree in told["trees"])):
+            lacks, has = (name, leader) if works else (leader, name)
+            path = nodes[has]["facts"]["streams"]["big_works"]
+            problems.append(
+                f"Node '{lacks}': it has no folder '{path}', where node '{has}' has the bodies of queued works. "
+                "Nodes share it as they share the blobs: mount it on each."
+            )
+    return problems
+
+
 def blob_stores(facts: Facts) -> list[dict[str, t.Any]]:
     """The blob stores to copy, as blob_rsync takes them; the first is the default provider."""
     stores = []
@@ -216,7 +247,8 @@ def plan(
 ) -> dict[str, t.Any]:
     """What a backup of this instance will do, and every problem that stands in its way.
 
-    :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one that cannot be reached
+    :param nodes: by inventory name, ``{"facts": {...}}``, ``{"error": "..."}`` or ``{}`` for one not reached;
+        with the facts goes what :func:`look` told there
     :param leader: the node on which this runs
     :returns: ``cold``, ``h2`` (where in the data folder it is), ``stores``, ``providers`` (of all stores, copied or
         accepted), ``trees``, ``uncovered`` (ids that were accepted), ``shares``, ``streams``, ``embedded`` (whether an
@@ -236,6 +268,7 @@ def plan(
     problems += folder_problems(facts, stores) + h2_problems(facts) + embedded_problems(facts, accepted)
     trees = file_trees(facts, stores, cold, exclude)
     problems += tree_problems(facts, trees)
+    problems += look_problems(nodes, leader, any(tree["name"] == WORKS for tree in trees))
     return {
         "cold": cold,
         "h2": h2_place(facts) if cold else "",

@@ -17,6 +17,7 @@ from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set import 
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.begin import check_place
 from ansible_collections.nuxeo.platform.plugins.module_utils._backup_set.folders import (
     access_problems,
+    away_problems,
     conf_problems,
     mount_problems,
 )
@@ -164,8 +165,14 @@ def test_a_volume_of_fstab_that_is_not_mounted_is_told(
         told = [f"nothing is mounted on '{point}', where /etc/fstab has a volume" for point in points]
         for folder in (there / "in", tmp_path):
             assert mounts.unmounted(str(folder)) == []
-        for problems in (mount_problems(str(away / "in"), []), access_problems([str(away / "in")])):
-            assert [problem.split(": ")[1].split(". ")[0] for problem in problems] == told
+        facts = {"data_dir": str(away / "in"), "blobs": [{"provider": "default", "path": str(there / "in")}]}
+        further = [{"provider": "more", "path": str(away / "in" / "it")}, {"provider": "far", "path": None}]
+        problems = away_problems(facts, further)
+        assert [problem.split(": ")[1].split(". ")[0] for problem in problems] == 2 * told
+        assert [problem.split(": ")[0] for problem in problems] == [
+            f"Restore into data folder '{away}/in'",
+            f"Restore of the blobs to '{away}/in/it'",
+        ][: 2 * len(told)]
         if told:
             with pytest.raises(SetError, match=told[0]):
                 check_place(Place(str(away / "in"), "acme"), [], 0, False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import typing as t
 from pathlib import Path
 
@@ -91,6 +92,45 @@ def test_a_volume_of_fstab_that_is_not_mounted_is_told(
     monkeypatch.setattr(mounts, "FSTAB", str(tmp_path / "fstab"))
     (problem,) = plan(facts)["problems"]
     assert problem.startswith("Blob store 'default'") and "nothing is mounted on" in problem
+
+
+def test_what_another_node_sees_is_told_with_its_name(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    shutil.copytree(facts["data_dir"], tmp_path / "other")
+    other = {**facts, "data_dir": str(tmp_path / "other")}  # at the same place in truth, seen by another node
+    (tmp_path / "other/binaries/data").rmdir()
+    (tmp_path / "other/binaries").rmdir()
+
+    def problems(further: t.Sequence[dict[str, t.Any]] = ()) -> list[str]:
+        seen = preflight.look(other, further, ["own"])
+        assert "own" in seen["trees"][0]["exclude"]
+        nodes = {"n1": {"facts": facts, "problems": ["told by itself"], "trees": []}, "n2": {"facts": facts, **seen}}
+        return list(preflight.plan(nodes, "n1", (), (), ())["problems"])
+
+    assert problems() == [f"Node 'n2': Data folder '{other['data_dir']}': it is empty. Is its volume mounted?"]
+    more = {"provider": "more", "path": str(tmp_path / "more"), "kind": "file"}
+    told = problems([more])
+    assert len(told) == 2 and told[1].startswith(f"Node 'n2': Blob store 'more' '{more['path']}': No such file")
+    (tmp_path / "other" / "stream").mkdir()
+    assert problems() == []
+
+
+def test_the_folder_of_big_works_is_of_all_nodes_or_of_none(facts: dict[str, t.Any], tmp_path: Path) -> None:
+    far = tmp_path / "shared/binaries_transient_default"
+    facts["streams"]["big_works"] = str(far)
+
+    def problems(*has: str) -> list[str]:
+        trees = {name: [{"name": each} for each in ("data", *(["big-works"] if name in has else []))] for name in "ab"}
+        nodes = {name: {"facts": facts, "problems": [], "trees": trees[name]} for name in trees}
+        if "a" in has:
+            far.mkdir(parents=True, exist_ok=True)
+        elif far.exists():
+            far.rmdir()
+        return list(preflight.plan(nodes, "a", (), (), ())["problems"])
+
+    assert problems() == problems("a", "b") == []
+    for has, lacks in ("ab", "ba"):
+        (problem,) = problems(has)
+        assert problem.startswith(f"Node '{lacks}': it has no folder '{far}', where node '{has}' has")
 
 
 def test_blobs_and_disposable_parts_are_left_out_of_the_files(facts: dict[str, t.Any]) -> None:
