@@ -127,7 +127,8 @@ requirements:
 notes:
   - Nuxeo must be stopped on all nodes. A session in the target database, whoever holds it, is an error that names it,
     and so is a prepared transaction.
-  - What functions name without its schema is looked for where the login of the dump did. From PostgreSQL 17 on the
+  - What functions of indexes and views name without its schema is looked for where the login of the dump did, but for
+    nothing that the rows of a table call (CHECK, generated columns). From PostgreSQL 17 on the
     server itself looks nowhere for those that an index or a materialized view calls. Such a restore fails and says so.
   - A dump runs code of its maker with the rights of the login that restores it. Restore only what you trust.
 seealso:

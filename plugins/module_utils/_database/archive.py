@@ -114,16 +114,14 @@ def _has_file(folder: str, names: t.Container[str], name: str) -> bool:
 
 
 def looking(archive: str, folder: str, path: str) -> str:
-    """Lay an archive into another folder whose sessions look in these schemas; its name there.
+    """Lay the table of contents of an archive into a folder, so that sessions look in these schemas; its name there.
 
-    As pg_dump writes it they look in none, and what a function names without its schema is not found: no index, no
-    constraint, no view that calls it can be restored. Whatever a dump itself names, it names with the schema.
+    As pg_dump writes it they look in none, and what a function names without its schema is not found: no index and no
+    view that calls it can be restored. Whatever a dump itself names, it names with the schema. There is no data: links
+    to it are refused from the releases of 2026 on.
     """
     made = os.path.join(folder, "dump")
-    os.mkdir(made, mode=0o700)
-    for name in os.listdir(archive):
-        if name != "toc.dat":
-            os.symlink(os.path.abspath(os.path.join(archive, name)), os.path.join(made, name))
+    os.makedirs(made, mode=0o700, exist_ok=True)
     quoted = path.replace("'", "''")
     setting = f"SELECT pg_catalog.set_config('search_path', '{quoted}', false);\n"
     with open(os.path.join(archive, "toc.dat"), "rb") as before, open(os.path.join(made, "toc.dat"), "wb") as after:

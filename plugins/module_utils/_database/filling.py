@@ -46,10 +46,12 @@ PIECES = re.compile(
 IDLE_LIMIT = "SELECT reset_val FROM pg_settings WHERE name = 'idle_session_timeout'"
 """Of the limits the only one that pg_restore does not lift: a job waits while another fills a large table."""
 
+MISSED = "does not exist"
+
 UNFOUND = (
-    "If a function asks for it without its schema: from PostgreSQL 17 on that is found for no index and no "
-    "materialized view. Restore to an older server, or have the function say the schema where the dump is made "
-    "(if it is IMMUTABLE, by ALTER FUNCTION ... SET search_path)"
+    "If a function asks for it without its schema: that is found for no CHECK and no generated column, and from "
+    "PostgreSQL 17 on for no index and no materialized view. Restore to an older server, or have the function say the "
+    "schema where the dump is made (if it is IMMUTABLE, by ALTER FUNCTION ... SET search_path)"
 )
 """What to do when something does not exist. Database and roles have been seen by then."""
 
@@ -96,12 +98,11 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
 
     A superuser restores what the owner to be may not make, and all else as that owner.
 
-    :param at_once: in one transaction, so that the database is as before when anything fails
+    :param at_once: in one transaction, so that the database is as before when anything fails; in two where what comes
+        after the rows is found only where the login of the dump looked
     """
     login = what.target.login.to(name)
-    for_owner = what.target.user != what.owner
     casts = {one["name"]: one["function"] for one in what.known["database"].get("casts", [])}
-    apart = shares(what.made, casts, what.functions) if for_owner and what.target.superuser else Shares()
     messages: list[str] = []
     with Database(login) as database:
         numbers = _wanted(what, _extension_schemas(database, what), _make_functions(database, casts))
@@ -112,7 +113,7 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
             wanted = os.path.join(folder, "list")
             argv = [
                 what.client.program("pg_restore"),
-                f"--dbname={database.login.conninfo()}",
+                f"--dbname={login.conninfo()}",
                 "--no-password",
                 "--no-owner",
                 f"--use-list={wanted}",
@@ -120,24 +121,55 @@ def fill(what: Filling, name: str, run: Run, progress: Progress, at_once: bool) 
                 *([] if what.keeps_tablespaces else ["--no-tablespaces"]),
                 *(["--single-transaction"] if at_once else [f"--jobs={what.jobs}"]),
                 *([] if what.old_server else ["--exit-on-error"]),
-                archive.looking(os.path.join(what.src, "dump"), folder, what.path),
             ]
-            as_owner = [*argv[:-1], f"--role={what.owner}", argv[-1]] if for_owner else argv
 
-            def restore(share: list[int], words: list[str]) -> None:
-                if share:
-                    with open(wanted, "w", encoding="utf-8") as stream:
-                        stream.writelines(f"{number}\n" for number in share)
-                    done = run(words, env={**secret, **patient}, progress=progress, watch=watch.step)
-                    messages.extend(_judge(what, login, done))
+            def restore(share: list[int], *words: str) -> None:
+                with open(wanted, "w", encoding="utf-8") as stream:
+                    stream.writelines(f"{number}\n" for number in share)
+                done = run([*argv, *words], env={**secret, **patient}, progress=progress, watch=watch.step)
+                messages.extend(_judge(what, login, done))
 
-            early = [number for number in numbers if number not in apart.after]
-            for among, share in itertools.groupby(early, apart.among.__contains__):
-                restore(list(share), argv if among else as_owner)
-                if among:
-                    _give(database, what)
-            restore([number for number in numbers if number in apart.after], argv)
+            _restore_all(what, database, numbers, _ways(what, folder, restore, at_once), casts)
     return sorted(set(messages))
+
+
+Restore = t.Callable[..., None]
+
+
+def _ways(what: Filling, folder: str, restore: Restore, at_once: bool) -> Restore:
+    """Restores some entries: what comes after the rows is looked for where the login of the dump looked."""
+    dump = os.path.join(what.src, "dump")
+
+    def apart(share: list[int], *words: str) -> None:
+        restore(share, *words, "--section=pre-data", "--section=data", dump)
+        restore(share, *words, "--section=post-data", archive.looking(dump, folder, what.path))
+
+    def together(share: list[int], *words: str) -> None:
+        try:
+            restore(share, *words, dump)
+        except DatabaseError as error:
+            if MISSED not in error.why:
+                raise
+            apart(share, *words)
+
+    return together if at_once else apart
+
+
+def _restore_all(
+    what: Filling, database: Database, numbers: list[int], restore: Restore, casts: t.Mapping[str, str | None]
+) -> None:
+    """All entries, some as another role."""
+    for_owner = what.target.user != what.owner
+    shared = shares(what.made, casts, what.functions) if for_owner and what.target.superuser else Shares()
+    as_owner = [f"--role={what.owner}"] if for_owner else []
+    early = [number for number in numbers if number not in shared.after]
+    for among, share in itertools.groupby(early, shared.among.__contains__):
+        restore(list(share), *([] if among else as_owner))
+        if among:
+            _give(database, what)
+    late = [number for number in numbers if number in shared.after]
+    if late:
+        restore(late)
 
 
 def _extension_schemas(database: Database, what: Filling) -> set[str]:
@@ -218,8 +250,7 @@ def _judge(what: Filling, login: PostgresLogin, done: Finished) -> list[str]:
         return sorted(set(messages))
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     why = f"pg_restore {what.client.version} {how}" + (f": {told(rest)}" if rest.strip() else "")
-    missed = "does not exist"
-    todo = hint(rest.replace(missed, ""), UNFOUND if missed in rest else "Remove the cause, then run again")
+    todo = hint(rest.replace(MISSED, ""), UNFOUND if MISSED in rest else "Remove the cause, then run again")
     raise DatabaseError(f"Restore of '{what.src}' to {login.subject}", why, todo)
 
 
